@@ -1,0 +1,511 @@
+//! A borrowed, tolerant view of one JSON document.
+//!
+//! The text has already been checked by `serde_json` (as a `RawValue`), so this module only has to *read* it, and it
+//! reads what a typed decoder would refuse: a lone surrogate escape (`"\ud83d"`) becomes U+FFFD, a number keeps its own
+//! digits however many there are, nesting deeper than [`DEPTH_MAX`] stays an opaque slice, of two equal keys the last
+//! one counts. Upstream bodies do all of this (`reference/green-api.md` §12, §15.7).
+//!
+//! No I/O, nothing of ours beside it.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+/// Containers nested deeper than this are kept as text and not looked into. Documented bodies nest five deep.
+pub const DEPTH_MAX: usize = 64;
+
+/// One JSON value, borrowing from the text it was read from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// The number's own digits, as they came.
+    Number(&'a str),
+    /// A string, escapes resolved.
+    String(Cow<'a, str>),
+    /// An array.
+    Array(Vec<Json<'a>>),
+    /// An object in the order of the text; keys may repeat.
+    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+    /// A container below [`DEPTH_MAX`], as text.
+    Opaque(&'a str),
+}
+
+static NULL: Json<'static> = Json::Null;
+
+impl<'a> Json<'a> {
+    /// Reads one document. `None` where the text is not JSON, which cannot be for text out of a `RawValue`.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Json<'a>> {
+        let mut reader = Reader { text, at: 0 };
+        let value = reader.value(0)?;
+        reader.skip_white_space();
+        (reader.at == text.len()).then_some(value)
+    }
+
+    /// The member `key` of an object; `null` where there is none, so that look-ups chain.
+    #[must_use]
+    pub fn get(&self, key: &str) -> &Json<'a> {
+        match self {
+            Json::Object(members) => {
+                members.iter().rev().find(|(name, _)| name == key).map_or(&NULL, |(_, value)| value)
+            }
+            _ => &NULL,
+        }
+    }
+
+    /// Whether there is anything here but `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Json::Null)
+    }
+
+    /// Whether this is an object.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        matches!(self, Json::Object(_))
+    }
+
+    /// A string, or a number or boolean in its own spelling: upstream scalars wobble between the forms (§12.8).
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Json::String(text) => Some(text),
+            Json::Number(digits) => Some(digits),
+            Json::Bool(true) => Some("true"),
+            Json::Bool(false) => Some("false"),
+            _ => None,
+        }
+    }
+
+    /// Like [`Json::text`], with `""` taken as absent: upstream writes `""` where it has nothing to say.
+    #[must_use]
+    pub fn words(&self) -> Option<&str> {
+        self.text().filter(|text| !text.is_empty())
+    }
+
+    /// A whole number, also when it came as a string or as `4.0`.
+    #[must_use]
+    pub fn integer(&self) -> Option<i64> {
+        let text = self.text()?.trim();
+        text.parse().ok().or_else(|| {
+            let float: f64 = text.parse().ok()?;
+            // Beyond 2^53 a float no longer says which whole number was meant.
+            (float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0).then_some(float as i64)
+        })
+    }
+
+    /// A boolean, also as `"true"`, `"yes"`, `1` and their opposites.
+    #[must_use]
+    pub fn boolean(&self) -> Option<bool> {
+        match self.text()? {
+            "true" | "yes" | "1" => Some(true),
+            "false" | "no" | "0" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Appends the canonical form of RFC 8785: keys sorted by UTF-16 code units, no white space, shortest numbers.
+    ///
+    /// One deliberate difference: whole numbers keep all their digits, where the RFC rounds them to a double. Two ids
+    /// of 18 digits must not become one (`reference/green-api.md` §9.1).
+    pub fn write_canonical(&self, out: &mut Vec<u8>) {
+        match self {
+            Json::Null => out.extend_from_slice(b"null"),
+            Json::Bool(true) => out.extend_from_slice(b"true"),
+            Json::Bool(false) => out.extend_from_slice(b"false"),
+            Json::Number(digits) => write_number(digits, out),
+            Json::String(text) => write_string(text, out),
+            Json::Array(items) => {
+                out.push(b'[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    item.write_canonical(out);
+                }
+                out.push(b']');
+            }
+            Json::Object(members) => {
+                out.push(b'{');
+                for (index, (key, value)) in sorted_last_wins(members).into_iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    write_string(key, out);
+                    out.push(b':');
+                    value.write_canonical(out);
+                }
+                out.push(b'}');
+            }
+            Json::Opaque(text) => write_without_white_space(text, out),
+        }
+    }
+
+    /// Removes every member named `key` whose value is a string longer than `bytes_max`, at any depth; true if any was.
+    pub fn remove_long(&mut self, key: &str, bytes_max: usize) -> bool {
+        match self {
+            Json::Array(items) => {
+                items.iter_mut().fold(false, |removed, item| item.remove_long(key, bytes_max) | removed)
+            }
+            Json::Object(members) => {
+                let before = members.len();
+                members.retain(|(name, value)| {
+                    name != key || !matches!(value, Json::String(text) if text.len() > bytes_max)
+                });
+                let removed = members.len() < before;
+                members.iter_mut().fold(removed, |removed, (_, value)| value.remove_long(key, bytes_max) | removed)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The same JSON on one line, all else untouched.
+#[must_use]
+pub fn on_one_line(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    write_without_white_space(text, &mut out);
+    String::from_utf8(out).expect("only ASCII white space was taken out of a str")
+}
+
+/// The members in canonical order, of equal keys only the last.
+fn sorted_last_wins<'m, 'a>(members: &'m [(Cow<'a, str>, Json<'a>)]) -> Vec<(&'m str, &'m Json<'a>)> {
+    let mut sorted: Vec<(&str, &Json)> = members.iter().rev().map(|(key, value)| (&**key, value)).collect();
+    // Stable, so that of equal keys the one that came last stands first and survives the dedup.
+    sorted.sort_by(|(a, _), (b, _)| compare_utf16(a, b));
+    sorted.dedup_by(|(later, _), (kept, _)| later == kept);
+    sorted
+}
+
+fn compare_utf16(a: &str, b: &str) -> Ordering {
+    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+}
+
+fn write_number(digits: &str, out: &mut Vec<u8>) {
+    let whole = digits.strip_prefix('-').unwrap_or(digits);
+    if whole.bytes().all(|byte| byte.is_ascii_digit()) {
+        out.extend_from_slice(if whole == "0" { b"0" } else { digits.as_bytes() });
+        return;
+    }
+    match digits.parse::<f64>() {
+        Ok(float) if float.is_finite() => {
+            out.extend_from_slice(ryu_js::Buffer::new().format_finite(float).as_bytes());
+        }
+        // 1e999 is JSON, though no double; its spelling is all the identity it has.
+        _ => out.extend_from_slice(digits.as_bytes()),
+    }
+}
+
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
+    // serde_json escapes exactly what RFC 8785 §3.2.2.2 asks for; writing to a Vec cannot fail.
+    serde_json::to_writer(out, text).expect("a Vec takes every byte");
+}
+
+fn write_without_white_space(text: &str, out: &mut Vec<u8>) {
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        if in_string {
+            (in_string, escaped) = match byte {
+                _ if escaped => (true, false),
+                b'\\' => (true, true),
+                b'"' => (false, false),
+                _ => (true, false),
+            };
+        } else if byte.is_ascii_whitespace() {
+            continue;
+        } else {
+            in_string = byte == b'"';
+        }
+        out.push(byte);
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_white_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn eat(&mut self, expected: u8) -> Option<()> {
+        self.skip_white_space();
+        (self.peek()? == expected).then(|| self.at += 1)
+    }
+
+    fn literal(&mut self, word: &str, value: Json<'a>) -> Option<Json<'a>> {
+        self.text[self.at..].starts_with(word).then(|| {
+            self.at += word.len();
+            value
+        })
+    }
+
+    fn value(&mut self, depth: usize) -> Option<Json<'a>> {
+        self.skip_white_space();
+        match self.peek()? {
+            b'n' => self.literal("null", Json::Null),
+            b't' => self.literal("true", Json::Bool(true)),
+            b'f' => self.literal("false", Json::Bool(false)),
+            b'"' => Some(Json::String(self.string()?)),
+            b'{' | b'[' if depth >= DEPTH_MAX => self.opaque(),
+            b'{' => self.object(depth),
+            b'[' => self.array(depth),
+            b'-' | b'0'..=b'9' => Some(self.number()),
+            _ => None,
+        }
+    }
+
+    fn number(&mut self) -> Json<'a> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+            self.at += 1;
+        }
+        Json::Number(&self.text[start..self.at])
+    }
+
+    fn array(&mut self, depth: usize) -> Option<Json<'a>> {
+        self.eat(b'[')?;
+        let mut items = Vec::new();
+        self.skip_white_space();
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Some(Json::Array(items));
+        }
+        loop {
+            items.push(self.value(depth + 1)?);
+            self.skip_white_space();
+            match self.peek()? {
+                b',' => self.at += 1,
+                _ => return self.eat(b']').map(|()| Json::Array(items)),
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Option<Json<'a>> {
+        self.eat(b'{')?;
+        let mut members = Vec::new();
+        self.skip_white_space();
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(Json::Object(members));
+        }
+        loop {
+            self.skip_white_space();
+            let key = self.string()?;
+            self.eat(b':')?;
+            members.push((key, self.value(depth + 1)?));
+            self.skip_white_space();
+            match self.peek()? {
+                b',' => self.at += 1,
+                _ => return self.eat(b'}').map(|()| Json::Object(members)),
+            }
+        }
+    }
+
+    /// Steps over a container without recursion, so that no depth can exhaust the stack.
+    fn opaque(&mut self) -> Option<Json<'a>> {
+        let start = self.at;
+        let mut open = 0_usize;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => open += 1,
+                b'}' | b']' => open -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if open == 0 {
+                return Some(Json::Opaque(&self.text[start..self.at]));
+            }
+        }
+    }
+
+    fn string(&mut self) -> Option<Cow<'a, str>> {
+        self.eat(b'"')?;
+        let start = self.at;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(Cow::Borrowed(&self.text[start..self.at - 1]));
+                }
+                b'\\' => break,
+                _ => self.at += 1,
+            }
+        }
+        let mut resolved = String::with_capacity(self.at - start + 32);
+        let mut plain_from = start;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    resolved.push_str(&self.text[plain_from..self.at]);
+                    self.at += 1;
+                    return Some(Cow::Owned(resolved));
+                }
+                b'\\' => {
+                    resolved.push_str(&self.text[plain_from..self.at]);
+                    self.at += 1;
+                    resolved.push(self.escape()?);
+                    plain_from = self.at;
+                }
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Option<char> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(match byte {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let first = self.hex4()?;
+                self.surrogate_pair(first).or_else(|| char::from_u32(first)).unwrap_or(char::REPLACEMENT_CHARACTER)
+            }
+            _ => return None,
+        })
+    }
+
+    /// The character of a well-formed pair; consumes the second half only then.
+    fn surrogate_pair(&mut self, high: u32) -> Option<char> {
+        if !(0xD800..0xDC00).contains(&high) || !self.text[self.at..].starts_with("\\u") {
+            return None;
+        }
+        let rest = self.text.get(self.at + 2..self.at + 6)?;
+        let low = u32::from_str_radix(rest, 16).ok().filter(|low| (0xDC00..0xE000).contains(low))?;
+        self.at += 6;
+        char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
+    }
+
+    fn hex4(&mut self) -> Option<u32> {
+        let digits = self.text.get(self.at..self.at + 4)?;
+        self.at += 4;
+        u32::from_str_radix(digits, 16).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn canonical(text: &str) -> String {
+        let mut out = Vec::new();
+        Json::parse(text).expect("test text is JSON").write_canonical(&mut out);
+        String::from_utf8(out).expect("canonical JSON is UTF-8")
+    }
+
+    #[test]
+    fn canonical_form_follows_rfc_8785() {
+        for (text, expected) in [
+            (r#" { "b" : 1 , "a" : [ true , null ] } "#, r#"{"a":[true,null],"b":1}"#),
+            (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+            ("[1.0, 1e2, 1E-7, -0, -0.0, 4.50, 333333333.33333329]", "[1,100,1e-7,0,0,4.5,333333333.3333333]"),
+            // Whole numbers keep every digit: see write_canonical.
+            ("[115700000000000001, 115700000000000002]", "[115700000000000001,115700000000000002]"),
+            ("[1e999]", "[1e999]"),
+            (r#""\u20ac\u000F\u000aA'\u0042\u0022\u005c\\\"\/""#, r#""€\u000f\nA'B\"\\\\\"/""#),
+            // UTF-16 order: U+1F600 (d83d…) before U+FB33, though its code point is higher.
+            (r#"{"\ufb33":1,"\ud83d\ude00":2,"\u00f6":3}"#, "{\"ö\":3,\"😀\":2,\"\u{fb33}\":1}"),
+            (r#""lone \ud83d, low \ude00, pair \ud83d\ude00""#, "\"lone \u{fffd}, low \u{fffd}, pair 😀\""),
+        ] {
+            assert_eq!(canonical(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn scalars_are_read_in_each_form_upstream_uses() {
+        let json = Json::parse(r#"{"n":"42","i":42,"f":42.0,"b":"yes","t":true,"e":"","z":null}"#).expect("JSON");
+        for key in ["n", "i", "f"] {
+            assert_eq!(json.get(key).integer(), Some(42), "{key}");
+        }
+        assert_eq!(json.get("b").boolean(), Some(true));
+        assert_eq!(json.get("t").boolean(), Some(true));
+        assert_eq!(json.get("e").text(), Some(""));
+        assert_eq!(json.get("e").words(), None);
+        assert!(json.get("z").is_null() && json.get("absent").get("deeper").is_null());
+    }
+
+    #[test]
+    fn nesting_without_end_stays_text() {
+        let deep = format!("{}1{}", "[ ".repeat(10_000), "]".repeat(10_000));
+        assert_eq!(canonical(&deep), deep.replace(' ', ""));
+    }
+
+    #[test]
+    fn long_members_are_removed_at_every_depth() {
+        let mut json = Json::parse(r#"{"t":"long","a":[{"t":"long","k":1},{"t":"s"}]}"#).expect("JSON");
+        assert!(json.remove_long("t", 2));
+        let mut out = Vec::new();
+        json.write_canonical(&mut out);
+        assert_eq!(out, br#"{"a":[{"k":1},{"t":"s"}]}"#);
+        assert!(!json.remove_long("t", 2));
+    }
+
+    fn any_value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_filter("JSON has no infinities", |f| f.is_finite()).prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(6, 64, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::hash_map(any::<String>(), inner, 0..6)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_form_means_the_same_and_ignores_spelling(value in any_value()) {
+            let compact = canonical(&value.to_string());
+            let pretty = canonical(&serde_json::to_string_pretty(&value).expect("serialisable"));
+            prop_assert_eq!(&compact, &pretty);
+            prop_assert_eq!(&canonical(&compact), &compact);
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&compact).is_ok());
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC*") {
+            let _ = Json::parse(&text);
+        }
+
+        #[test]
+        fn nothing_made_of_json_pieces_makes_it_panic(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec!["{", "}", "[", "]", "\"", "\\", "\\u", "d83d", ":", ",", "1", "-", "e", "null", "tru", " ", "é"]), 0..40)
+        ) {
+            let _ = Json::parse(&pieces.concat());
+        }
+    }
+}

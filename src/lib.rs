@@ -1,0 +1,92 @@
+//! chatbridge: the map of the building.
+//!
+//! # The promise
+//!
+//! Every event that GREEN-API queued for an instance is in Kafka before it is deleted from the queue, in the order of
+//! the queue, under the key of its chat. A crash at any point may repeat an event; it never loses one, and the repeat
+//! carries the same id.
+//!
+//! # The invariants it rests on
+//!
+//! 1. **Proof before forgetting.** [`source::NotificationQueue::delete`] asks for a [`bridge::Settled`]; only
+//!    [`bridge::Bridge::deliver`] makes one, out of the [`publish::Delivered`] that only a publisher makes.
+//!    Deleting early does not compile.
+//! 2. **One in flight per instance.** One [`source::queue::Poller`] per instance, one straight line inside it, so the
+//!    order in Kafka is the order of the queue.
+//! 3. **Odd is not lost.** [`normalize`](normalize::normalize) never fails; what is not JSON, and what the broker
+//!    refuses, goes to the dead letters, and is deleted on *their* acknowledgement.
+//! 4. **One bad instance never slows another.** Each has its own task under [`supervisor::supervise`], its own waits,
+//!    its own telemetry. They share a connection pool and a producer, nothing that one could hold on to.
+//! 5. **The clock that matters is shown.** [`telemetry::status`] knows for each instance how close it is to the 24 hours
+//!    after which GREEN-API forgets.
+//!
+//! # The life of one notification
+//!
+//! 1. [`source::queue::Poller::run`] asks its queue; [`green_api::InstanceClient`] makes the request and
+//!    `green_api::answer` says what the answer means: nothing, a notification with its receipt, or a failure named
+//!    after what to do next.
+//! 2. [`bridge::prepare`] understands it: [`normalize::normalize`] makes the [`event::Event`] and its id,
+//!    [`policy::Policy`] says publish, drop or dead-letter.
+//! 3. Is it the event settled last? Then its deletion had failed: it is not published again, only deleted (6).
+//! 4. [`bridge::Bridge::deliver`] has [`record::RecordFactory`] write the record and hands it to the publisher until the
+//!    broker has said yes, or never. "Never" leads to the dead letters by way of a record without thumbnails.
+//! 5. [`publish::kafka::KafkaPublisher`] sends it with `acks=all` and idempotence, for as long as it takes, through a
+//!    new producer where the old one failed for good.
+//! 6. The poller deletes the receipt it was handed out with. Where the answer leaves it open whether that worked, it
+//!    pauses and receives again: back to 3.
+//!
+//! # Who may know whom
+//!
+//! ```text
+//! main ─► cli ─► config, app, logging, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator
+//! app ──► everyone                                          (the composition root, the only one)
+//! source/* ──► bridge, event, retry, telemetry              never kafka, never reqwest
+//! green_api ─► source (implements its traits), bridge::Settled, config, json
+//! publish/kafka ─► publish, record, config                  never a source
+//! bridge ─► normalize, policy, record, publish, retry, telemetry
+//! normalize, record, policy ─► event, json
+//! event, json ─► nothing of ours but each other
+//! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
+//! ```
+//!
+//! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`, `record`,
+//! `policy`, `retry`, `green_api/answer`; no rdkafka outside `publish/kafka` and the demo, which starts its brokers; no
+//! reqwest outside `green_api` and the composition root; no global state.
+//!
+//! # Why it is so
+//!
+//! *No acknowledgement functions, no channels.* There is one way in and one way out, so the acknowledgement is the
+//! return value of `deliver`. Backpressure is the caller waiting.
+//!
+//! *`message.timeout.ms=0`.* The queue upstream is the buffer; giving up on a record in hand could only lose it. The
+//! price is that a record of a topic that was deleted waits until somebody makes the topic again, loudly.
+//!
+//! *A refusal is asked for twice.* librdkafka sends several instances' records in one request, and a broker that finds
+//! the request too large refuses them all. So a refused record is sent once more, alone; only that verdict counts.
+//!
+//! *A tolerant JSON reader of our own* ([`json`]). `serde_json` checks every body first. It would then refuse what
+//! upstream really sends and what must not be refused: half a surrogate pair, numbers of any size, nesting of any depth.
+//!
+//! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
+//! only within a chat, quota events have none, and receipts may change with each redelivery.
+
+pub mod admin;
+pub mod app;
+pub mod bridge;
+pub mod cli;
+pub mod config;
+pub mod event;
+pub mod green_api;
+pub mod json;
+pub mod logging;
+pub mod normalize;
+pub mod policy;
+pub mod publish;
+pub mod readiness;
+pub mod record;
+pub mod retry;
+pub mod shutdown;
+pub mod source;
+pub mod supervisor;
+pub mod systemd;
+pub mod telemetry;

@@ -1,0 +1,146 @@
+//! Notification to event: a plain function that never fails.
+//!
+//! Whatever is missing, misspelt or of another type than documented (reference §12) leaves its field absent; a type
+//! nobody knows becomes [`Kind::Unknown`] with the common blocks that could be read. The body itself is kept beside.
+//! No I/O, no clock, no Kafka.
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use crate::event::{
+    Call, CallState, Chat, ChatId, ChatType, DeliveryState, Direction, Event, EventId, Instance, InstanceId, Kind,
+    Origin, Sender, Source, Status, System,
+};
+use crate::json::Json;
+
+mod message;
+
+/// Reads one GREEN-API notification body (reference §9) as an event of `instance`, the instance it was received for.
+#[must_use]
+pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
+    // Text out of a RawValue is JSON, so this reads; were it ever not so, the event still travels, as unknown.
+    let body = Json::parse(raw.get()).unwrap_or(Json::Null);
+
+    let mut canonical = Vec::with_capacity(raw.get().len());
+    body.write_canonical(&mut canonical);
+    let id = EventId::of(&Source::uri(instance), &canonical);
+
+    let upstream_type = body.get("typeWebhook").words().unwrap_or_default();
+    let claimed = body.get("instanceData").get("idInstance");
+    let event = Event {
+        id,
+        time: body.get("timestamp").integer().and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        source: source(instance, &body),
+        chat: chat(&body),
+        sender: sender(&body),
+        kind: kind(upstream_type, &body),
+        upstream_type: upstream_type.to_owned(),
+        foreign_instance: !claimed.is_null() && claimed.integer() != i64::try_from(instance.get()).ok(),
+        raw: RawValue::NULL.to_owned(),
+    };
+    drop(body);
+    Event { raw, ..event }
+}
+
+fn source(instance: InstanceId, body: &Json) -> Source {
+    let data = body.get("instanceData");
+    Source {
+        system: System::GreenApi,
+        instance,
+        account: owned(data.get("wid")),
+        // MAX calls itself by the version of its API (reference §9.1).
+        messenger: data.get("typeInstance").words().map(|word| if word == "v3" { "max" } else { word }.to_owned()),
+    }
+}
+
+/// The order of look-ups that covers every documented sample (reference §9.2).
+fn chat(body: &Json) -> Option<Chat> {
+    let sender_data = body.get("senderData");
+    let id = [sender_data.get("chatId"), body.get("chatId"), body.get("from"), body.get("avatarInfo").get("chatId")]
+        .into_iter()
+        .find_map(Json::words)
+        .and_then(ChatId::new)?;
+    let chat_type = sender_data.get("chatType").words().and_then(chat_type).or_else(|| id.chat_type());
+    Some(Chat { chat_type, name: owned(sender_data.get("chatName")), id })
+}
+
+fn chat_type(word: &str) -> Option<ChatType> {
+    match word {
+        "user" => Some(ChatType::Private),
+        "group" => Some(ChatType::Group),
+        "supergroup" => Some(ChatType::Supergroup),
+        "channel" => Some(ChatType::Channel),
+        "bot" => Some(ChatType::Bot),
+        _ => None,
+    }
+}
+
+fn sender(body: &Json) -> Option<Sender> {
+    let data = body.get("senderData");
+    Some(Sender {
+        id: data.get("sender").words().and_then(ChatId::new)?,
+        name: owned(data.get("senderName")),
+        contact_name: owned(data.get("senderContactName")),
+        sender_type: owned(data.get("senderType")),
+        // 0 stands for a hidden number (reference §9.3).
+        phone: data.get("senderPhoneNumber").words().filter(|phone| *phone != "0").map(str::to_owned),
+    })
+}
+
+fn kind(upstream_type: &str, body: &Json) -> Kind {
+    match lower_first(upstream_type).as_str() {
+        "incomingMessageReceived" => message::message(Direction::Incoming, Origin::Contact, body),
+        "outgoingMessageReceived" => message::message(Direction::Outgoing, Origin::Phone, body),
+        "outgoingAPIMessageReceived" => message::message(Direction::Outgoing, Origin::Api, body),
+        "outgoingMessageStatus" => Kind::MessageStatus(status(Direction::Outgoing, body)),
+        "incomingMessageStatus" => Kind::MessageStatus(status(Direction::Incoming, body)),
+        "incomingCall" => Kind::Call(call(Direction::Incoming, body)),
+        "outgoingCall" => Kind::Call(call(Direction::Outgoing, body)),
+        "stateInstanceChanged" => Kind::InstanceState(instance(body.get("stateInstance"))),
+        "statusInstanceChanged" => Kind::InstanceSocket(instance(body.get("statusInstance"))),
+        _ => Kind::Unknown,
+    }
+}
+
+/// One vendor page capitalises the type (reference §9.2).
+fn lower_first(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + chars.as_str())
+}
+
+fn status(direction: Direction, body: &Json) -> Status {
+    let word = body.get("status").words();
+    Status {
+        message_id: owned(body.get("idMessage")),
+        direction,
+        state: DeliveryState::from_word(word.unwrap_or_default()),
+        status: word.map(str::to_owned),
+        description: owned(body.get("description")),
+        sent_by_api: body.get("sendByApi").boolean(),
+    }
+}
+
+fn call(direction: Direction, body: &Json) -> Call {
+    let word = body.get("status").words();
+    Call {
+        id: owned(body.get("idMessage")),
+        direction,
+        state: CallState::from_word(word.unwrap_or_default()),
+        status: word.map(str::to_owned),
+        video: body.get("isVideo").boolean(),
+        duration_seconds: body.get("duration").integer(),
+    }
+}
+
+fn instance(word: &Json) -> Instance {
+    let word = word.words();
+    Instance { state: Instance::state_of_word(word.unwrap_or_default()), status: word.map(str::to_owned) }
+}
+
+/// A field that is there and says something.
+fn owned(value: &Json) -> Option<String> {
+    value.words().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Event to record: what Kafka gets. Plain functions; the time is passed in.
+//!
+//! The form is the contract with consumers: CloudEvents 1.0 over Kafka, binary mode, keyed by chat. The value's shape
+//! is a struct of its own here, so that the core [`Event`] may change without consumers noticing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_with::skip_serializing_none;
+
+use crate::event::{Call, Chat, ChatId, Event, EventId, Instance, InstanceId, Kind, Message, Sender, Source, Status};
+use crate::json::Json;
+
+pub mod dead_letter;
+
+/// Kafka's retention may delete what claims to be older, so such an event carries the time of its publishing instead.
+const TIMESTAMP_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Brokers refuse stamps far in the future (`message.timestamp.after.max.ms`).
+const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
+/// A thumbnail this short is not worth taking out.
+const THUMBNAIL_BYTES_KEPT: usize = 256;
+
+/// Names the schema of the value, `$id` of the JSON Schema that describes it. A breaking change makes it `v2`.
+pub const EVENT_SCHEMA: &str = "urn:chatbridge:event:v1";
+
+/// Headers by name, in the order they are written.
+pub type Headers = Vec<(&'static str, String)>;
+
+/// One Kafka record.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The topic it goes to.
+    pub topic: Arc<str>,
+    /// The key: the chat, or the instance where there is no chat. Never empty.
+    pub key: String,
+    /// The headers.
+    pub headers: Headers,
+    /// The record's timestamp in Unix milliseconds.
+    pub timestamp_ms: i64,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
+/// The value of a record in binary mode.
+#[skip_serializing_none]
+#[derive(Serialize)]
+struct Value<'a> {
+    id: EventId,
+    kind: &'static str,
+    time: Option<Timestamp>,
+    source: &'a Source,
+    chat: Option<&'a Chat>,
+    sender: Option<&'a Sender>,
+    message: Option<&'a Message>,
+    status: Option<&'a Status>,
+    call: Option<&'a Call>,
+    instance: Option<&'a Instance>,
+    /// Present and true where thumbnails were taken out because Kafka refused the whole record.
+    reduced: Option<bool>,
+    raw: Option<&'a RawValue>,
+}
+
+/// What part of an event goes into its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// Without preview pictures, flagged as such: the second try of a record Kafka finds too large.
+    WithoutThumbnails,
+}
+
+/// Makes records for one pair of topics.
+#[derive(Debug, Clone)]
+pub struct RecordFactory {
+    /// Where events go.
+    pub topic: Arc<str>,
+    /// Where dead letters go.
+    pub dead_letter_topic: Arc<str>,
+    /// Whether the body travels along as `raw`.
+    pub include_raw: bool,
+}
+
+/// The default topics, with `raw`.
+impl Default for RecordFactory {
+    fn default() -> Self {
+        Self { topic: "chat-events".into(), dead_letter_topic: "chat-events-dlq".into(), include_raw: true }
+    }
+}
+
+impl RecordFactory {
+    /// The record of `event`. `now` stamps events that carry no usable time.
+    #[must_use]
+    pub fn record(&self, event: &Event, extent: Extent, now: Timestamp) -> Record {
+        let reduced = (extent == Extent::WithoutThumbnails).then(|| without_thumbnails(event));
+        let event = reduced.as_ref().unwrap_or(event);
+        let value = serde_json::to_vec(&Value {
+            id: event.id,
+            kind: event.kind.name(),
+            time: event.time,
+            source: &event.source,
+            chat: event.chat.as_ref(),
+            sender: event.sender.as_ref(),
+            message: if let Kind::Message(message) = &event.kind { Some(message) } else { None },
+            status: if let Kind::MessageStatus(status) = &event.kind { Some(status) } else { None },
+            call: if let Kind::Call(call) = &event.kind { Some(call) } else { None },
+            instance: match &event.kind {
+                Kind::InstanceState(instance) | Kind::InstanceSocket(instance) => Some(instance),
+                _ => None,
+            },
+            reduced: reduced.is_some().then_some(true),
+            raw: self.include_raw.then_some(&*event.raw),
+        })
+        .expect("string keys and a Vec: nothing in a value can fail to serialise");
+        Record {
+            topic: Arc::clone(&self.topic),
+            key: key(event.source.instance, event.chat.as_ref()),
+            headers: headers(event),
+            timestamp_ms: timestamp(event.time, now).as_millisecond(),
+            value,
+        }
+    }
+}
+
+/// The chat's id without what does not tell chats apart: a `:N` device suffix and the older spelling of the WhatsApp
+/// domain (reference §10). Nothing else is merged; a lid and a phone number stay two chats.
+#[must_use]
+pub fn chat_key(chat: &ChatId) -> String {
+    let id = chat.as_str();
+    let Some((user, domain)) = id.rsplit_once('@') else { return id.to_owned() };
+    let user = match user.rsplit_once(':') {
+        Some((bare, device)) if device.bytes().all(|byte| byte.is_ascii_digit()) => bare,
+        _ => user,
+    };
+    let domain = if domain == "s.whatsapp.net" { "c.us" } else { domain };
+    format!("{user}@{domain}")
+}
+
+/// The key of an event's record.
+#[must_use]
+pub fn key(instance: InstanceId, chat: Option<&Chat>) -> String {
+    chat.map_or_else(|| format!("instance:{instance}"), |chat| chat_key(&chat.id))
+}
+
+/// Binding of CloudEvents to Kafka, binary mode: attributes as `ce_` headers.
+#[must_use]
+pub fn headers(event: &Event) -> Headers {
+    let mut headers = vec![
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", event.id.to_string()),
+        ("ce_source", Source::uri(event.source.instance)),
+        ("ce_type", format!("chatbridge.{}.v1", event.kind.name())),
+        ("ce_dataschema", EVENT_SCHEMA.to_owned()),
+    ];
+    if let Some(chat) = &event.chat {
+        headers.push(("ce_subject", chat.id.as_str().to_owned()));
+    }
+    if let Some(time) = event.time {
+        headers.push(("ce_time", time.to_string()));
+    }
+    headers.push(("content-type", "application/json".to_owned()));
+    headers
+}
+
+fn timestamp(event_time: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    event_time
+        .filter(|time| {
+            let age = now.duration_since(*time);
+            age.is_negative() && age.unsigned_abs() <= TIMESTAMP_AHEAD_MAX
+                || !age.is_negative() && age.unsigned_abs() <= TIMESTAMP_AGE_MAX
+        })
+        .unwrap_or(now)
+}
+
+fn without_thumbnails(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let Kind::Message(message) = &mut event.kind {
+        message.content.remove_thumbnail();
+        if let Some(content) = message.quoted.as_mut().and_then(|quoted| quoted.content.as_mut()) {
+            content.remove_thumbnail();
+        }
+    }
+    if let Some(mut body) = Json::parse(event.raw.get())
+        && body.remove_long("jpegThumbnail", THUMBNAIL_BYTES_KEPT)
+    {
+        let mut text = Vec::with_capacity(event.raw.get().len());
+        body.write_canonical(&mut text);
+        if let Some(raw) = String::from_utf8(text).ok().and_then(|text| RawValue::from_string(text).ok()) {
+            event.raw = raw;
+        }
+    }
+    event
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! The record of a dead letter: the bytes as they came, and headers that say why and where they belong.
+
+use jiff::Timestamp;
+
+use super::{Headers, Record, RecordFactory};
+use crate::event::{DeadLetterReason, EventId, InstanceId, Source};
+
+/// A key or header longer than this is not carried into the dead letters: a poison event must not poison its own
+/// grave. Documented ids have at most 40 characters (reference §10).
+const HEADER_BYTES_MAX: usize = 512;
+
+/// Something that could not be published as an event.
+#[derive(Clone)]
+pub struct DeadLetter {
+    /// Identity of the content, so that a repeat is known as one.
+    pub id: EventId,
+    /// The polled instance.
+    pub instance: InstanceId,
+    /// The key it would have had, or the instance's.
+    pub key: String,
+    /// Why it is here.
+    pub reason: DeadLetterReason,
+    /// The failure in words, without secrets and without content.
+    pub error: String,
+    /// The receipt it was handed out with, where one could be read.
+    pub receipt_id: Option<String>,
+    /// How often it was tried before it was given up.
+    pub attempts: u32,
+    /// When this process saw it first.
+    pub first_seen: Timestamp,
+    /// The `ce_` headers of the event, where it was one.
+    pub event_headers: Headers,
+    /// The bytes as they came.
+    pub bytes: Vec<u8>,
+}
+
+impl RecordFactory {
+    /// The record of `letter`, its value cut to `value_bytes_max` where the broker takes no more.
+    #[must_use]
+    pub fn dead_letter(&self, letter: &DeadLetter, value_bytes_max: usize, now: Timestamp) -> Record {
+        let value = &letter.bytes[..letter.bytes.len().min(value_bytes_max)];
+        let mut headers = vec![
+            ("reason", letter.reason.as_str().to_owned()),
+            ("error", letter.error.clone()),
+            ("instance", letter.instance.to_string()),
+            ("attempts", letter.attempts.to_string()),
+            ("first_seen", letter.first_seen.to_string()),
+            ("topic", self.topic.to_string()),
+        ];
+        if let Some(receipt_id) = &letter.receipt_id {
+            headers.push(("receipt_id", receipt_id.clone()));
+        }
+        if value.len() < letter.bytes.len() {
+            headers.push(("truncated_from_bytes", letter.bytes.len().to_string()));
+        }
+        if letter.event_headers.is_empty() {
+            headers.push(("ce_id", letter.id.to_string()));
+            headers.push(("ce_source", Source::uri(letter.instance)));
+        }
+        // These two speak of a value that is an event; a dead letter's bytes may be anything.
+        let of_value = |name: &str| matches!(name, "content-type" | "ce_dataschema");
+        let event_headers = letter.event_headers.iter().filter(|(name, _)| !of_value(name));
+        headers.extend(event_headers.cloned());
+        headers.retain(|(_, value)| value.len() <= HEADER_BYTES_MAX);
+        let key = Some(&letter.key).filter(|key| key.len() <= HEADER_BYTES_MAX);
+        Record {
+            topic: self.dead_letter_topic.clone(),
+            key: key.cloned().unwrap_or_else(|| super::key(letter.instance, None)),
+            headers,
+            timestamp_ms: now.as_millisecond(),
+            value: value.to_vec(),
+        }
+    }
+}

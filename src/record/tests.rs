@@ -1,0 +1,115 @@
+use super::*;
+use crate::normalize::normalize;
+
+fn event(body: &str) -> Event {
+    normalize(InstanceId::new(1101), RawValue::from_string(body.to_owned()).expect("JSON"))
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_760_000_000).expect("in range")
+}
+
+#[test]
+fn one_chat_has_one_key_and_two_chats_have_two() {
+    for (id, key) in [
+        ("79001234567@c.us", "79001234567@c.us"),
+        ("79001234567:3@c.us", "79001234567@c.us"),
+        ("79001234567:12@s.whatsapp.net", "79001234567@c.us"),
+        ("79001234567@s.whatsapp.net", "79001234567@c.us"),
+        ("120650379300963@lid", "120650379300963@lid"),
+        ("79099197688-1506012221@g.us", "79099197688-1506012221@g.us"),
+        ("-1001234567890", "-1001234567890"),
+        ("a:b@c.us", "a:b@c.us"),
+        ("odd:1", "odd:1"),
+    ] {
+        assert_eq!(chat_key(&ChatId::new(id).expect("not empty")), key, "{id}");
+    }
+}
+
+#[test]
+fn events_without_a_chat_share_the_key_of_their_instance() {
+    for body in [r#"{"typeWebhook":"stateInstanceChanged"}"#, r#"{"chatId":""}"#, "null", "[1]", r#""text""#] {
+        let record = RecordFactory::default().record(&event(body), Extent::Whole, now());
+        assert_eq!(record.key, "instance:1101", "{body}");
+    }
+}
+
+#[test]
+fn only_a_usable_event_time_stamps_the_record() {
+    let hour = 3600;
+    for (offset, kept) in [(0, true), (-23 * hour, true), (-25 * hour, false), (4 * 60, true), (6 * 60, false)] {
+        let seconds = now().as_second() + offset;
+        let record =
+            RecordFactory::default().record(&event(&format!(r#"{{"timestamp":{seconds}}}"#)), Extent::Whole, now());
+        let expected = if kept { seconds } else { now().as_second() };
+        assert_eq!(record.timestamp_ms, expected * 1000, "{offset}");
+    }
+    for body in [r#"{"timestamp":99999999999999999}"#, r#"{"timestamp":"soon"}"#, "{}"] {
+        let record = RecordFactory::default().record(&event(body), Extent::Whole, now());
+        assert_eq!(record.timestamp_ms, now().as_millisecond(), "{body}");
+        assert!(!record.headers.iter().any(|(name, _)| *name == "ce_time"), "{body}");
+    }
+}
+
+#[test]
+fn the_reduced_record_lacks_thumbnails_and_says_so() {
+    let thumbnail = "A".repeat(5000);
+    let body = format!(
+        r#"{{"typeWebhook":"incomingMessageReceived","messageData":{{"typeMessage":"imageMessage",
+           "fileMessageData":{{"caption":"kept","jpegThumbnail":"{thumbnail}"}},
+           "quotedMessage":{{"typeMessage":"imageMessage","jpegThumbnail":"{thumbnail}"}}}}}}"#
+    );
+    let event = event(&body);
+    let factory = RecordFactory::default();
+    let whole = factory.record(&event, Extent::Whole, now());
+    let reduced = factory.record(&event, Extent::WithoutThumbnails, now());
+    assert!(whole.value.len() > 10_000 && reduced.value.len() < 1_000);
+    let value: serde_json::Value = serde_json::from_slice(&reduced.value).expect("JSON");
+    assert_eq!(value["reduced"], true);
+    assert_eq!(value["message"]["content"]["caption"], "kept");
+    assert_eq!(value["raw"]["messageData"]["fileMessageData"]["caption"], "kept");
+    assert_eq!(reduced.headers, whole.headers, "the id is the whole event's");
+}
+
+#[test]
+fn raw_can_be_left_out() {
+    let factory = RecordFactory { include_raw: false, ..RecordFactory::default() };
+    let record = factory.record(&event(r#"{"typeWebhook":"x"}"#), Extent::Whole, now());
+    assert!(!String::from_utf8_lossy(&record.value).contains("raw"));
+}
+
+#[test]
+fn a_dead_letter_carries_its_story_and_nothing_that_could_poison_it_again() {
+    let event = event(&format!(r#"{{"chatId":"{}"}}"#, "9".repeat(5000)));
+    let letter = dead_letter::DeadLetter {
+        id: event.id,
+        instance: InstanceId::new(1101),
+        key: key(event.source.instance, event.chat.as_ref()),
+        reason: crate::event::DeadLetterReason::TooLarge,
+        error: "too large".to_owned(),
+        receipt_id: Some("42".to_owned()),
+        attempts: 2,
+        first_seen: now(),
+        event_headers: headers(&event),
+        bytes: event.raw.get().as_bytes().to_vec(),
+    };
+    let record = RecordFactory::default().dead_letter(&letter, 100, now());
+    assert_eq!(record.key, "instance:1101", "a key of 5 kB is no key");
+    assert_eq!(record.value.len(), 100);
+    let header = |name: &str| record.headers.iter().find(|(have, _)| *have == name).map(|(_, value)| value.as_str());
+    let id = event.id.to_string();
+    for (name, expected) in [
+        ("reason", Some("too_large")),
+        ("error", Some("too large")),
+        ("instance", Some("1101")),
+        ("receipt_id", Some("42")),
+        ("attempts", Some("2")),
+        ("first_seen", Some("2025-10-09T08:53:20Z")),
+        ("topic", Some("chat-events")),
+        ("truncated_from_bytes", Some("5013")),
+        ("ce_id", Some(&*id)),
+        ("ce_subject", None),
+    ] {
+        assert_eq!(header(name), expected, "{name}");
+    }
+}

@@ -1,0 +1,298 @@
+//! From notification to proof: understand, decide, publish until the broker has it.
+//!
+//! [`prepare`] is pure; [`Bridge::deliver`] returns only when the notification may be forgotten: acknowledged
+//! by Kafka as an event, acknowledged as a dead letter, or dropped because the configuration says so. There is no
+//! fourth way out, and no error: what cannot be published *now* is published later, for as long as it takes.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use crate::event::{Body, DeadLetterReason, Event, EventId, Notification, Source};
+use crate::normalize::normalize;
+use crate::policy::{DropReason, Policy, Verdict};
+use crate::publish::{Delivered, PublishError, Publisher};
+use crate::record::dead_letter::DeadLetter;
+use crate::record::{self, Extent, Record, RecordFactory};
+use crate::retry::Backoff;
+use crate::telemetry::InstanceTelemetry;
+
+/// How much of a dead letter is kept, one try after the other, when the broker finds it too large.
+const DEAD_LETTER_BYTES_TRIED: [usize; 4] = [usize::MAX, 512 * 1024, 16 * 1024, 0];
+/// The wait before a dead letter that was refused in every size is offered again.
+const PARKED_RETRY: Duration = Duration::from_secs(60);
+const PUBLISH_RETRY_MIN: Duration = Duration::from_millis(100);
+const PUBLISH_RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// The proof that a notification may be forgotten. Only [`Bridge::deliver`] makes one, and only from the broker's
+/// acknowledgement or from the configured wish to drop.
+#[derive(Debug)]
+#[must_use = "what is settled has to be deleted, or it comes again"]
+pub struct Settled {
+    id: EventId,
+    outcome: Outcome,
+}
+
+impl Settled {
+    /// The event this settles.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// How it was settled.
+    #[must_use]
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+}
+
+/// How a notification was settled.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Kafka has it as an event.
+    Published(Delivered),
+    /// Kafka has it as a dead letter.
+    DeadLettered(Delivered, DeadLetterReason),
+    /// The configuration does not want it.
+    Dropped(DropReason),
+}
+
+/// A notification, understood and decided about, ready for [`Bridge::deliver`].
+pub struct Prepared {
+    id: EventId,
+    first_seen: Timestamp,
+    receipt_id: Option<String>,
+    destination: Destination,
+}
+
+enum Destination {
+    Topic(Box<Event>),
+    DeadLetters(DeadLetter),
+    Nowhere(Box<Event>, DropReason),
+}
+
+impl Prepared {
+    /// Identity of the content: the same event prepared twice has the same.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// When it happened, where that is known.
+    #[must_use]
+    pub fn event_time(&self) -> Option<Timestamp> {
+        self.event().and_then(|event| event.time)
+    }
+
+    /// The record of the first try; `None` for what is dropped.
+    #[must_use]
+    pub fn record(&self, records: &RecordFactory, now: Timestamp) -> Option<Record> {
+        match &self.destination {
+            Destination::Topic(event) => Some(records.record(event, Extent::Whole, now)),
+            Destination::DeadLetters(letter) => Some(records.dead_letter(letter, usize::MAX, now)),
+            Destination::Nowhere(..) => None,
+        }
+    }
+
+    /// The event, where it could be read as one.
+    #[must_use]
+    pub fn event(&self) -> Option<&Event> {
+        match &self.destination {
+            Destination::Topic(event) | Destination::Nowhere(event, _) => Some(event),
+            Destination::DeadLetters(_) => None,
+        }
+    }
+}
+
+/// Reads the notification and decides where it goes. Never fails, does no I/O.
+#[must_use]
+pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> Prepared {
+    let Notification { instance, receipt_id, body } = notification;
+    match body {
+        Body::Json(raw) => {
+            let event = normalize(instance, raw);
+            let id = event.id;
+            let destination = match policy.verdict(&event) {
+                Verdict::Publish => Destination::Topic(Box::new(event)),
+                Verdict::Drop(reason) => Destination::Nowhere(Box::new(event), reason),
+                Verdict::DeadLetter(reason) => {
+                    let error = "events.unknown sends types this version does not know here";
+                    Destination::DeadLetters(letter_of_event(&event, reason, error, receipt_id.clone(), now))
+                }
+            };
+            Prepared { id, first_seen: now, receipt_id, destination }
+        }
+        Body::Undecodable { bytes, reason, error } => {
+            let letter = DeadLetter {
+                id: EventId::of(&Source::uri(instance), &bytes),
+                instance,
+                key: record::key(instance, None),
+                reason,
+                error,
+                receipt_id: receipt_id.clone(),
+                attempts: 1,
+                first_seen: now,
+                event_headers: Vec::new(),
+                bytes,
+            };
+            Prepared { id: letter.id, first_seen: now, receipt_id, destination: Destination::DeadLetters(letter) }
+        }
+    }
+}
+
+/// Joins a publisher with what is published, and how.
+pub struct Bridge<P> {
+    publisher: P,
+    records: RecordFactory,
+    policy: Policy,
+}
+
+impl<P: Publisher> Bridge<P> {
+    /// A bridge to `publisher`.
+    pub fn new(publisher: P, records: RecordFactory, policy: Policy) -> Self {
+        Self { publisher, records, policy }
+    }
+
+    /// The publisher, for whoever has to flush it at the end.
+    pub fn publisher(&self) -> &P {
+        &self.publisher
+    }
+
+    /// [`prepare`] under this bridge's policy.
+    #[must_use]
+    pub fn prepare(&self, notification: Notification, now: Timestamp) -> Prepared {
+        prepare(notification, &self.policy, now)
+    }
+
+    /// Returns when the notification may be forgotten, however long that takes.
+    pub async fn deliver(&self, prepared: &Prepared, telemetry: &InstanceTelemetry) -> Settled {
+        let _in_flight = telemetry.in_flight();
+        let outcome = match &prepared.destination {
+            Destination::Topic(event) => self.deliver_event(prepared, event, telemetry).await,
+            Destination::DeadLetters(letter) => self.bury(letter.clone(), telemetry).await,
+            Destination::Nowhere(_, reason) => {
+                telemetry.dropped(*reason);
+                Outcome::Dropped(*reason)
+            }
+        };
+        Settled { id: prepared.id, outcome }
+    }
+
+    /// Whole; without thumbnails, should Kafka find it too large; as a dead letter, should Kafka refuse it for good.
+    async fn deliver_event(&self, prepared: &Prepared, event: &Event, telemetry: &InstanceTelemetry) -> Outcome {
+        let started = Instant::now();
+        let mut extent = Extent::Whole;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let record = self.records.record(event, extent, Timestamp::now());
+            let refusal = match self.publish_until_answered(&record, telemetry).await {
+                Ok(delivered) => {
+                    telemetry.published(event, started.elapsed());
+                    return Outcome::Published(delivered);
+                }
+                Err(refusal) => refusal,
+            };
+            if refusal.too_large && extent == Extent::Whole {
+                extent = Extent::WithoutThumbnails;
+                continue;
+            }
+            let reason = if refusal.too_large { DeadLetterReason::TooLarge } else { DeadLetterReason::Refused };
+            let receipt_id = prepared.receipt_id.clone();
+            let letter = letter_of_event(event, reason, &refusal.detail, receipt_id, prepared.first_seen);
+            return self.bury(DeadLetter { attempts, ..letter }, telemetry).await;
+        }
+    }
+
+    /// Publishes a dead letter, cut as short as the broker wants it. Should even that be refused, the instance is
+    /// parked: nothing is deleted and the letter is offered again until somebody has mended the topic.
+    async fn bury(&self, letter: DeadLetter, telemetry: &InstanceTelemetry) -> Outcome {
+        loop {
+            let mut last_refusal = None;
+            for value_bytes_max in DEAD_LETTER_BYTES_TRIED {
+                let record = self.records.dead_letter(&letter, value_bytes_max, Timestamp::now());
+                match self.publish_until_answered(&record, telemetry).await {
+                    Ok(delivered) => {
+                        warn!(
+                            instance = %letter.instance, reason = letter.reason.as_str(), error = %letter.error,
+                            topic = %record.topic, partition = delivered.partition(), event = %letter.id,
+                            "sent to the dead letters: look at them with a consumer of that topic"
+                        );
+                        telemetry.dead_lettered(letter.reason);
+                        return Outcome::DeadLettered(delivered, letter.reason);
+                    }
+                    Err(refusal) => {
+                        let too_large = refusal.too_large;
+                        last_refusal = Some(refusal);
+                        if !too_large {
+                            break;
+                        }
+                    }
+                }
+            }
+            let detail = last_refusal.map(|refusal| refusal.detail).unwrap_or_default();
+            error!(
+                instance = %letter.instance, topic = %self.records.dead_letter_topic, detail,
+                "the dead-letter topic refuses a dead letter: this instance is parked, nothing of it is deleted; \
+                 check the topic's limits, it is tried again in {} s", PARKED_RETRY.as_secs()
+            );
+            telemetry.parked(&detail);
+            tokio::time::sleep(PARKED_RETRY).await;
+        }
+    }
+
+    /// Publishes until the broker has said yes or never. "Not now" is answered by waiting, without a limit: the
+    /// upstream keeps everything else meanwhile, and this one record is all there is in memory.
+    async fn publish_until_answered(
+        &self,
+        record: &Record,
+        telemetry: &InstanceTelemetry,
+    ) -> Result<Delivered, Refusal> {
+        let mut backoff = Backoff::new(PUBLISH_RETRY_MIN, PUBLISH_RETRY_MAX);
+        loop {
+            match self.publisher.publish(record).await {
+                Ok(delivered) => return Ok(delivered),
+                Err(failure) => {
+                    telemetry.publish_failed(&failure);
+                    match failure {
+                        PublishError::Unavailable(_) => tokio::time::sleep(backoff.next(fastrand::f64())).await,
+                        PublishError::TooLarge(detail) => return Err(Refusal { too_large: true, detail }),
+                        PublishError::Refused(detail) => return Err(Refusal { too_large: false, detail }),
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Refusal {
+    too_large: bool,
+    detail: String,
+}
+
+fn letter_of_event(
+    event: &Event,
+    reason: DeadLetterReason,
+    error: &str,
+    receipt_id: Option<String>,
+    first_seen: Timestamp,
+) -> DeadLetter {
+    DeadLetter {
+        id: event.id,
+        instance: event.source.instance,
+        key: record::key(event.source.instance, event.chat.as_ref()),
+        reason,
+        error: error.to_owned(),
+        receipt_id,
+        attempts: 1,
+        first_seen,
+        event_headers: record::headers(event),
+        bytes: event.raw.get().as_bytes().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! The HTTP client of one GREEN-API instance.
+//!
+//! The token is a segment of every URL (reference §1), so it is handled here and nowhere else: URLs are built in one
+//! function, every error loses its URL before it leaves, and what upstream answers is searched for the token before a
+//! word of it is repeated (a 500 of deleteNotification quotes the whole path, §2.2).
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::bridge::Settled;
+use crate::config;
+use crate::event::{Instance, InstanceId};
+use crate::json::Json;
+use crate::source::watch::Watched;
+use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
+
+mod answer;
+
+/// Answers of the small methods: a state, a count.
+const SMALL_ANSWER_BYTES_MAX: usize = 64 * 1024;
+const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Makes the HTTP client all instances share: one connection pool, one TLS configuration.
+///
+/// `direct`: past any proxy the environment names, for a simulator in the same process.
+///
+/// # Errors
+/// Where the TLS backend cannot be set up: no usable root certificates.
+pub fn http_client(config: &config::GreenApi, direct: bool) -> Result<Client, reqwest::Error> {
+    let builder = Client::builder()
+        .connect_timeout(config.connect_timeout)
+        .tcp_keepalive(Duration::from_secs(30))
+        .tcp_nodelay(true)
+        // A redirect would carry the token, which is part of the path, to another place.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")));
+    if direct { builder.no_proxy() } else { builder }.build()
+}
+
+/// One instance's queue.
+pub struct InstanceClient {
+    http: Client,
+    instance: InstanceId,
+    api_url: Url,
+    token: SecretString,
+    receive_timeout: Duration,
+    receive_grace: Duration,
+    delete_timeout: Duration,
+    response_bytes_max: usize,
+}
+
+impl InstanceClient {
+    /// The client of `instance`, sending through `http`.
+    #[must_use]
+    pub fn new(http: Client, config: &config::GreenApi, instance: &config::Instance) -> Self {
+        Self {
+            http,
+            instance: instance.id,
+            api_url: instance.api_url.clone(),
+            token: instance.token.clone(),
+            receive_timeout: instance.receive_timeout,
+            receive_grace: config.receive_grace,
+            delete_timeout: config.delete_timeout,
+            response_bytes_max: config.response_bytes_max,
+        }
+    }
+
+    /// `{apiUrl}/waInstance{id}/{method}/{token}[/{receiptId}]` (reference §1). The only place where the token becomes
+    /// part of anything.
+    fn request(&self, verb: Method, method: &str, receipt: Option<&Receipt>, timeout: Duration) -> RequestBuilder {
+        let mut url = self.api_url.clone();
+        {
+            let mut segments = url.path_segments_mut().expect("the configuration takes only http and https");
+            segments.pop_if_empty();
+            segments.push(&format!("waInstance{}", self.instance)).push(method).push(self.token.expose_secret());
+            if let Some(receipt) = receipt {
+                segments.push(receipt.as_str());
+            }
+        }
+        if method == "receiveNotification" {
+            url.query_pairs_mut().append_pair("receiveTimeout", &self.receive_timeout.as_secs().to_string());
+        }
+        self.http.request(verb, url).timeout(timeout)
+    }
+
+    async fn send(&self, request: RequestBuilder, bytes_max: usize) -> Result<Answer, QueueError> {
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status().as_u16();
+        let retry_after = retry_after(&response);
+        let (bytes, complete) = self.read(response, bytes_max).await?;
+        Ok(Answer { status, retry_after, bytes, complete })
+    }
+
+    /// The body up to `bytes_max`, and whether that was all of it.
+    async fn read(&self, mut response: Response, bytes_max: usize) -> Result<(Vec<u8>, bool), QueueError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error))? {
+            let room = bytes_max - bytes.len();
+            bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                return Ok((bytes, false));
+            }
+        }
+        Ok((bytes, true))
+    }
+
+    /// The whole chain of causes, for "error sending request" alone helps nobody.
+    fn unreachable(&self, error: reqwest::Error) -> QueueError {
+        let class = if error.is_timeout() { "timeout" } else { "connection" };
+        let error = error.without_url();
+        let mut detail = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(deeper) = cause {
+            detail.push_str(": ");
+            detail.push_str(&deeper.to_string());
+            cause = deeper.source();
+        }
+        let host = self.api_url.host_str().unwrap_or_default();
+        QueueError::Unreachable { class, detail: format!("{host}: {}", self.redact(&detail)) }
+    }
+
+    fn redact(&self, text: &str) -> String {
+        text.replace(self.token.expose_secret(), "<token>")
+    }
+
+    async fn ask(&self, method: &str) -> Option<Vec<u8>> {
+        let request = self.request(Method::GET, method, None, SMALL_ANSWER_TIMEOUT);
+        let answer = self.send(request, SMALL_ANSWER_BYTES_MAX).await.ok()?;
+        (answer.status == 200 && answer.complete).then_some(answer.bytes)
+    }
+}
+
+/// An HTTP answer, read as far as allowed.
+struct Answer {
+    status: u16,
+    retry_after: Option<Duration>,
+    bytes: Vec<u8>,
+    complete: bool,
+}
+
+/// Undocumented upstream (reference §3), but a proxy before it may send one.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+impl NotificationQueue for InstanceClient {
+    async fn receive(&self) -> Result<Option<Received>, QueueError> {
+        let timeout = self.receive_timeout + self.receive_grace;
+        let request = self.request(Method::GET, "receiveNotification", None, timeout);
+        let answer = self.send(request, self.response_bytes_max).await?;
+        answer::received(self.instance, answer, &|text| self.redact(text))
+    }
+
+    async fn delete(&self, receipt: &Receipt, _proof: &Settled) -> Result<Deletion, QueueError> {
+        let request = self.request(Method::DELETE, "deleteNotification", Some(receipt), self.delete_timeout);
+        let answer = self.send(request, SMALL_ANSWER_BYTES_MAX).await?;
+        answer::deleted(&answer, &|text| self.redact(text))
+    }
+}
+
+impl Watched for InstanceClient {
+    async fn state(&self) -> Option<&'static str> {
+        let bytes = self.ask("getStateInstance").await?;
+        let answer = Json::parse(std::str::from_utf8(&bytes).ok()?)?;
+        // `null` while the instance is being created (reference §6).
+        answer.get("stateInstance").words().map(Instance::state_of_word)
+    }
+
+    async fn queue_depth(&self) -> Option<i64> {
+        let bytes = self.ask("getWebhooksCount").await?;
+        // The vendor's page spells the key with a homoglyph (reference §2.6): the one whole number counts.
+        match Json::parse(std::str::from_utf8(&bytes).ok()?)? {
+            Json::Object(members) => members.iter().find_map(|(_, value)| value.integer()),
+            _ => None,
+        }
+    }
+}

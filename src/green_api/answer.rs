@@ -1,0 +1,180 @@
+//! What an answer of receiveNotification or deleteNotification means: plain functions over status and bytes
+//! (reference §2.1, §2.2, §3). Error bodies may be JSON, text, nginx HTML or nothing.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Answer;
+use crate::event::{Body, DeadLetterReason, InstanceId, Notification};
+use crate::json::Json;
+use crate::source::{Deletion, QueueError, Receipt, Received};
+
+/// How much of an error's body is repeated.
+const EXCERPT_CHARS_MAX: usize = 200;
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, rename = "receiptId")]
+    receipt_id: Option<&'a RawValue>,
+    body: Option<Box<RawValue>>,
+}
+
+/// What a receive brought.
+pub(super) fn received(
+    instance: InstanceId,
+    answer: Answer,
+    redact: &dyn Fn(&str) -> String,
+) -> Result<Option<Received>, QueueError> {
+    match answer.status {
+        200 if !answer.complete => undecodable(
+            instance,
+            answer.bytes,
+            DeadLetterReason::TooLong,
+            "the answer is longer than green_api.response_bytes_max".to_owned(),
+        ),
+        200 => notification(instance, answer.bytes),
+        // The end of a long poll, told by a proxy (§3).
+        204 | 408 | 504 => Ok(None),
+        _ => Err(failure(&answer, redact)),
+    }
+}
+
+fn notification(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, QueueError> {
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return undecodable(instance, bytes, DeadLetterReason::NotUtf8, "the answer is not UTF-8".to_owned());
+    };
+    if matches!(text.trim_matches(['\u{feff}', ' ', '\n', '\r', '\t']), "" | "null" | "{}") {
+        return Ok(None);
+    }
+    let envelope: Envelope = match serde_json::from_str(text) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            // Where, not what: serde_json's own message may quote the content.
+            let error = format!("not the JSON of a notification, line {} column {}", error.line(), error.column());
+            return undecodable(instance, bytes, DeadLetterReason::NotJson, error);
+        }
+    };
+    let receipt_text = envelope.receipt_id.and_then(|raw| Json::parse(raw.get()));
+    let receipt = receipt_text.as_ref().and_then(Json::text).and_then(|digits| Receipt::new(digits.trim()));
+    match (receipt, envelope.body) {
+        (Some(receipt), Some(body)) => {
+            let notification =
+                Notification { instance, receipt_id: Some(receipt.as_str().to_owned()), body: Body::Json(body) };
+            Ok(Some(Received { receipt, notification }))
+        }
+        (Some(_), None) => {
+            undecodable(instance, bytes, DeadLetterReason::NoBody, "a receipt without a body".to_owned())
+        }
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(QueueError::Unreadable { detail: "a body without a receiptId".to_owned() }),
+    }
+}
+
+fn undecodable(
+    instance: InstanceId,
+    bytes: Vec<u8>,
+    reason: DeadLetterReason,
+    error: String,
+) -> Result<Option<Received>, QueueError> {
+    let Some(receipt) = recover_receipt(&bytes) else {
+        return Err(QueueError::Unreadable { detail: error });
+    };
+    let receipt_id = Some(receipt.as_str().to_owned());
+    let body = Body::Undecodable { bytes, reason, error };
+    Ok(Some(Received { receipt, notification: Notification { instance, receipt_id, body } }))
+}
+
+/// The first `"receiptId": N` in bytes that are no JSON (reference §15.6). Inside a string its quotes would be
+/// escaped, so a text that talks about receipts is not mistaken for one.
+fn recover_receipt(bytes: &[u8]) -> Option<Receipt> {
+    const NAME: &[u8] = b"\"receiptId\"";
+    let mut from = 0;
+    while let Some(found) = bytes.get(from..)?.windows(NAME.len()).position(|window| window == NAME) {
+        let start = from + found;
+        from = start + NAME.len();
+        if start > 0 && bytes[start - 1] == b'\\' {
+            continue;
+        }
+        let mut rest = bytes[from..].trim_ascii_start();
+        rest = rest.strip_prefix(b":")?.trim_ascii_start();
+        rest = rest.strip_prefix(b"\"").unwrap_or(rest);
+        let length = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
+        // A number that runs to the end of a cut answer may be cut itself.
+        if length < rest.len() {
+            return Receipt::new(std::str::from_utf8(&rest[..length]).ok()?);
+        }
+    }
+    None
+}
+
+/// What a delete did.
+pub(super) fn deleted(answer: &Answer, redact: &dyn Fn(&str) -> String) -> Result<Deletion, QueueError> {
+    let text = String::from_utf8_lossy(&answer.bytes);
+    match answer.status {
+        200 => {
+            let answer = Json::parse(text.trim());
+            Ok(match answer.and_then(|answer| answer.get("result").boolean()) {
+                Some(true) => Deletion::Deleted,
+                Some(false) | None => Deletion::Unclear,
+            })
+        }
+        // A final answer dressed as a server error (§2.2).
+        500 if text.contains("findUnAckedMessage") => Ok(Deletion::AlreadyGone),
+        408 | 504 => Err(QueueError::Unreachable { class: "timeout", detail: describe(answer, redact) }),
+        _ => Err(failure(answer, redact)),
+    }
+}
+
+/// The table of reference §3.
+fn failure(answer: &Answer, redact: &dyn Fn(&str) -> String) -> QueueError {
+    let detail = describe(answer, redact);
+    let text = String::from_utf8_lossy(&answer.bytes).to_lowercase();
+    let says = |words: &str| text.contains(words);
+    let misconfigured = |class, fix| QueueError::Misconfigured { class, fix, detail: detail.clone() };
+    let waiting = |class, fix| QueueError::Waiting { class, fix, detail: detail.clone() };
+    match answer.status {
+        400 if says("webhook url") => misconfigured(
+            "webhook_url_set",
+            "the instance delivers to a webhook: clear webhookUrl in its settings and wait a minute",
+        ),
+        400 if says("expired") => waiting("expired", "the instance has expired: renew it in the console"),
+        400 if says("deleted") => waiting("expired", "the instance is deleted: take it out of the configuration"),
+        400 if says("starting") => waiting("starting", "the instance is starting"),
+        400 if says("not authorized") || says("not authorised") => {
+            waiting("not_authorized", "the instance is not authorised: scan the QR code in the console")
+        }
+        400 => misconfigured("bad_request", "GREEN-API does not understand the request: check id, token and api_url"),
+        401 => misconfigured("unauthorized", "the token is wrong: copy apiTokenInstance from the console"),
+        403 => misconfigured(
+            "forbidden",
+            "id or api_url is wrong, or the account is suspended: compare both with the console",
+        ),
+        404 => misconfigured("not_found", "api_url is not this instance's host: copy apiUrl from the console"),
+        300..=399 => misconfigured("redirect", "api_url answers with a redirect: copy apiUrl from the console"),
+        429 => QueueError::RateLimited { retry_after: answer.retry_after },
+        466 => waiting("quota", "the tariff's quota is used up: change the tariff or wait for the next month"),
+        469 => waiting("quota", "GREEN-API limits this instance for some hours"),
+        500..=599 => QueueError::Unreachable { class: "server_error", detail },
+        _ => QueueError::Unreachable { class: "unexpected", detail },
+    }
+}
+
+fn describe(answer: &Answer, redact: &dyn Fn(&str) -> String) -> String {
+    let body = redact(&String::from_utf8_lossy(&answer.bytes));
+    let body = body.trim();
+    if body.is_empty() {
+        return format!("HTTP {}", answer.status);
+    }
+    let mut excerpt: String = body
+        .chars()
+        .take(EXCERPT_CHARS_MAX)
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect();
+    if excerpt.len() < body.len() {
+        excerpt.push('…');
+    }
+    format!("HTTP {}: {excerpt}", answer.status)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use std::time::Duration;
+
+use super::*;
+
+fn answer(status: u16, body: &[u8]) -> Answer {
+    Answer { status, retry_after: None, bytes: body.to_vec(), complete: true }
+}
+
+fn received(answer: Answer) -> Result<Option<Received>, QueueError> {
+    super::received(InstanceId::new(1), answer, &|text| text.replace("SECRET", "<token>"))
+}
+
+/// `empty`, `receipt N`, `dead letter N reason`, or the class of the error.
+fn summary(outcome: Result<Option<Received>, QueueError>) -> String {
+    match outcome {
+        Ok(None) => "empty".to_owned(),
+        Ok(Some(Received { receipt, notification })) => match notification.body {
+            Body::Json(raw) => format!("receipt {} {}", receipt.as_str(), raw.get()),
+            Body::Undecodable { reason, .. } => format!("dead letter {} {}", receipt.as_str(), reason.as_str()),
+        },
+        Err(error) => error.class().to_owned(),
+    }
+}
+
+#[test]
+fn every_answer_of_receive_has_its_meaning() {
+    for (status, body, expected) in [
+        (200, &b"null"[..], "empty"),
+        (200, b"", "empty"),
+        (200, b" \n", "empty"),
+        (200, b"{}", "empty"),
+        (200, b"{\"foo\": 1}", "empty"),
+        (204, b"", "empty"),
+        (408, b"", "empty"),
+        (504, b"<html>Gateway Time-out</html>", "empty"),
+        (200, br#"{"receiptId": 42, "body": {"a": 1}}"#, r#"receipt 42 {"a": 1}"#),
+        (200, br#"{"body": {"a": 1}, "receiptId": "42", "more": 0}"#, r#"receipt 42 {"a": 1}"#),
+        (200, br#"{"receiptId": -3, "body": []}"#, "receipt -3 []"),
+        (200, br#"{"receiptId": 42}"#, "dead letter 42 no_body"),
+        (200, br#"{"receiptId": 42, "body": null}"#, "dead letter 42 no_body"),
+        (200, br#"{"receiptId": 42, "body": {"a": tru}}"#, "dead letter 42 not_json"),
+        (200, br#"{"receiptId" : "42", "body": {"#, "dead letter 42 not_json"),
+        (200, br#"{"receiptId": 4"#, "unreadable"),
+        (200, b"{\"receiptId\": 42, \"body\": \"\xff\"}", "dead letter 42 not_utf8"),
+        (200, br#"{"body": {"text": "\"receiptId\": 7, "}, "receiptId": 8, oops}"#, "dead letter 8 not_json"),
+        (200, br#"{"body": {"a": 1}}"#, "unreadable"),
+        (200, br#"{"receiptId": "../../x", "body": {}}"#, "unreadable"),
+        (200, b"<html>hello</html>", "unreadable"),
+        (
+            400,
+            br#"{"message":"Message cannot be received because custom webhook url is set. Please clear webhook url"}"#,
+            "webhook_url_set",
+        ),
+        (400, b"instance in starting process try later", "starting"),
+        (400, b"instance is starting or not authorized", "starting"),
+        (400, b"instance account not authorized", "not_authorized"),
+        (400, b"Instance account is expired. Renew your instance from personal area", "expired"),
+        (400, b"Instance is deleted", "expired"),
+        (400, b"Parameter idInstance not an integer", "bad_request"),
+        (401, b"", "unauthorized"),
+        (403, b"<html>403 Forbidden</html>", "forbidden"),
+        (404, b"<html>404 Not Found</html>", "not_found"),
+        (301, b"", "redirect"),
+        (429, b"Too Many Requests", "rate_limited"),
+        (466, br#"{"invokeStatus":{"status":"QUOTE_EXCEEDED"}}"#, "quota"),
+        (469, b"", "quota"),
+        (500, b"", "server_error"),
+        (502, b"<html>Bad Gateway</html>", "server_error"),
+        (418, b"", "unexpected"),
+    ] {
+        assert_eq!(summary(received(answer(status, body))), expected, "{status} {}", String::from_utf8_lossy(body));
+    }
+}
+
+#[test]
+fn bodies_of_any_depth_and_with_half_a_character_are_received() {
+    for body in
+        [format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)), r#"{"t":"\ud83d"}"#.to_owned(), "1e999".to_owned()]
+    {
+        let text = format!(r#"{{"receiptId": 1, "body": {body}}}"#);
+        assert_eq!(summary(received(answer(200, text.as_bytes()))), format!("receipt 1 {body}"));
+    }
+}
+
+#[test]
+fn an_answer_without_end_is_cut_and_buried_where_its_receipt_can_be_read() {
+    let cut = Answer { complete: false, ..answer(200, br#"{"receiptId": 42, "body": {"a": "aaaa"#) };
+    assert_eq!(summary(received(cut)), "dead letter 42 too_long");
+    let cut = Answer { complete: false, ..answer(200, br#"{"body": {"a": "aaaa"#) };
+    assert_eq!(summary(received(cut)), "unreadable");
+}
+
+#[test]
+fn every_answer_of_delete_has_its_meaning() {
+    let redact = |text: &str| text.replace("SECRET", "<token>");
+    for (status, body, expected) in [
+        (200, r#"{"result": true, "reason": ""}"#, Ok(Deletion::Deleted)),
+        (200, r#"{"result":true}"#, Ok(Deletion::Deleted)),
+        (200, r#"{"result":false,"reason":"gone"}"#, Ok(Deletion::Unclear)),
+        (200, "", Ok(Deletion::Unclear)),
+        (200, "<html>", Ok(Deletion::Unclear)),
+        (
+            500,
+            r#"{"message": "Cannot read properties of undefined (reading 'findUnAckedMessage')", "path": "/waInstance1/deleteNotification/SECRET/42"}"#,
+            Ok(Deletion::AlreadyGone),
+        ),
+        (500, "{}", Err("server_error")),
+        (504, "", Err("timeout")),
+        (401, "", Err("unauthorized")),
+        (400, "custom webhook url is set", Err("webhook_url_set")),
+        (400, "Parameter receiptId must be a Number", Err("bad_request")),
+    ] {
+        let outcome = deleted(&answer(status, body.as_bytes()), &redact);
+        assert_eq!(
+            outcome.as_ref().map_err(QueueError::class),
+            expected.as_ref().map_err(|class| *class),
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
+fn what_upstream_said_is_repeated_without_the_token_and_without_end() {
+    let body = format!(r#"{{"path":"/waInstance1/receiveNotification/SECRET","x":"{}"}}"#, "y".repeat(5_000));
+    let message = received(answer(500, body.as_bytes())).err().expect("an error").to_string();
+    assert!(message.contains("<token>") && !message.contains("SECRET"), "{message}");
+    assert!(message.len() < 300, "{message}");
+}
+
+#[test]
+fn a_wait_that_was_asked_for_is_passed_on() {
+    let asked = Answer { retry_after: Some(Duration::from_secs(7)), ..answer(429, b"") };
+    assert_eq!(received(asked).err(), Some(QueueError::RateLimited { retry_after: Some(Duration::from_secs(7)) }));
+}

@@ -1,0 +1,356 @@
+//! The rdkafka producer, and the one table of its errors. Nothing outside this file knows librdkafka.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+use tracing::{debug, error};
+
+use super::{Delivered, PublishError, Publisher};
+use crate::config::{Kafka, Problem};
+use crate::record::Record;
+
+const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Set before the operator's properties; those of the promise are refused there, the others may be overridden.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("client.id", "chatbridge"),
+    ("acks", "all"),
+    ("enable.idempotence", "true"),
+    // Forever: the record in hand is the only copy in memory and the queue upstream is the buffer. The default of
+    // 300 s is how bridges lose data in a long outage.
+    ("message.timeout.ms", "0"),
+    ("partitioner", "murmur2_random"),
+    // One notification is in flight per instance, so there is nothing to linger for.
+    ("linger.ms", "0"),
+    ("compression.type", "lz4"),
+    // Not our limit but the broker's: it is the broker that knows how much a topic takes.
+    ("message.max.bytes", "33554432"),
+    ("socket.keepalive.enable", "true"),
+    ("reconnect.backoff.max.ms", "2000"),
+];
+
+/// librdkafka's version.
+#[must_use]
+pub fn librdkafka_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}
+
+/// What librdkafka was built with: `ssl`, `sasl_scram`, `zstd` … A missing one would otherwise only show at a
+/// customer's broker.
+#[must_use]
+pub fn librdkafka_features() -> String {
+    ClientConfig::new().create_native_config().and_then(|native| native.get("builtin.features")).unwrap_or_default()
+}
+
+/// Everything librdkafka finds wrong with the configuration, without connecting anywhere.
+#[must_use]
+pub fn problems(kafka: &Kafka) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = kafka
+        .properties
+        .iter()
+        .filter_map(|(name, value)| {
+            let mut alone = ClientConfig::new();
+            alone.set(name, value.expose_secret());
+            let error = alone.create_native_config().err()?;
+            Some(Problem::new(format!("kafka.properties.{name}"), plain(&error, value.expose_secret())))
+        })
+        .collect();
+    if problems.is_empty() {
+        // Each is well by itself; do they agree with each other?
+        if let Err(error) = client_config(kafka).create_with_context::<_, FutureProducer<Context>>(Context::default()) {
+            problems.push(Problem::new("kafka", plain(&error, "")));
+        }
+    }
+    problems
+}
+
+/// The library's own sentence, without the value: it may be a password.
+fn plain(error: &KafkaError, value: &str) -> String {
+    let text = match error {
+        KafkaError::ClientConfig(_, description, _, _) => description.clone(),
+        KafkaError::ClientCreation(description) => description.clone(),
+        other => other.to_string(),
+    };
+    if value.is_empty() { text } else { text.replace(value, "<value>") }
+}
+
+fn client_config(kafka: &Kafka) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (name, value) in DEFAULTS {
+        config.set(*name, *value);
+    }
+    for (name, value) in &kafka.properties {
+        config.set(name, value.expose_secret());
+    }
+    config.set("bootstrap.servers", &kafka.brokers);
+    config.set_log_level(RDKafkaLogLevel::Info);
+    config
+}
+
+/// How the brokers are, as the client hears it.
+#[derive(Debug, Default)]
+pub struct Health {
+    inner: Mutex<HealthInner>,
+}
+
+#[derive(Debug, Default)]
+struct HealthInner {
+    down_since: Option<Instant>,
+    last_error: Option<String>,
+}
+
+impl Health {
+    /// Since when the brokers are away, and the last thing heard from them; `None` while all is well.
+    #[must_use]
+    pub fn trouble(&self) -> Option<(Instant, String)> {
+        let inner = self.lock();
+        inner.down_since.map(|since| (since, inner.last_error.clone().unwrap_or_default()))
+    }
+
+    fn down(&self, reason: &str) {
+        let mut inner = self.lock();
+        inner.down_since.get_or_insert_with(Instant::now);
+        inner.last_error = Some(reason.to_owned());
+    }
+
+    fn heard(&self, reason: &str) {
+        self.lock().last_error = Some(reason.to_owned());
+    }
+
+    fn up(&self) {
+        self.lock().down_since = None;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HealthInner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Receives librdkafka's own remarks.
+#[derive(Clone, Default)]
+struct Context {
+    health: Arc<Health>,
+}
+
+impl ClientContext for Context {
+    /// Not logged at every reconnect: [`Health`] is told about once a minute, by whoever watches it.
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(%error, reason, "librdkafka");
+        match error.rdkafka_error_code() {
+            Some(Code::AllBrokersDown) => {
+                let reason = self.health.lock().last_error.clone().unwrap_or_else(|| reason.to_owned());
+                self.health.down(&reason);
+            }
+            Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => self.health.down(reason),
+            _ => self.health.heard(reason),
+        }
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(?level, facility, message, "librdkafka");
+    }
+}
+
+type Client = FutureProducer<Context>;
+
+/// A publisher over rdkafka that outlives fatal errors of its producer.
+pub struct KafkaPublisher {
+    config: ClientConfig,
+    context: Context,
+    shared: RwLock<Generation>,
+    /// Sends each record in a request of its own; made when first needed, thrown away when it fails.
+    alone: Mutex<Option<Client>>,
+}
+
+struct Generation {
+    number: u64,
+    client: Client,
+}
+
+impl fmt::Debug for KafkaPublisher {
+    /// Neither configuration nor properties: they hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaPublisher").finish_non_exhaustive()
+    }
+}
+
+impl KafkaPublisher {
+    /// A publisher to the configured brokers. Does not wait for them.
+    ///
+    /// # Errors
+    /// Where librdkafka refuses the configuration.
+    pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
+        let config = client_config(kafka);
+        let context = Context::default();
+        let client = config.create_with_context(context.clone())?;
+        Ok(Self { config, context, shared: RwLock::new(Generation { number: 0, client }), alone: Mutex::new(None) })
+    }
+
+    /// How the brokers are.
+    #[must_use]
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.context.health)
+    }
+
+    /// Asks the brokers once for `topic`: reachable, and is it there?
+    ///
+    /// # Errors
+    /// In words: what stands in the way and what to do.
+    pub async fn find_topic(&self, topic: Arc<str>) -> Result<(), String> {
+        let (_, client) = self.current();
+        let asked = tokio::task::spawn_blocking(move || {
+            let metadata = client.client().fetch_metadata(Some(&topic), METADATA_TIMEOUT).map_err(|e| e.to_string())?;
+            match metadata.topics().iter().find(|found| found.name() == &*topic) {
+                Some(found) if found.error().is_none() && !found.partitions().is_empty() => Ok(()),
+                found => {
+                    let error = found.and_then(|found| found.error()).map(|error| format!("{:?}", Code::from(error)));
+                    let error = error.unwrap_or_else(|| "no partitions".to_owned());
+                    Err(format!("topic {topic} cannot be used ({error}): create it, or let this user see and write it"))
+                }
+            }
+        })
+        .await
+        .unwrap_or_else(|panic| Err(panic.to_string()));
+        match &asked {
+            Ok(()) => self.context.health.up(),
+            Err(reason) => self.context.health.heard(reason),
+        }
+        asked
+    }
+
+    /// Waits until everything handed over is acknowledged, at most `timeout`, then lets the producers go. What is not
+    /// acknowledged by then is not deleted upstream either.
+    pub async fn close(self: Arc<Self>, timeout: Duration) {
+        let flushed = tokio::task::spawn_blocking(move || {
+            let (_, client) = self.current();
+            let flushed = client.flush(timeout);
+            drop(client);
+            // The last owner drops the producers here, where blocking on their threads stops nobody.
+            drop(self);
+            flushed
+        });
+        if let Ok(Err(error)) = flushed.await {
+            debug!(%error, "not everything was acknowledged before the end; it stays in GREEN-API's queue");
+        }
+    }
+
+    fn current(&self) -> (u64, Client) {
+        let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        (shared.number, shared.client.clone())
+    }
+
+    /// A fatal error ends a producer for good (reference dependencies §2): replace generation `number`, unless another
+    /// instance has done so already.
+    fn replace(&self, number: u64, reason: &str) {
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        if shared.number != number {
+            return;
+        }
+        match self.config.create_with_context(self.context.clone()) {
+            Ok(client) => {
+                error!(reason, "Kafka's producer failed for good; a new one takes over and publishes again");
+                let ended = std::mem::replace(&mut *shared, Generation { number: number + 1, client });
+                drop(shared);
+                drop_elsewhere(ended);
+            }
+            Err(error) => error!(%error, reason, "Kafka's producer failed for good and no new one could be made"),
+        }
+    }
+
+    /// Publishes in a request that holds this record alone, so that a refusal is this record's own: in a shared request
+    /// one oversized record gets its neighbours refused as well.
+    async fn publish_alone(&self, record: &Record) -> Result<Delivered, PublishError> {
+        let kept = self.alone.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let client = match kept {
+            Some(client) => client,
+            None => {
+                let mut config = self.config.clone();
+                config.set("batch.num.messages", "1");
+                let made = config.create_with_context(self.context.clone());
+                made.map_err(|error| PublishError::Unavailable(plain(&error, "")))?
+            }
+        };
+        let verdict = self.send(&client, record).await.map_err(|error| classify(&error));
+        match &verdict {
+            Err(PublishError::Unavailable(_)) => drop_elsewhere(client),
+            _ => {
+                let surplus = self.alone.lock().unwrap_or_else(PoisonError::into_inner).replace(client);
+                surplus.into_iter().for_each(drop_elsewhere);
+            }
+        }
+        verdict
+    }
+
+    async fn send(&self, client: &Client, record: &Record) -> Result<Delivered, KafkaError> {
+        let headers = record
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new_with_capacity(record.headers.len()), |headers, (key, value)| {
+                headers.insert(Header { key, value: Some(value) })
+            });
+        let future = client
+            .send_result(
+                FutureRecord::to(&record.topic)
+                    .key(&record.key)
+                    .payload(&record.value)
+                    .timestamp(record.timestamp_ms)
+                    .headers(headers),
+            )
+            .map_err(|(error, _)| error)?;
+        match future.await {
+            Ok(Ok(delivery)) => {
+                self.context.health.up();
+                Ok(Delivered { partition: delivery.partition })
+            }
+            Ok(Err((error, _))) => Err(error),
+            // The producer went away with the record in it: as good as purged.
+            Err(_) => Err(KafkaError::MessageProduction(Code::PurgeQueue)),
+        }
+    }
+}
+
+impl Publisher for KafkaPublisher {
+    async fn publish(&self, record: &Record) -> Result<Delivered, PublishError> {
+        let (number, client) = self.current();
+        let error = match self.send(&client, record).await {
+            Ok(delivered) => return Ok(delivered),
+            Err(error) => error,
+        };
+        if let Some((_, reason)) = client.client().fatal_error() {
+            drop(client);
+            self.replace(number, &reason);
+            return Err(PublishError::Unavailable(format!("the producer was replaced: {reason}")));
+        }
+        match classify(&error) {
+            unavailable @ PublishError::Unavailable(_) => Err(unavailable),
+            _ => self.publish_alone(record).await,
+        }
+    }
+}
+
+/// Dropping a producer waits for its threads: too long for a task that shares its own thread with others.
+fn drop_elsewhere<T: Send + 'static>(ended: T) {
+    std::thread::spawn(move || drop(ended));
+}
+
+/// What an error of one record means for it. Refused for good are only records that no waiting makes acceptable;
+/// everything else, a missing topic or a missing right among it, is the cluster's present state and may be mended.
+fn classify(error: &KafkaError) -> PublishError {
+    let detail = error.to_string();
+    match error.rdkafka_error_code() {
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => PublishError::TooLarge(detail),
+        Some(Code::PolicyViolation | Code::InvalidRecord | Code::InvalidTimestamp) => PublishError::Refused(detail),
+        _ => PublishError::Unavailable(detail),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+use std::collections::BTreeMap;
+
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use secrecy::SecretString;
+
+use super::*;
+
+fn kafka(brokers: &str, properties: &[(&str, &str)]) -> Kafka {
+    Kafka {
+        brokers: brokers.to_owned(),
+        topic: "chat-events".into(),
+        dead_letter_topic: "chat-events-dlq".into(),
+        properties: properties.iter().map(|(k, v)| ((*k).to_owned(), SecretString::from((*v).to_owned()))).collect(),
+    }
+}
+
+fn record() -> Record {
+    Record {
+        topic: "chat-events".into(),
+        key: "79995550001@c.us".to_owned(),
+        headers: vec![("ce_id", "x".to_owned())],
+        timestamp_ms: 1_760_000_000_000,
+        value: b"{}".to_vec(),
+    }
+}
+
+#[test]
+fn the_build_can_reach_managed_kafka() {
+    let features = librdkafka_features();
+    for needed in ["ssl", "sasl_plain", "sasl_scram", "sasl_oauthbearer", "zstd", "lz4", "snappy", "gzip"] {
+        assert!(features.split(',').any(|feature| feature == needed), "{needed} is missing from {features}");
+    }
+}
+
+#[test]
+fn every_wrong_property_is_named_and_no_value_repeated() {
+    let problems = problems(&kafka(
+        "localhost:1",
+        &[("compression.type", "middle-out"), ("no.such.property", "hunter2"), ("sasl.mechanism", "PLAIN")],
+    ));
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["kafka.properties.compression.type", "kafka.properties.no.such.property"]);
+    assert!(problems.iter().all(|problem| !problem.message.contains("hunter2")), "{problems:?}");
+    assert_eq!(super::problems(&kafka("localhost:1", &[("linger.ms", "5")])), []);
+}
+
+#[test]
+fn properties_that_contradict_each_other_are_a_problem_too() {
+    let problems = problems(&kafka("localhost:1", &[("max.in.flight.requests.per.connection", "100")]));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}
+
+#[test]
+fn errors_are_classified_by_what_helps() {
+    use PublishError::*;
+    for (code, expected) in [
+        (Code::MessageSizeTooLarge, TooLarge(String::new())),
+        (Code::PolicyViolation, Refused(String::new())),
+        (Code::InvalidRecord, Refused(String::new())),
+        (Code::InvalidTimestamp, Refused(String::new())),
+        (Code::TopicAuthorizationFailed, Unavailable(String::new())),
+        (Code::UnknownTopicOrPartition, Unavailable(String::new())),
+        (Code::UnknownTopic, Unavailable(String::new())),
+        (Code::MessageTimedOut, Unavailable(String::new())),
+        (Code::NotEnoughReplicas, Unavailable(String::new())),
+        (Code::QueueFull, Unavailable(String::new())),
+        (Code::PurgeQueue, Unavailable(String::new())),
+        (Code::Fatal, Unavailable(String::new())),
+    ] {
+        let found = classify(&KafkaError::MessageProduction(code));
+        assert_eq!(std::mem::discriminant(&found), std::mem::discriminant(&expected), "{code:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fatal_producer_is_replaced_and_the_record_can_be_published_again() {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic("chat-events", 1, 1).expect("a topic");
+    let publisher = KafkaPublisher::new(&kafka(&cluster.bootstrap_servers(), &[])).expect("a publisher");
+    assert!(publisher.publish(&record()).await.is_ok());
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER]);
+    let failure = publisher.publish(&record()).await.err();
+    assert!(matches!(failure, Some(PublishError::Unavailable(_))), "{failure:?}");
+    assert!(publisher.publish(&record()).await.is_ok(), "the new producer takes over");
+    assert_eq!(publisher.current().0, 1);
+}
+
+#[tokio::test]
+async fn a_refusal_counts_only_when_the_record_was_alone_in_its_request() {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic("chat-events", 1, 1).expect("a topic");
+    let publisher = KafkaPublisher::new(&kafka(&cluster.bootstrap_servers(), &[])).expect("a publisher");
+    let too_large = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    cluster.request_errors(RDKafkaApiKey::Produce, &[too_large]);
+    assert!(publisher.publish(&record()).await.is_ok(), "a neighbour's fault");
+    cluster.request_errors(RDKafkaApiKey::Produce, &[too_large, too_large]);
+    let failure = publisher.publish(&record()).await.err();
+    assert!(matches!(failure, Some(PublishError::TooLarge(_))), "{failure:?}");
+    assert!(publisher.publish(&record()).await.is_ok(), "the next record is not affected");
+}
+
+#[tokio::test]
+async fn a_broker_that_was_away_gets_the_record_when_it_is_back() {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic("chat-events", 1, 1).expect("a topic");
+    let publisher = KafkaPublisher::new(&kafka(&cluster.bootstrap_servers(), &[])).expect("a publisher");
+    assert!(publisher.publish(&record()).await.is_ok());
+    cluster.broker_down(-1).expect("down");
+    let record = record();
+    let mut publishing = std::pin::pin!(publisher.publish(&record));
+    let early = tokio::time::timeout(Duration::from_secs(2), &mut publishing).await;
+    assert!(early.is_err(), "it waits: {early:?}");
+    cluster.broker_up(-1).expect("up");
+    let late = tokio::time::timeout(Duration::from_secs(30), publishing).await;
+    assert!(matches!(late, Ok(Ok(_))), "{late:?}");
+}
+
+#[test]
+fn a_publisher_prints_no_property() {
+    let secret = [("sasl.password", "hunter2")];
+    let publisher = KafkaPublisher::new(&kafka("localhost:1", &secret)).expect("a publisher");
+    let printed = format!("{publisher:?} {:?}", kafka("localhost:1", &secret));
+    assert!(!printed.contains("hunter2"), "{printed}");
+    assert!(BTreeMap::from(secret).contains_key("sasl.password"));
+}

@@ -1,0 +1,138 @@
+//! What every source of notifications has in common.
+//!
+//! A source holds its protocol and nothing else: it receives, lets [`crate::bridge::Bridge`] deliver, and settles in
+//! its own idiom. The queue's idiom is deleting; it asks for [`crate::bridge::Settled`], which only the bridge makes.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bridge::Settled;
+use crate::event::Notification;
+
+pub mod queue;
+pub mod watch;
+
+mod rival;
+
+/// What a receive hands out: a notification, and the receipt that deletes it.
+pub struct Received {
+    /// What deletes it.
+    pub receipt: Receipt,
+    /// What came.
+    pub notification: Notification,
+}
+
+/// GREEN-API's `receiptId` of one hand-out, in its own spelling (reference §2.1). Not `Clone`: it is used once.
+#[derive(Debug)]
+pub struct Receipt(String);
+
+impl Receipt {
+    /// Digits, perhaps with a sign; nothing else may reach the URL it becomes part of.
+    pub(crate) fn new(digits: &str) -> Option<Self> {
+        let bare = digits.strip_prefix('-').unwrap_or(digits);
+        let plausible = (1..=20).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_digit());
+        plausible.then(|| Self(digits.to_owned()))
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How upstream answered a delete (reference §2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Removed for good.
+    Deleted,
+    /// Was gone already (the 500 that speaks of `findUnAckedMessage`).
+    AlreadyGone,
+    /// Not removed, or removed before: receive again to learn which.
+    Unclear,
+}
+
+/// Why a receive or delete failed, by what the caller does next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueueError {
+    /// Back off and try again.
+    #[error("{detail}")]
+    Unreachable {
+        /// The metric's label.
+        class: &'static str,
+        /// What happened, without secrets.
+        detail: String,
+    },
+    /// Slow down.
+    #[error("too many requests")]
+    RateLimited {
+        /// For as long as upstream asks, where it does.
+        retry_after: Option<Duration>,
+    },
+    /// The instance is not ready; it may become so by itself: try every few seconds.
+    #[error("{fix} ({detail})")]
+    Waiting {
+        /// The metric's label.
+        class: &'static str,
+        /// What the operator can do.
+        fix: &'static str,
+        /// What upstream said, without secrets.
+        detail: String,
+    },
+    /// Nothing helps but an operator: try rarely, say so clearly.
+    #[error("{fix} ({detail})")]
+    Misconfigured {
+        /// The metric's label.
+        class: &'static str,
+        /// What the operator has to do.
+        fix: &'static str,
+        /// What upstream said, without secrets.
+        detail: String,
+    },
+    /// Something lies at the head that can be neither read nor deleted: alarm and back off.
+    #[error("the head of the queue cannot be read and carries no receipt to delete it with: {detail}")]
+    Unreadable {
+        /// What is wrong with it, without content.
+        detail: String,
+    },
+}
+
+impl QueueError {
+    /// The metric's label.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Unreachable { class, .. } | Self::Waiting { class, .. } | Self::Misconfigured { class, .. } => class,
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unreadable { .. } => "unreadable",
+        }
+    }
+}
+
+/// A first-in-first-out queue that hands out its head again until it is deleted.
+pub trait NotificationQueue: Send + Sync + 'static {
+    /// Waits a while for the head of the queue; `None` where nothing came. Dropping the future costs nothing: what
+    /// may have been handed out stays at the head.
+    fn receive(&self) -> impl Future<Output = Result<Option<Received>, QueueError>> + Send;
+
+    /// Deletes what `receipt` was handed out for. `proof` is never read: having to hold it is the point, so that
+    /// deleting what is not in Kafka does not compile.
+    ///
+    /// ```compile_fail,E0451
+    /// use chatbridge::bridge::Settled;
+    /// // Settled has no constructor outside the bridge, and its fields are private.
+    /// let forged = Settled { id: todo!(), outcome: todo!() };
+    /// ```
+    fn delete(&self, receipt: &Receipt, proof: &Settled) -> impl Future<Output = Result<Deletion, QueueError>> + Send;
+}
+
+impl<Q: NotificationQueue> NotificationQueue for Arc<Q> {
+    fn receive(&self) -> impl Future<Output = Result<Option<Received>, QueueError>> + Send {
+        Q::receive(self)
+    }
+
+    fn delete(&self, receipt: &Receipt, proof: &Settled) -> impl Future<Output = Result<Deletion, QueueError>> + Send {
+        Q::delete(self, receipt, proof)
+    }
+}

@@ -1,0 +1,213 @@
+//! The line and its weather, on a clock held by the test.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use super::*;
+use crate::event::{Body, InstanceId, Notification};
+use crate::policy::Policy;
+use crate::publish::PublishError;
+use crate::publish::memory::MemoryPublisher;
+use crate::record::RecordFactory;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::status::StatusBoard;
+use serde_json::value::RawValue;
+
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a receive takes, and what it brings.
+type PlannedReceive = (Duration, Result<Option<u64>, QueueError>);
+
+/// A queue that answers as planned: each step once, then an endless long poll.
+#[derive(Default)]
+struct PlannedQueue {
+    receives: Mutex<VecDeque<PlannedReceive>>,
+    deletes: Mutex<VecDeque<Result<Deletion, QueueError>>>,
+    /// What was asked, and when.
+    asked: Mutex<Vec<(Instant, String)>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl PlannedQueue {
+    fn new(
+        receives: impl IntoIterator<Item = Result<Option<u64>, QueueError>>,
+        deletes: impl IntoIterator<Item = Result<Deletion, QueueError>>,
+    ) -> Arc<Self> {
+        let queue = Self::default();
+        locked(&queue.receives).extend(receives.into_iter().map(|answer| (Duration::ZERO, answer)));
+        locked(&queue.deletes).extend(deletes);
+        Arc::new(queue)
+    }
+
+    fn note(&self, what: String) {
+        locked(&self.asked).push((Instant::now(), what));
+    }
+
+    /// Seconds between the receives, rounded down.
+    fn pauses(&self) -> Vec<u64> {
+        let asked = locked(&self.asked);
+        asked.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_secs()).collect()
+    }
+
+    fn story(&self) -> Vec<String> {
+        locked(&self.asked).iter().map(|(_, what)| what.clone()).collect()
+    }
+}
+
+/// Event `n` is handed out with receipt `100 + hand-out`.
+impl NotificationQueue for PlannedQueue {
+    async fn receive(&self) -> Result<Option<Received>, QueueError> {
+        self.note("receive".to_owned());
+        let planned = locked(&self.receives).pop_front();
+        let Some((takes, answer)) = planned else { return std::future::pending().await };
+        tokio::time::sleep(takes).await;
+        let number = answer?;
+        Ok(number.map(|number| {
+            let receipt = format!("{}", 100 + locked(&self.asked).len());
+            let body =
+                RawValue::from_string(format!(r#"{{"typeWebhook":"incomingCall","n":{number}}}"#)).expect("JSON");
+            Received {
+                receipt: Receipt::new(&receipt).expect("digits"),
+                notification: Notification { instance: InstanceId::new(1), receipt_id: None, body: Body::Json(body) },
+            }
+        }))
+    }
+
+    async fn delete(&self, receipt: &Receipt, _proof: &Settled) -> Result<Deletion, QueueError> {
+        self.note(format!("delete {}", receipt.as_str()));
+        locked(&self.deletes).pop_front().unwrap_or(Ok(Deletion::Deleted))
+    }
+}
+
+struct Run {
+    queue: Arc<PlannedQueue>,
+    publisher: Arc<MemoryPublisher>,
+    stop: CancellationToken,
+    poller: Arc<Poller<Arc<PlannedQueue>, Arc<MemoryPublisher>>>,
+}
+
+fn run(queue: Arc<PlannedQueue>) -> Run {
+    let publisher = Arc::new(MemoryPublisher::default());
+    let bridge = Arc::new(Bridge::new(Arc::clone(&publisher), RecordFactory::default(), Policy::default()));
+    let telemetry = InstanceTelemetry::new(&Arc::new(Metrics::new()), StatusBoard::default().add(InstanceId::new(1)));
+    let pacing = Pacing {
+        receive_timeout: RECEIVE_TIMEOUT,
+        retry_min: Duration::from_millis(500),
+        retry_max: Duration::from_secs(30),
+        misconfigured_retry: Duration::from_secs(60),
+    };
+    let poller = Arc::new(Poller::new(Arc::clone(&queue), bridge, pacing, Arc::new(telemetry)));
+    Run { queue, publisher, stop: CancellationToken::new(), poller }
+}
+
+impl Run {
+    /// Until the plan is used up and the poller hangs in its last poll; the clock jumps as far as that takes.
+    async fn to_the_end(&self) {
+        let hour = Duration::from_secs(3600);
+        assert!(tokio::time::timeout(hour, self.poller.run(self.stop.clone())).await.is_err(), "it waits in a poll");
+    }
+
+    fn published(&self) -> Vec<String> {
+        self.publisher.records().iter().map(|record| String::from_utf8_lossy(&record.value).into_owned()).collect()
+    }
+}
+
+fn unreachable() -> QueueError {
+    QueueError::Unreachable { class: "connection", detail: "planned".to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn receive_deliver_delete_in_this_order_and_with_the_receipt_just_handed_out() {
+    let run = run(PlannedQueue::new([Ok(Some(1)), Ok(Some(2))], []));
+    run.to_the_end().await;
+    assert_eq!(run.queue.story(), ["receive", "delete 101", "receive", "delete 103", "receive"]);
+    assert_eq!(run.published().len(), 2);
+    assert!(run.queue.pauses().iter().all(|pause| *pause == 0), "a full queue is drained without a wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_head_after_an_unclear_delete_is_deleted_again_and_not_published_again() {
+    for unclear in [Ok(Deletion::Unclear), Ok(Deletion::AlreadyGone), Err(unreachable())] {
+        let run = run(PlannedQueue::new([Ok(Some(1)), Ok(Some(1)), Ok(Some(2)), Ok(Some(1))], [unclear.clone()]));
+        run.to_the_end().await;
+        assert_eq!(run.queue.story()[..4], ["receive", "delete 101", "receive", "delete 103"], "{unclear:?}");
+        // 1, then 2, then 1 once more: it was not the last one published.
+        assert_eq!(run.published().len(), 3, "{unclear:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_comes_back_for_ever_is_no_hot_loop() {
+    let receives = std::iter::repeat_n(Ok(Some(1)), 40);
+    for answer in [Deletion::AlreadyGone, Deletion::Unclear, Deletion::Deleted] {
+        let started = Instant::now();
+        let run = run(PlannedQueue::new(receives.clone(), std::iter::repeat_n(Ok(answer), 40)));
+        let hung = run.poller.run(run.stop.clone());
+        drop(tokio::time::timeout(Duration::from_secs(30), hung).await);
+        let asked = locked(&run.queue.asked).len();
+        assert!(asked < 60, "{answer:?}: {asked} requests in {:?}", started.elapsed());
+        assert_eq!(run.published().len(), 1, "{answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_answer_that_comes_too_soon_is_followed_by_a_wait_and_a_real_poll_is_not() {
+    let queue = PlannedQueue::new([Ok(None), Ok(None)], []);
+    locked(&queue.receives).extend([(RECEIVE_TIMEOUT, Ok(None)), (RECEIVE_TIMEOUT, Ok(None))]);
+    let run = run(queue);
+    run.to_the_end().await;
+    assert_eq!(run.queue.pauses(), [1, 1, 20, 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_class_of_failure_has_its_wait() {
+    let misconfigured = QueueError::Misconfigured { class: "unauthorized", fix: "", detail: String::new() };
+    let waiting = QueueError::Waiting { class: "starting", fix: "", detail: String::new() };
+    let limited = |seconds: Option<u64>| QueueError::RateLimited { retry_after: seconds.map(Duration::from_secs) };
+    for (failure, least, most) in [
+        (unreachable(), 0, 4),
+        (misconfigured, 60, 60),
+        (waiting, 5, 60),
+        (limited(None), 1, 5),
+        (limited(Some(7)), 7, 11),
+        // Nobody makes us sleep for a day.
+        (limited(Some(86_400)), 30, 34),
+    ] {
+        let run = run(PlannedQueue::new(std::iter::repeat_n(Err(failure.clone()), 4), []));
+        run.to_the_end().await;
+        let pauses = run.queue.pauses();
+        assert_eq!(pauses.len(), 4);
+        assert!(pauses.iter().all(|pause| (least..=most).contains(pause)), "{failure:?}: {pauses:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_an_idle_poll_and_a_wait_at_once() {
+    for receives in [vec![], vec![Err(QueueError::Misconfigured { class: "x", fix: "", detail: String::new() })]] {
+        let run = run(PlannedQueue::new(receives, []));
+        let started = Instant::now();
+        let stop = run.stop.clone();
+        tokio::join!(run.poller.run(run.stop.clone()), async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            stop.cancel();
+        });
+        assert_eq!(started.elapsed(), Duration::from_secs(3));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_the_notification_in_hand_be_published_and_deleted() {
+    let run = run(PlannedQueue::new([Ok(Some(1)), Ok(Some(2))], []));
+    // Kafka is away for a while, and the stop comes meanwhile.
+    run.publisher.fail_next(std::iter::repeat_n(PublishError::Unavailable("planned".to_owned()), 20));
+    let stop = run.stop.clone();
+    tokio::join!(run.poller.run(run.stop.clone()), async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        stop.cancel();
+    });
+    assert_eq!(run.queue.story(), ["receive", "delete 101"]);
+    assert_eq!(run.published().len(), 1);
+}

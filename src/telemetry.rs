@@ -1,0 +1,182 @@
+//! What an operator can see: metrics for machines, the status board for people.
+//!
+//! The working parts tell what happened in their own words (`received`, `published`, `deleted` …); how that is counted
+//! and shown is decided here alone. Labels are bounded: instance, kind, reason, class. No chat, no phone, no text.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::bridge::Prepared;
+use crate::event::{DeadLetterReason, Event, InstanceId, Kind};
+use crate::policy::DropReason;
+use crate::publish::PublishError;
+use crate::source::QueueError;
+
+pub mod metrics;
+pub mod status;
+
+use metrics::{InstanceMetrics, Metrics};
+use status::{InstanceStatus, Phase};
+
+/// Everything one instance's poller has to tell.
+pub struct InstanceTelemetry {
+    instance: InstanceId,
+    metrics: InstanceMetrics,
+    status: Arc<InstanceStatus>,
+    foreign_instance_told: AtomicBool,
+}
+
+impl InstanceTelemetry {
+    /// Telemetry of `instance`, counted in `metrics`, shown through `status`.
+    #[must_use]
+    pub fn new(metrics: &Arc<Metrics>, status: Arc<InstanceStatus>) -> Self {
+        let instance = status.instance();
+        let metrics = InstanceMetrics::new(metrics, instance);
+        Self { instance, metrics, status, foreign_instance_told: AtomicBool::new(false) }
+    }
+
+    /// Whose telemetry this is.
+    #[must_use]
+    pub fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    /// A poll begins.
+    pub fn polling(&self) {
+        self.status.set_phase(Phase::Polling);
+    }
+
+    /// A poll found nothing.
+    pub fn queue_empty(&self) {
+        self.status.queue_empty();
+        self.metrics.up.set(1);
+    }
+
+    /// A notification is in hand.
+    pub fn received(&self, prepared: &Prepared) {
+        self.metrics.received.inc();
+        self.metrics.up.set(1);
+        let kind = prepared.event().map_or("dead_letter", |event| event.kind.name());
+        self.status.received(kind, prepared.event_time());
+    }
+
+    /// Counts one delivery in flight until the guard is dropped.
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight {
+        self.metrics.all.in_flight.inc();
+        InFlight(Arc::clone(&self.metrics.all))
+    }
+
+    /// Kafka acknowledged an event.
+    pub fn published(&self, event: &Event, took: Duration) {
+        self.metrics.published(event.kind.name());
+        self.metrics.all.receive_to_ack.observe(took.as_secs_f64());
+        if let Some(time) = event.time {
+            let age = Timestamp::now().duration_since(time).as_secs_f64();
+            self.metrics.all.event_age.observe(age.max(0.0));
+        }
+        if let Kind::InstanceState(instance) = &event.kind {
+            self.state_seen(instance.state);
+        }
+    }
+
+    /// Kafka acknowledged a dead letter.
+    pub fn dead_lettered(&self, reason: DeadLetterReason) {
+        self.metrics.dead_lettered(reason.as_str());
+    }
+
+    /// An event was dropped by configuration.
+    pub fn dropped(&self, reason: DropReason) {
+        self.metrics.dropped(reason.as_str());
+    }
+
+    /// A publish did not succeed.
+    pub fn publish_failed(&self, failure: &PublishError) {
+        self.metrics.all.publish_errors.with_label_values(&[failure.class()]).inc();
+        self.status.failed("kafka", &failure.to_string());
+    }
+
+    /// The dead-letter topic takes nothing.
+    pub fn parked(&self, detail: &str) {
+        self.status.failed("parked", detail);
+        self.status.set_phase(Phase::Parked);
+    }
+
+    /// The notification is gone from the queue.
+    pub fn deleted(&self, took: Duration) {
+        self.metrics.deleted.inc();
+        self.metrics.all.delete.observe(took.as_secs_f64());
+        self.status.deleted();
+    }
+
+    /// A delete's answer leaves open whether it worked.
+    pub fn delete_unclear(&self) {
+        self.metrics.source_error("delete_unclear");
+    }
+
+    /// The notification settled last came again and was not published again.
+    pub fn repeat_suppressed(&self) {
+        self.metrics.repeats_suppressed.inc();
+    }
+
+    /// A receive or delete failed.
+    pub fn source_failed(&self, failure: &QueueError) {
+        self.metrics.source_error(failure.class());
+        self.metrics.up.set(0);
+        self.status.failed(failure.class(), &failure.to_string());
+        self.status.set_phase(match failure {
+            QueueError::Misconfigured { .. } => Phase::Misconfigured,
+            QueueError::Waiting { .. } => Phase::Waiting,
+            _ => Phase::BackingOff,
+        });
+    }
+
+    /// A body named another instance; true the first time.
+    pub fn foreign_instance(&self) -> bool {
+        self.metrics.foreign_instance.inc();
+        !self.foreign_instance_told.swap(true, Ordering::Relaxed)
+    }
+
+    /// Another consumer is probably at work.
+    pub fn rival_suspected(&self) {
+        self.metrics.rival_suspected.inc();
+        self.status.failed("rival", "someone else is reading this instance: stop the other consumer");
+    }
+
+    /// The poller panicked and is started again.
+    pub fn poller_panicked(&self) {
+        self.metrics.poller_restarts.inc();
+        self.metrics.up.set(0);
+        self.status.failed("panic", "the poller panicked and is started again: please report the log line");
+    }
+
+    /// The instance's state, as asked or as told by an event.
+    pub fn state_seen(&self, state: &str) {
+        let previous = self.status.set_state(state);
+        self.metrics.state(previous.as_deref(), state);
+    }
+
+    /// How many notifications wait upstream.
+    pub fn queue_depth(&self, depth: i64) {
+        self.metrics.queue_depth.set(depth);
+        self.status.set_queue_depth(depth);
+    }
+
+    /// The poller came to its end.
+    pub fn stopped(&self) {
+        self.metrics.up.set(0);
+        self.status.set_phase(Phase::Stopped);
+    }
+}
+
+/// A delivery in flight; uncounts itself.
+pub struct InFlight(Arc<Metrics>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}

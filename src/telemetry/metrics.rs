@@ -1,0 +1,246 @@
+//! All metrics, registered once, as typed handles (design: *Metrics*).
+
+use std::sync::Arc;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use super::status::StatusBoard;
+use crate::event::InstanceId;
+
+/// From a fast local acknowledgement to a broker that was away for minutes.
+const SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+/// From at once to GREEN-API's 24 hours.
+const AGES_SECONDS: &[f64] =
+    &[0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 64_800.0, 86_400.0];
+
+/// The process's metrics.
+pub struct Metrics {
+    registry: Registry,
+    pub(super) in_flight: IntGauge,
+    pub(super) receive_to_ack: Histogram,
+    pub(super) event_age: Histogram,
+    pub(super) delete: Histogram,
+    pub(super) publish_errors: IntCounterVec,
+    kafka_up: IntGauge,
+    received: IntCounterVec,
+    published: IntCounterVec,
+    deleted: IntCounterVec,
+    repeats_suppressed: IntCounterVec,
+    dead_letters: IntCounterVec,
+    dropped: IntCounterVec,
+    source_errors: IntCounterVec,
+    foreign_instance: IntCounterVec,
+    rival_suspected: IntCounterVec,
+    poller_restarts: IntCounterVec,
+    instance_up: IntGaugeVec,
+    instance_state: IntGaugeVec,
+    head_age: IntGaugeVec,
+    until_loss: IntGaugeVec,
+    queue_depth: IntGaugeVec,
+}
+
+/// Registers metrics under the one prefix.
+struct Registrar {
+    registry: Registry,
+}
+
+impl Registrar {
+    fn add<C: Collector + Clone + 'static>(&self, metric: prometheus::Result<C>) -> C {
+        let metric = metric.expect("names and labels are literals of this file");
+        self.registry.register(Box::new(metric.clone())).expect("no name is used twice in this file");
+        metric
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(opts(name, help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(opts(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::with_opts(opts(name, help)))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let opts = HistogramOpts { common_opts: opts(name, help), buckets: buckets.to_vec() };
+        self.add(Histogram::with_opts(opts))
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("chatbridge_{name}"), help)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers every metric in a registry of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        let r = Registrar { registry: Registry::new() };
+        let instance = &["instance"];
+        let metrics = Self {
+            in_flight: r.gauge("in_flight", "Notifications received and not yet settled"),
+            receive_to_ack: r.histogram(
+                "receive_to_ack_seconds",
+                "From holding a notification to the broker's acknowledgement",
+                SECONDS,
+            ),
+            event_age: r.histogram(
+                "event_age_seconds",
+                "From the event's own time to the broker's acknowledgement",
+                AGES_SECONDS,
+            ),
+            delete: r.histogram("delete_seconds", "How long GREEN-API took to delete a notification", SECONDS),
+            publish_errors: r.counters("publish_errors_total", "Publishes that did not succeed", &["class"]),
+            kafka_up: r.gauge("kafka_up", "Whether the brokers were reachable when last heard of"),
+            received: r.counters("notifications_received_total", "Notifications handed out by GREEN-API", instance),
+            published: r.counters("events_published_total", "Events acknowledged by Kafka", &["instance", "kind"]),
+            deleted: r.counters(
+                "notifications_deleted_total",
+                "Notifications deleted from GREEN-API's queue",
+                instance,
+            ),
+            repeats_suppressed: r.counters(
+                "repeats_suppressed_total",
+                "Redeliveries recognised and not published again",
+                instance,
+            ),
+            dead_letters: r.counters(
+                "dead_letters_total",
+                "Dead letters acknowledged by Kafka",
+                &["instance", "reason"],
+            ),
+            dropped: r.counters(
+                "events_dropped_total",
+                "Events deleted unpublished because the configuration says so",
+                &["instance", "reason"],
+            ),
+            source_errors: r.counters(
+                "source_errors_total",
+                "Receives and deletes that failed",
+                &["instance", "class"],
+            ),
+            foreign_instance: r.counters(
+                "foreign_instance_total",
+                "Notifications that name another instance than the polled one",
+                instance,
+            ),
+            rival_suspected: r.counters(
+                "rival_suspected_total",
+                "Times another consumer of the instance was suspected",
+                instance,
+            ),
+            poller_restarts: r.counters("poller_restarts_total", "Pollers started again after a panic", instance),
+            instance_up: r.gauges("instance_up", "Whether the instance's last request succeeded", instance),
+            instance_state: r.gauges("instance_state", "1 for the state the instance is in", &["instance", "state"]),
+            head_age: r.gauges(
+                "head_age_seconds",
+                "Age of the oldest notification that is known not to be in Kafka; 0 when the queue is empty",
+                instance,
+            ),
+            until_loss: r.gauges(
+                "seconds_until_loss",
+                "Until GREEN-API's 24 hours take the oldest notification",
+                instance,
+            ),
+            queue_depth: r.gauges("queue_depth", "Notifications waiting at GREEN-API, as it last said", instance),
+            registry: r.registry.clone(),
+        };
+        r.gauges("build_info", "Always 1; what is running", &["version", "librdkafka"])
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), crate::publish::kafka::librdkafka_version().as_str()])
+            .set(1);
+        // The process's own figures (memory, CPU, descriptors); where /proc is missing they are simply absent.
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        r.registry.register(Box::new(process)).expect("no name is used twice");
+        metrics
+    }
+
+    /// Whether the brokers are reachable.
+    pub fn kafka_up(&self, up: bool) {
+        self.kafka_up.set(i64::from(up));
+    }
+
+    /// The text a scrape gets; ages are taken from `board` at this moment.
+    ///
+    /// # Errors
+    /// Where the encoder fails, which would be a bug.
+    pub fn render(&self, board: &StatusBoard) -> prometheus::Result<Vec<u8>> {
+        for status in board.instances() {
+            let view = status.view();
+            let instance = status.instance().to_string();
+            self.head_age.with_label_values(&[&instance]).set(view.head_age_seconds);
+            self.until_loss.with_label_values(&[&instance]).set(view.seconds_until_loss);
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// One instance's handles, looked up once.
+pub(super) struct InstanceMetrics {
+    pub(super) all: Arc<Metrics>,
+    label: String,
+    pub(super) received: IntCounter,
+    pub(super) deleted: IntCounter,
+    pub(super) repeats_suppressed: IntCounter,
+    pub(super) foreign_instance: IntCounter,
+    pub(super) rival_suspected: IntCounter,
+    pub(super) poller_restarts: IntCounter,
+    pub(super) up: IntGauge,
+    pub(super) queue_depth: IntGauge,
+}
+
+impl InstanceMetrics {
+    pub(super) fn new(metrics: &Arc<Metrics>, instance: InstanceId) -> Self {
+        let label = instance.to_string();
+        let of = |family: &IntCounterVec| family.with_label_values(&[&label]);
+        Self {
+            received: of(&metrics.received),
+            deleted: of(&metrics.deleted),
+            repeats_suppressed: of(&metrics.repeats_suppressed),
+            foreign_instance: of(&metrics.foreign_instance),
+            rival_suspected: of(&metrics.rival_suspected),
+            poller_restarts: of(&metrics.poller_restarts),
+            up: metrics.instance_up.with_label_values(&[&label]),
+            queue_depth: metrics.queue_depth.with_label_values(&[&label]),
+            all: Arc::clone(metrics),
+            label,
+        }
+    }
+
+    pub(super) fn published(&self, kind: &str) {
+        self.all.published.with_label_values(&[self.label.as_str(), kind]).inc();
+    }
+
+    pub(super) fn dead_lettered(&self, reason: &str) {
+        self.all.dead_letters.with_label_values(&[self.label.as_str(), reason]).inc();
+    }
+
+    pub(super) fn dropped(&self, reason: &str) {
+        self.all.dropped.with_label_values(&[self.label.as_str(), reason]).inc();
+    }
+
+    pub(super) fn source_error(&self, class: &str) {
+        self.all.source_errors.with_label_values(&[self.label.as_str(), class]).inc();
+    }
+
+    pub(super) fn state(&self, previous: Option<&str>, state: &str) {
+        if let Some(previous) = previous {
+            // Gone rather than 0, so that no instance drags every state it ever had behind it.
+            let _ = self.all.instance_state.remove_label_values(&[self.label.as_str(), previous]);
+        }
+        self.all.instance_state.with_label_values(&[self.label.as_str(), state]).set(1);
+    }
+}

@@ -1,0 +1,105 @@
+//! Arguments in, exit code out.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config, ConfigError};
+use crate::logging::{self, LogFormat};
+use crate::publish::kafka;
+
+mod check;
+mod normalize;
+mod run;
+
+/// Bad usage or configuration: fix it, then start again (`EX_USAGE` of sysexits).
+pub const EXIT_USAGE: u8 = 64;
+/// A start or run that failed: try again.
+pub const EXIT_FAILED: u8 = 1;
+
+/// Carries GREEN-API notifications into Kafka: at least once, in order per chat, never lost.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// How log lines look: text on a terminal, json elsewhere, unless said here
+    #[arg(long, global = true, value_enum, env = "CHATBRIDGE_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The daemon: receive, deliver, delete, until SIGTERM
+    Run(ConfigArgs),
+    /// Every problem of the configuration at once; exit code 64 if there is one
+    Check(check::CheckArgs),
+    /// Notification bodies to records, one JSON line each; no network
+    Normalize(normalize::NormalizeArgs),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, clap::Args)]
+struct ConfigArgs {
+    /// The configuration file [default: config.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "CHATBRIDGE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// The configuration, looked at by ourselves and by librdkafka.
+    fn load(&self) -> Result<Config, ConfigError> {
+        let config = config::load(self.config.as_deref(), std::env::vars())?;
+        let problems = kafka::problems(&config.kafka);
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        let file = self.config.as_deref().unwrap_or(config::DEFAULT_FILE.as_ref());
+        Err(ConfigError { origin: format!("{} and the environment", file.display()), problems })
+    }
+}
+
+/// Runs the command the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to do where even this cannot be printed.
+            drop(error.print());
+            return if error.use_stderr() { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let log_format = cli.log_format.unwrap_or_else(LogFormat::default_for_stderr);
+    match cli.command {
+        Command::Run(args) => {
+            logging::init(log_format, "info");
+            run::run(&args)
+        }
+        Command::Check(args) => check::check(&args),
+        Command::Normalize(args) => normalize::normalize(&args),
+    }
+}
+
+/// Says on standard error why the command failed.
+fn complain(message: impl std::fmt::Display) {
+    use std::io::Write as _;
+    // With standard error gone, the exit code alone has to tell.
+    drop(writeln!(std::io::stderr(), "chatbridge: {message}"));
+}
+
+/// The runtime of the commands that need one.
+fn block_on<F: Future<Output = ExitCode>>(command: F) -> ExitCode {
+    // One provider for the whole process, chosen here; some later dependency may bring another one along.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider was installed before");
+    }
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => {
+            complain(format_args!("failed to start the runtime: {error}"));
+            EXIT_FAILED.into()
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `chatbridge run`: the daemon.
+
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use tracing::{error, info};
+
+use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
+use crate::config::Config;
+use crate::{app, shutdown};
+
+pub(super) fn run(args: &ConfigArgs) -> ExitCode {
+    match args.load() {
+        Ok(config) => block_on(daemon(config)),
+        Err(problems) => {
+            complain(problems);
+            EXIT_USAGE.into()
+        }
+    }
+}
+
+async fn daemon(config: Config) -> ExitCode {
+    let listen = config.admin.listen;
+    let listener = match TcpListener::bind(listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            error!(%listen, %error, "failed to listen for the admin server: is it taken? set admin.listen");
+            return EXIT_FAILED.into();
+        }
+    };
+    if let Ok(address) = listener.local_addr() {
+        info!(%address, "admin server listens: /metrics /livez /readyz /status");
+    }
+    let stop = match shutdown::on_signal() {
+        Ok(stop) => stop,
+        Err(error) => {
+            error!(%error, "failed to listen to signals");
+            return EXIT_FAILED.into();
+        }
+    };
+    match app::run(config, listener, stop).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(%error, "failed to start");
+            EXIT_FAILED.into()
+        }
+    }
+}

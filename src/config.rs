@@ -1,0 +1,147 @@
+//! Text and environment in, a valid [`Config`] out, or every problem at once.
+//!
+//! Two shapes: `file` mirrors `config.toml` key for key, this module holds what can only be valid. Nothing outside
+//! here ever sees a half-checked value. Secrets are [`SecretString`]s from the first moment and cannot be printed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::event::InstanceId;
+
+mod file;
+mod load;
+mod validate;
+
+pub use file::{CallPolicy, UnknownPolicy};
+pub use load::{DEFAULT_FILE, load};
+
+/// Everything the daemon needs to know, valid throughout.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How long a stop may take before it becomes an abort.
+    pub shutdown_timeout: Duration,
+    /// Where records go.
+    pub kafka: Kafka,
+    /// The admin server.
+    pub admin: Admin,
+    /// How GREEN-API is asked.
+    pub green_api: GreenApi,
+    /// Which instances are polled; at least one, no id twice.
+    pub instances: Vec<Instance>,
+    /// What happens to events.
+    pub events: Events,
+    /// What happens to calls.
+    pub calls: CallPolicy,
+}
+
+/// Where records go.
+#[derive(Debug, Clone)]
+pub struct Kafka {
+    /// `host:port`, comma separated.
+    pub brokers: String,
+    /// Topic of events.
+    pub topic: Arc<str>,
+    /// Topic of dead letters.
+    pub dead_letter_topic: Arc<str>,
+    /// librdkafka properties as given. Values may be passwords, so none of them prints.
+    pub properties: BTreeMap<String, SecretString>,
+}
+
+/// The admin server.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+/// How GREEN-API is asked.
+#[derive(Debug, Clone)]
+pub struct GreenApi {
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a delete may take.
+    pub delete_timeout: Duration,
+    /// How long past `receive_timeout` an answer may take.
+    pub receive_grace: Duration,
+    /// The largest answer that is read.
+    pub response_bytes_max: usize,
+    /// The first wait after a failure.
+    pub retry_min: Duration,
+    /// The longest wait after a failure.
+    pub retry_max: Duration,
+    /// The wait while an instance is misconfigured: an operator has to act first.
+    pub misconfigured_retry: Duration,
+    /// How often each instance's state and queue length are asked; `None`: never.
+    pub watch_interval: Option<Duration>,
+}
+
+/// One polled instance.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Its `idInstance`.
+    pub id: InstanceId,
+    /// Its `apiTokenInstance`.
+    pub token: SecretString,
+    /// Its API host, with a path prefix where it has one.
+    pub api_url: Url,
+    /// How long a poll is held.
+    pub receive_timeout: Duration,
+}
+
+/// What happens to events.
+#[derive(Debug, Clone, Default)]
+pub struct Events {
+    /// Types nobody knows.
+    pub unknown: UnknownPolicy,
+    /// `typeWebhook` values that are deleted unseen.
+    pub drop: Vec<String>,
+    /// Whether the body travels along as `raw`.
+    pub include_raw: bool,
+}
+
+/// One thing wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, as a path through the file.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.key, self.message) }
+    }
+}
+
+/// All that is wrong with the configuration: fix the file, then start again (exit code 64).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// Where the configuration was read from.
+    pub origin: String,
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.problems.len();
+        write!(f, "{count} problem{} in {}:", if count == 1 { "" } else { "s" }, self.origin)?;
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

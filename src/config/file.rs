@@ -1,0 +1,232 @@
+//! The configuration exactly as it is written: every key optional, every default in one place.
+//!
+//! Doc comments here are the reference of the keys; `config.toml` at the root shows the same keys with the same
+//! defaults, and a test keeps the two together. No `flatten`, no `untagged`: both would spoil the error messages.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    /// How long a stop may take: notifications in hand are published and deleted, then the process ends.
+    pub(super) shutdown_timeout_seconds: u64,
+    pub(super) kafka: Kafka,
+    pub(super) admin: Admin,
+    pub(super) green_api: GreenApi,
+    pub(super) events: Events,
+    pub(super) calls: Calls,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            shutdown_timeout_seconds: 25,
+            kafka: Kafka::default(),
+            admin: Admin::default(),
+            green_api: GreenApi::default(),
+            events: Events::default(),
+            calls: Calls::default(),
+        }
+    }
+}
+
+/// `[kafka]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Kafka {
+    /// `host:port`, several separated by commas.
+    pub(super) brokers: String,
+    /// Topic of events.
+    pub(super) topic: String,
+    /// Topic of what cannot be published as an event.
+    pub(super) dead_letter_topic: String,
+    /// Any librdkafka property but those the promise rests on.
+    pub(super) properties: BTreeMap<String, SecretString>,
+    /// Properties whose value is read from a file: passwords.
+    pub(super) property_files: BTreeMap<String, PathBuf>,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            brokers: "localhost:9092".to_owned(),
+            topic: "chat-events".to_owned(),
+            dead_letter_topic: "chat-events-dlq".to_owned(),
+            properties: BTreeMap::new(),
+            property_files: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[admin]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    /// Where /metrics, /livez, /readyz and /status listen.
+    pub(super) listen: String,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9464".to_owned() }
+    }
+}
+
+/// `[green_api]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GreenApi {
+    /// The API host of instances that do not name their own.
+    pub(super) api_url: String,
+    /// How long GREEN-API holds a poll: 5 to 60.
+    pub(super) receive_timeout_seconds: u64,
+    /// How long past that an answer may take before the connection is given up.
+    pub(super) receive_grace_seconds: u64,
+    /// How long a connection may take.
+    pub(super) connect_timeout_seconds: u64,
+    /// How long a delete may take.
+    pub(super) delete_timeout_seconds: u64,
+    /// The largest answer that is read; a longer one is dead-lettered, cut.
+    pub(super) response_bytes_max: usize,
+    /// The first wait after a failure; it doubles, with jitter.
+    pub(super) retry_min_ms: u64,
+    /// The longest wait after failures.
+    pub(super) retry_max_ms: u64,
+    /// The wait between tries while an instance is misconfigured.
+    pub(super) misconfigured_retry_seconds: u64,
+    /// How often each instance's state and queue length are asked; 0 = never.
+    pub(super) watch_interval_seconds: u64,
+    pub(super) instances: Vec<Instance>,
+}
+
+impl Default for GreenApi {
+    fn default() -> Self {
+        Self {
+            api_url: "https://api.green-api.com".to_owned(),
+            receive_timeout_seconds: 20,
+            receive_grace_seconds: 15,
+            connect_timeout_seconds: 10,
+            delete_timeout_seconds: 30,
+            response_bytes_max: 8 * 1024 * 1024,
+            retry_min_ms: 500,
+            retry_max_ms: 30_000,
+            misconfigured_retry_seconds: 60,
+            watch_interval_seconds: 300,
+            instances: Vec::new(),
+        }
+    }
+}
+
+/// `[[green_api.instances]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Instance {
+    /// `idInstance` from the console.
+    pub(super) id: Option<u64>,
+    /// `apiTokenInstance` from the console.
+    pub(super) token: Option<SecretString>,
+    /// A file holding the token, instead of `token`.
+    pub(super) token_file: Option<PathBuf>,
+    /// This instance's own API host.
+    pub(super) api_url: Option<String>,
+    /// This instance's own poll time.
+    pub(super) receive_timeout_seconds: Option<u64>,
+    /// How events come in.
+    pub(super) receive: Receive,
+}
+
+/// How an instance's events come in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Receive {
+    /// By receiveNotification.
+    #[default]
+    Poll,
+}
+
+/// `[events]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Events {
+    /// What happens to a typeWebhook or typeMessage this version does not know: publish, drop or dead_letter.
+    pub(super) unknown: UnknownPolicy,
+    /// typeWebhook values that are deleted unseen.
+    #[serde(deserialize_with = "list")]
+    pub(super) drop: Vec<String>,
+    /// Whether the body travels along as `raw`.
+    pub(super) include_raw: bool,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { unknown: UnknownPolicy::default(), drop: Vec::new(), include_raw: true }
+    }
+}
+
+/// `events.unknown`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownPolicy {
+    /// As `unknown` or `unsupported`, with `raw`.
+    #[default]
+    Publish,
+    /// Deleted unseen, and counted.
+    Drop,
+    /// To the dead-letter topic.
+    DeadLetter,
+}
+
+/// `[calls]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Calls {
+    /// Which call events are published: none, ringing, outcome or all (seed 004, ways 1 to 4).
+    pub(super) publish: CallPolicy,
+}
+
+/// `calls.publish`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallPolicy {
+    /// No call at all.
+    None,
+    /// Only that it rings.
+    Ringing,
+    /// Only how it ended.
+    Outcome,
+    /// Both.
+    #[default]
+    All,
+}
+
+/// A list, or from the environment one string with commas.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct ListVisitor;
+
+    impl<'de> serde::de::Visitor<'de> for ListVisitor {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list of words")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<String>, E> {
+            Ok(text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<String>, A::Error> {
+            let mut words = Vec::new();
+            while let Some(word) = seq.next_element()? {
+                words.push(word);
+            }
+            Ok(words)
+        }
+    }
+
+    deserializer.deserialize_any(ListVisitor)
+}

@@ -1,0 +1,194 @@
+//! File and environment, merged by the `config` crate, read key by key until every problem is known.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use config::{ConfigError as ReadError, Environment, FileFormat, Map, Source as _, Value, ValueKind};
+
+use super::file::File;
+use super::{Config, ConfigError, Problem, validate};
+
+/// Read where neither `--config` nor `CHATBRIDGE_CONFIG` names another, and only if it is there.
+pub const DEFAULT_FILE: &str = "config.toml";
+
+const PREFIX: &str = "CHATBRIDGE__";
+const INSTANCES: &str = "GREEN_API__INSTANCES__";
+const PROPERTIES: &str = "KAFKA__PROPERTIES__";
+/// After this many wrong keys the rest can wait.
+const PROBLEMS_MAX: usize = 100;
+
+/// Reads `file` (or [`DEFAULT_FILE`]) and the `CHATBRIDGE__…` variables of `environment`, the latter winning.
+///
+/// # Errors
+/// Every problem at once, each with its key.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let origin = format!("{} and the environment", path.display());
+    let fail = |problems| ConfigError { origin: origin.clone(), problems };
+
+    let mut variables: HashMap<String, String> =
+        environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    let by_instance = take_prefixed(&mut variables, INSTANCES);
+    let by_property = take_prefixed(&mut variables, PROPERTIES);
+
+    let merged = config::Config::builder()
+        .add_source(config::File::from(path).format(FileFormat::Toml).required(file.is_some()))
+        .add_source(
+            Environment::with_prefix("CHATBRIDGE").prefix_separator("__").separator("__").source(Some(variables)),
+        )
+        .build()
+        .and_then(|merged| merged.collect())
+        .map_err(|error| fail(vec![Problem::new("", unreadable(path, &error))]))?;
+
+    let mut root = Value::new(None, ValueKind::Table(merged));
+    apply_instances(&mut root, by_instance);
+    apply_properties(&mut root, by_property);
+
+    let mut problems = Vec::new();
+    let file = read(root, &mut problems);
+    match file.map(|file| validate::validate(file, &mut problems)) {
+        Some(Some(config)) if problems.is_empty() => Ok(config),
+        _ => Err(fail(problems)),
+    }
+}
+
+fn unreadable(path: &Path, error: &ReadError) -> String {
+    // The parser's message quotes the offending line, which may hold a token; where it stands is enough.
+    let text = error.to_string();
+    match text.lines().next().filter(|line| line.contains("TOML parse error")) {
+        Some(line) => format!("{} is not TOML: {line}", path.display()),
+        None if !path.exists() => format!("{} does not exist: name the file with --config", path.display()),
+        None => format!("{} cannot be read: {text}", path.display()),
+    }
+}
+
+/// Variables under `prefix`, as (rest of the name, value), in the order of their names.
+fn take_prefixed(variables: &mut HashMap<String, String>, prefix: &str) -> Vec<(String, String)> {
+    let prefix = format!("{PREFIX}{prefix}");
+    let mut taken: Vec<_> = variables
+        .extract_if(|name, _| name.starts_with(&prefix))
+        .map(|(n, v)| (n[prefix.len()..].to_owned(), v))
+        .collect();
+    taken.sort();
+    taken
+}
+
+/// `CHATBRIDGE__GREEN_API__INSTANCES__<id>__TOKEN` and the like: an instance by its id, added where the file has none.
+fn apply_instances(root: &mut Value, variables: Vec<(String, String)>) {
+    for (name, value) in variables {
+        let Some((id, key)) = name.split_once("__") else { continue };
+        let instances = member(member_table(root, "green_api"), "instances", ValueKind::Array(Vec::new()));
+        let ValueKind::Array(instances) = &mut instances.kind else { continue };
+        let has_id = |instance: &Value| match &instance.kind {
+            ValueKind::Table(table) => {
+                table.get("id").and_then(|have| have.clone().into_string().ok()).is_some_and(|have| have == id)
+            }
+            _ => false,
+        };
+        let instance = match instances.iter().position(has_id) {
+            Some(index) => &mut instances[index],
+            None => {
+                let table = Map::from_iter([("id".to_owned(), Value::new(None, id))]);
+                instances.push(Value::new(None, table));
+                let last = instances.len() - 1;
+                &mut instances[last]
+            }
+        };
+        if let ValueKind::Table(table) = &mut instance.kind {
+            table.insert(key.to_lowercase(), Value::new(None, value));
+        }
+    }
+}
+
+/// `CHATBRIDGE__KAFKA__PROPERTIES__SASL_PASSWORD`: a shell takes no dots, and no librdkafka property has underscores.
+fn apply_properties(root: &mut Value, variables: Vec<(String, String)>) {
+    for (name, value) in variables {
+        let properties = member(member_table(root, "kafka"), "properties", ValueKind::Table(Map::new()));
+        if let ValueKind::Table(table) = &mut properties.kind {
+            table.insert(name.to_lowercase().replace('_', "."), Value::new(None, value));
+        }
+    }
+}
+
+fn member_table<'v>(value: &'v mut Value, key: &str) -> &'v mut Value {
+    member(value, key, ValueKind::Table(Map::new()))
+}
+
+/// The member `key` of a table, made where it is missing; the value itself where it is no table (reported later).
+fn member<'v>(value: &'v mut Value, key: &str, default: ValueKind) -> &'v mut Value {
+    if !matches!(value.kind, ValueKind::Table(_)) {
+        return value;
+    }
+    match &mut value.kind {
+        ValueKind::Table(table) => table.entry(key.to_owned()).or_insert_with(|| Value::new(None, default)),
+        _ => unreachable!("checked above"),
+    }
+}
+
+/// Reads the tree; each key that cannot be read is reported, taken out, and the rest is read again.
+fn read(mut root: Value, problems: &mut Vec<Problem>) -> Option<File> {
+    while problems.len() < PROBLEMS_MAX {
+        match serde_path_to_error::deserialize(root.clone()) {
+            Ok(file) => return Some(file),
+            Err(error) => {
+                let path = error.path().clone();
+                let key = path.to_string();
+                problems.push(Problem::new(key.clone(), explain(&key, error.inner())));
+                if !remove(&mut root, &path) {
+                    return None;
+                }
+            }
+        }
+    }
+    None
+}
+
+/// What is wrong, without the value where that may be a secret.
+fn explain(key: &str, error: &ReadError) -> String {
+    match error {
+        ReadError::Type { expected, unexpected, .. } if !holds_secret(key) => {
+            format!("expected {expected}, found {unexpected}")
+        }
+        ReadError::Type { expected, .. } => format!("expected {expected}"),
+        ReadError::At { error, .. } => explain(key, error),
+        ReadError::Message(message) => {
+            // "unknown field `x`, expected one of `a`, `b`" says all there is; only `field` is serde's word, not ours.
+            message.replace("unknown field", "unknown key").replace("unknown variant", "unknown word")
+        }
+        other => other.to_string(),
+    }
+}
+
+fn holds_secret(key: &str) -> bool {
+    key.ends_with("token") || key.starts_with("kafka.properties")
+}
+
+fn remove(root: &mut Value, path: &serde_path_to_error::Path) -> bool {
+    use serde_path_to_error::Segment;
+
+    let segments: Vec<&Segment> = path.iter().filter(|segment| !matches!(segment, Segment::Enum { .. })).collect();
+    let Some((last, parents)) = segments.split_last() else { return false };
+    let mut at = root;
+    for segment in parents {
+        let next = match (segment, &mut at.kind) {
+            (Segment::Map { key }, ValueKind::Table(table)) => table.get_mut(key),
+            (Segment::Seq { index }, ValueKind::Array(items)) => items.get_mut(*index),
+            _ => None,
+        };
+        let Some(next) = next else { return false };
+        at = next;
+    }
+    match (last, &mut at.kind) {
+        (Segment::Map { key }, ValueKind::Table(table)) => table.remove(key).is_some(),
+        // Not taken out, so that later problems keep their index.
+        (Segment::Seq { index }, ValueKind::Array(items)) => items.get_mut(*index).is_some_and(|item| {
+            let was_table = matches!(item.kind, ValueKind::Table(_));
+            item.kind = ValueKind::Table(Map::new());
+            !was_table
+        }),
+        _ => false,
+    }
+}

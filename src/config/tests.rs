@@ -1,0 +1,205 @@
+use std::path::PathBuf;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+/// A file of this content, gone with the test.
+struct Written(PathBuf);
+
+impl Written {
+    fn new(text: &str) -> Self {
+        let name = format!("chatbridge-config-{}-{:x}.toml", std::process::id(), fastrand::u64(..));
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).expect("the temporary directory takes files");
+        Self(path)
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let file = Written::new(text);
+    super::load(Some(&file.0), environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+fn problems(text: &str) -> Vec<String> {
+    load(text, &[]).expect_err("problems").problems.iter().map(ToString::to_string).collect()
+}
+
+const SMALLEST: &str = "[[green_api.instances]]\nid = 7\ntoken = \"abc\"\n";
+
+#[test]
+fn an_id_and_a_token_are_enough() {
+    let config = load(SMALLEST, &[]).expect("valid");
+    assert_eq!(config.kafka.brokers, "localhost:9092");
+    assert_eq!(&*config.kafka.topic, "chat-events");
+    assert_eq!(config.instances[0].id, InstanceId::new(7));
+    assert_eq!(config.instances[0].receive_timeout, Duration::from_secs(20));
+    assert_eq!(config.green_api.watch_interval, Some(Duration::from_secs(300)));
+}
+
+#[test]
+fn every_problem_is_named_at_once_with_its_key() {
+    let text = r#"
+        shutdown_timeout_seconds = 0
+        colour = "blue"
+        [kafka]
+        brokers = "localhost"
+        topic = "chat events"
+        dead_letter_topic = 5
+        brokerz = "x"
+        [kafka.properties]
+        acks = "1"
+        "message.timeout.ms" = 5000
+        [admin]
+        listen = "everywhere"
+        [green_api]
+        api_url = "ftp://example.invalid"
+        receive_timeout_seconds = 90
+        retry_max_ms = "long"
+        [[green_api.instances]]
+        id = 7
+        token = "abc"
+        [[green_api.instances]]
+        id = 7
+        token = "a token with spaces"
+        receive = "carrier pigeon"
+        [[green_api.instances]]
+        token_file = "/nowhere/at/all"
+        [events]
+        unknown = "ignore"
+        drop = ["incomingcall"]
+    "#;
+    let problems = problems(text);
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.split(": ").next().expect("a key")).collect();
+    for key in [
+        "shutdown_timeout_seconds",
+        "colour",
+        "kafka.brokers",
+        "kafka.topic",
+        "kafka.brokerz",
+        "kafka.properties.acks",
+        "kafka.properties.message.timeout.ms",
+        "admin.listen",
+        "green_api.api_url",
+        "green_api.receive_timeout_seconds",
+        "green_api.retry_max_ms",
+        "green_api.instances[1].id",
+        "green_api.instances[1].token",
+        "green_api.instances[1].receive",
+        "green_api.instances[2].id",
+        "green_api.instances[2].token_file",
+        "events.unknown",
+        "events.drop[0]",
+    ] {
+        assert!(keys.contains(&key), "{key} is missing from {problems:#?}");
+    }
+    assert_eq!(keys.len(), 18, "{problems:#?}");
+}
+
+#[test]
+fn a_problem_never_repeats_a_secret() {
+    for text in [
+        "[[green_api.instances]]\nid = 7\ntoken = [\"hunter2\"]\n",
+        "[[green_api.instances]]\nid = 7\ntoken = \"hunter2 hunter2\"\n",
+        "[[green_api.instances]]\nid = 7\ntoken = \"hunter2\n",
+        "[kafka.properties]\n\"sasl.password\" = [\"hunter2\"]\n",
+    ] {
+        let shown = load(text, &[]).expect_err("a problem").to_string();
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let config =
+        load(&SMALLEST.replace("abc", "hunter2"), &[("CHATBRIDGE__KAFKA__PROPERTIES__SASL_PASSWORD", "hunter2")])
+            .expect("valid");
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let config = load(
+        SMALLEST,
+        &[
+            ("CHATBRIDGE__KAFKA__BROKERS", "a:1, b:2"),
+            ("CHATBRIDGE__KAFKA__PROPERTIES__SASL_PASSWORD", "12345"),
+            ("CHATBRIDGE__GREEN_API__INSTANCES__7__TOKEN", "fromEnvironment"),
+            ("CHATBRIDGE__GREEN_API__INSTANCES__8__TOKEN", "99"),
+            ("CHATBRIDGE__GREEN_API__INSTANCES__8__API_URL", "https://1101.api.green-api.com"),
+            ("CHATBRIDGE__GREEN_API__WATCH_INTERVAL_SECONDS", "0"),
+            ("CHATBRIDGE__EVENTS__DROP", "incomingCall, deviceInfo"),
+            ("CHATBRIDGE__EVENTS__INCLUDE_RAW", "false"),
+            ("CHATBRIDGE_CONFIG", "not a key"),
+            ("OTHER", "ignored"),
+        ],
+    )
+    .expect("valid");
+    assert_eq!(config.kafka.brokers, "a:1,b:2");
+    assert_eq!(config.kafka.properties["sasl.password"].expose_secret(), "12345");
+    let tokens: Vec<_> = config.instances.iter().map(|i| (i.id.get(), i.token.expose_secret().to_owned())).collect();
+    assert_eq!(tokens, [(7, "fromEnvironment".to_owned()), (8, "99".to_owned())]);
+    assert_eq!(config.instances[1].api_url.host_str(), Some("1101.api.green-api.com"));
+    assert_eq!(config.green_api.watch_interval, None);
+    assert_eq!(config.events.drop, ["incomingCall", "deviceInfo"]);
+    assert!(!config.events.include_raw);
+}
+
+#[test]
+fn secrets_come_from_files_too() {
+    let token = Written::new("fromFile\n");
+    let password = Written::new("pass word\n");
+    let text = format!(
+        "[kafka.property_files]\n\"sasl.password\" = {:?}\n[[green_api.instances]]\nid = 7\ntoken_file = {:?}\n",
+        password.0, token.0
+    );
+    let config = load(&text, &[]).expect("valid");
+    assert_eq!(config.instances[0].token.expose_secret(), "fromFile");
+    assert_eq!(config.kafka.properties["sasl.password"].expose_secret(), "pass word");
+}
+
+#[test]
+fn a_missing_file_and_a_broken_one_say_so() {
+    let missing = super::load(Some("/nowhere/chatbridge.toml".as_ref()), []).expect_err("a problem").to_string();
+    assert!(missing.contains("does not exist"), "{missing}");
+    let broken = problems("[kafka\n");
+    assert!(broken[0].contains("line 1"), "{broken:?}");
+}
+
+/// The sample at the root names every key, and every default is the one the code has.
+#[test]
+fn the_sample_is_true() {
+    let sample = include_str!("../../config.toml");
+    let from_sample = load(sample, &[]).expect("the sample is valid");
+    let from_defaults =
+        load("[[green_api.instances]]\nid = 1101000001\ntoken = \"PASTE-apiTokenInstance-HERE\"\n", &[])
+            .expect("valid");
+    assert_eq!(format!("{from_sample:?}"), format!("{from_defaults:?}"));
+
+    let mentioned = |key: &str| {
+        sample.lines().map(|line| line.trim_start_matches("# ").trim_start()).any(|line| {
+            line.starts_with(&format!("{key} = ")) || line == format!("[{key}]") || line == format!("[[{key}]]")
+        })
+    };
+    // serde names every key there is when it meets one there is not.
+    for (table, place) in [
+        ("", "zzz = 1\n"),
+        ("kafka", "[kafka]\nzzz = 1\n"),
+        ("admin", "[admin]\nzzz = 1\n"),
+        ("green_api", "[green_api]\nzzz = 1\n"),
+        ("green_api.instances", "[[green_api.instances]]\nzzz = 1\n"),
+        ("events", "[events]\nzzz = 1\n"),
+        ("calls", "[calls]\nzzz = 1\n"),
+    ] {
+        let problem =
+            problems(place).into_iter().find(|problem| problem.contains("unknown key")).expect("zzz is no key");
+        let keys: Vec<&str> = problem.split('`').skip(3).step_by(2).collect();
+        assert!(!keys.is_empty(), "{problem}");
+        for key in keys {
+            let path = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
+            assert!(mentioned(key) || mentioned(&path), "{path} is not in config.toml");
+        }
+    }
+}

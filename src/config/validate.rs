@@ -1,0 +1,272 @@
+//! The file's words into values that can only be valid; what cannot become one is a [`Problem`].
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::{Admin, Config, Events, GreenApi, Instance, Kafka, Problem, file};
+use crate::event::InstanceId;
+
+/// Types that may be named in `events.drop` (reference §9.2).
+const TYPE_WEBHOOKS: &[&str] = &[
+    "incomingMessageReceived",
+    "outgoingMessageReceived",
+    "outgoingAPIMessageReceived",
+    "outgoingMessageStatus",
+    "incomingMessageStatus",
+    "incomingCall",
+    "outgoingCall",
+    "incomingBlock",
+    "deviceInfo",
+    "stateInstanceChanged",
+    "statusInstanceChanged",
+    "quotaExceeded",
+];
+
+/// Properties the promise rests on, and why each is not to be set.
+const REFUSED_PROPERTIES: &[(&str, &str)] = &[
+    ("acks", "an acknowledgement counts only when every in-sync replica has the record; it is always \"all\""),
+    (
+        "request.required.acks",
+        "an acknowledgement counts only when every in-sync replica has the record; it is always \"all\"",
+    ),
+    ("enable.idempotence", "without it a retry may repeat or overtake; it is always on"),
+    ("message.timeout.ms", "a record in hand waits for Kafka as long as it takes; giving up would lose it"),
+    ("delivery.timeout.ms", "a record in hand waits for Kafka as long as it takes; giving up would lose it"),
+    ("partitioner", "Java, Go and Python consumers that join by key rely on murmur2_random"),
+    ("transactional.id", "the bridge deletes on the broker's acknowledgement and uses no transactions"),
+    ("delivery.report.only.error", "the bridge deletes on the broker's acknowledgement, so it has to hear of it"),
+    ("bootstrap.servers", "set kafka.brokers instead"),
+    ("metadata.broker.list", "set kafka.brokers instead"),
+];
+
+/// Everything that is wrong goes into `problems`; with problems the result must not be used.
+pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<Config> {
+    let shutdown_timeout = seconds("shutdown_timeout_seconds", file.shutdown_timeout_seconds, 1..=3600, problems);
+    let kafka = kafka(file.kafka, problems);
+    let listen = match file.admin.listen.parse() {
+        Ok(listen) => Some(listen),
+        Err(_) => complain(problems, "admin.listen", "expected address:port, such as 127.0.0.1:9464"),
+    };
+    let default_url = api_url("green_api.api_url", &file.green_api.api_url, problems);
+    let green_api = green_api(&file.green_api, problems);
+    let instances = instances(file.green_api, default_url.as_ref(), problems);
+    let events = events(file.events, problems);
+    Some(Config {
+        shutdown_timeout,
+        kafka,
+        admin: Admin { listen: listen? },
+        green_api,
+        instances,
+        events,
+        calls: file.calls.publish,
+    })
+}
+
+fn complain<T>(problems: &mut Vec<Problem>, key: impl Into<String>, message: impl Into<String>) -> Option<T> {
+    problems.push(Problem::new(key, message));
+    None
+}
+
+fn number<N: PartialOrd + Copy + std::fmt::Display>(
+    key: &str,
+    value: N,
+    range: std::ops::RangeInclusive<N>,
+    problems: &mut Vec<Problem>,
+) -> N {
+    if !range.contains(&value) {
+        problems.push(Problem::new(key, format!("{value} is not between {} and {}", range.start(), range.end())));
+    }
+    value
+}
+
+fn seconds(key: &str, value: u64, range: std::ops::RangeInclusive<u64>, problems: &mut Vec<Problem>) -> Duration {
+    Duration::from_secs(number(key, value, range, problems))
+}
+
+fn kafka(kafka: file::Kafka, problems: &mut Vec<Problem>) -> Kafka {
+    let brokers: Vec<&str> = kafka.brokers.split(',').map(str::trim).filter(|broker| !broker.is_empty()).collect();
+    if brokers.is_empty() {
+        problems.push(Problem::new("kafka.brokers", "name at least one broker as host:port"));
+    }
+    for broker in &brokers {
+        let address = broker.rsplit_once("://").map_or(*broker, |(_, address)| address);
+        let port = address.rsplit_once(':').map(|(host, port)| (!host.is_empty(), port.parse::<u16>().is_ok()));
+        if port != Some((true, true)) {
+            problems.push(Problem::new("kafka.brokers", format!("`{broker}` is not host:port")));
+        }
+    }
+    topic("kafka.topic", &kafka.topic, problems);
+    topic("kafka.dead_letter_topic", &kafka.dead_letter_topic, problems);
+    if kafka.topic == kafka.dead_letter_topic {
+        problems.push(Problem::new("kafka.dead_letter_topic", "must not be the topic of events"));
+    }
+    Kafka {
+        brokers: brokers.join(","),
+        topic: kafka.topic.into(),
+        dead_letter_topic: kafka.dead_letter_topic.into(),
+        properties: properties(kafka.properties, kafka.property_files, problems),
+    }
+}
+
+/// The names Kafka takes (`org.apache.kafka.common.internals.Topic`).
+fn topic(key: &str, name: &str, problems: &mut Vec<Problem>) {
+    let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if name.is_empty() || name.len() > 249 || !legal || name == "." || name == ".." {
+        problems.push(Problem::new(key, "a topic's name has 1 to 249 letters, digits, dots, hyphens or underscores"));
+    }
+}
+
+fn properties(
+    mut properties: BTreeMap<String, SecretString>,
+    files: BTreeMap<String, std::path::PathBuf>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, SecretString> {
+    for (name, path) in files {
+        let key = format!("kafka.property_files.{name}");
+        match properties.entry(name) {
+            Entry::Occupied(_) => problems.push(Problem::new(key, "is also in kafka.properties: keep one")),
+            Entry::Vacant(vacant) => {
+                secret_file(&key, &path, problems).map(|value| vacant.insert(value));
+            }
+        }
+    }
+    for (refused, why) in REFUSED_PROPERTIES {
+        if properties.contains_key(*refused) {
+            problems.push(Problem::new(format!("kafka.properties.{refused}"), format!("cannot be set: {why}")));
+        }
+    }
+    properties
+}
+
+fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => complain(problems, key, format!("{} is empty", path.display())),
+        Ok(text) => Some(text.trim().to_owned().into()),
+        Err(error) => complain(problems, key, format!("{} cannot be read: {error}", path.display())),
+    }
+}
+
+/// Joined to paths that hold the token, so it must be an address and nothing more.
+fn api_url(key: &str, text: &str, problems: &mut Vec<Problem>) -> Option<Url> {
+    let usable = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    match Url::parse(text) {
+        Ok(url) if usable(&url) && !url.path().contains("waInstance") => Some(url),
+        _ => complain(
+            problems,
+            key,
+            "expected the apiUrl of the console, such as https://1101.api.green-api.com, without id, method or token",
+        ),
+    }
+}
+
+fn green_api(file: &file::GreenApi, problems: &mut Vec<Problem>) -> GreenApi {
+    let key = |name: &str| format!("green_api.{name}");
+    let mut timed = |name: &str, value, range| seconds(&key(name), value, range, problems);
+    let connect_timeout = timed("connect_timeout_seconds", file.connect_timeout_seconds, 1..=60);
+    let delete_timeout = timed("delete_timeout_seconds", file.delete_timeout_seconds, 1..=300);
+    let receive_grace = timed("receive_grace_seconds", file.receive_grace_seconds, 1..=300);
+    let misconfigured_retry = timed("misconfigured_retry_seconds", file.misconfigured_retry_seconds, 1..=86_400);
+    let watch_interval = timed("watch_interval_seconds", file.watch_interval_seconds, 0..=86_400);
+    let retry_min = number(&key("retry_min_ms"), file.retry_min_ms, 1..=60_000, problems);
+    let retry_max = number(&key("retry_max_ms"), file.retry_max_ms, retry_min.max(1)..=3_600_000, problems);
+    GreenApi {
+        connect_timeout,
+        delete_timeout,
+        receive_grace,
+        response_bytes_max: number(
+            &key("response_bytes_max"),
+            file.response_bytes_max,
+            64 * 1024..=256 * 1024 * 1024,
+            problems,
+        ),
+        retry_min: Duration::from_millis(retry_min),
+        retry_max: Duration::from_millis(retry_max),
+        misconfigured_retry,
+        watch_interval: (!watch_interval.is_zero()).then_some(watch_interval),
+    }
+}
+
+fn instances(file: file::GreenApi, default_url: Option<&Url>, problems: &mut Vec<Problem>) -> Vec<Instance> {
+    let default_timeout = receive_timeout("green_api.receive_timeout_seconds", file.receive_timeout_seconds, problems);
+    if file.instances.is_empty() {
+        problems.push(Problem::new("green_api.instances", "name at least one, with its id and token"));
+    }
+    let mut ids = HashSet::new();
+    let mut valid = Vec::with_capacity(file.instances.len());
+    for (index, instance) in file.instances.into_iter().enumerate() {
+        let key = |name: &str| format!("green_api.instances[{index}].{name}");
+        let file::Receive::Poll = instance.receive;
+        let id = match instance.id {
+            Some(0) | None => complain(problems, key("id"), "the idInstance of the console is missing"),
+            Some(id) if !ids.insert(id) => complain(problems, key("id"), format!("{id} is there twice")),
+            Some(id) => Some(id),
+        };
+        let token = token(&key, instance.token, instance.token_file.as_deref(), problems);
+        let api_url = match &instance.api_url {
+            Some(text) => api_url(&key("api_url"), text, problems),
+            None => default_url.cloned(),
+        };
+        let receive_timeout = match instance.receive_timeout_seconds {
+            Some(value) => receive_timeout(&key("receive_timeout_seconds"), value, problems),
+            None => default_timeout,
+        };
+        if let (Some(id), Some(token), Some(api_url)) = (id, token, api_url) {
+            valid.push(Instance { id: InstanceId::new(id), token, api_url, receive_timeout });
+        }
+    }
+    valid
+}
+
+/// GREEN-API takes 5 to 60 (reference §2.1).
+fn receive_timeout(key: &str, value: u64, problems: &mut Vec<Problem>) -> Duration {
+    seconds(key, value, 5..=60, problems)
+}
+
+fn token(
+    key: &impl Fn(&str) -> String,
+    token: Option<SecretString>,
+    file: Option<&Path>,
+    problems: &mut Vec<Problem>,
+) -> Option<SecretString> {
+    let token = match (token, file) {
+        (Some(_), Some(_)) => return complain(problems, key("token_file"), "token is given as well: keep one"),
+        (None, None) => {
+            return complain(problems, key("token"), "the apiTokenInstance of the console is missing (or token_file)");
+        }
+        (Some(token), None) => token,
+        (None, Some(path)) => secret_file(&key("token_file"), path, problems)?,
+    };
+    // It becomes a path segment; a placeholder or a stray line break would only show as a 401 later.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    if token.expose_secret().is_empty() || !token.expose_secret().bytes().all(plain) {
+        return complain(problems, key("token"), "is not an apiTokenInstance: letters and digits are expected");
+    }
+    Some(token)
+}
+
+fn events(events: file::Events, problems: &mut Vec<Problem>) -> Events {
+    for (index, word) in events.drop.iter().enumerate() {
+        if !TYPE_WEBHOOKS.contains(&word.as_str()) {
+            let known = TYPE_WEBHOOKS.join(", ");
+            problems.push(Problem::new(
+                format!("events.drop[{index}]"),
+                format!(
+                    "unknown type `{word}`, expected one of {known} (for types that are unknown, see events.unknown)"
+                ),
+            ));
+        }
+    }
+    Events { unknown: events.unknown, drop: events.drop, include_raw: events.include_raw }
+}

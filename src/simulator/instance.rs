@@ -1,0 +1,262 @@
+//! One instance: its queue, account, counters and journal behind one lock, which is never held across an
+//! await. Instances share nothing but two counters and the ledger's numbers.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper::body::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::account::Account;
+use super::config::{EntryId, SimulatedInstance};
+use super::fault::Fault;
+use super::journal::{JournalBody, JournalEntry, JournalEvent};
+use super::method::{Method, Rates};
+use super::queue::{HandOut, Queue, QueueFull, Received};
+use super::world::Common;
+
+/// A simulated instance.
+pub(super) struct Instance {
+    id: u64,
+    token: String,
+    common: Arc<Common>,
+    inner: Mutex<Inner>,
+    /// The queue or the settings changed: waiting polls look again.
+    changed: Notify,
+}
+
+struct Inner {
+    queue: Queue,
+    account: Account,
+    rates: Rates,
+    dice: fastrand::Rng,
+    journal: Vec<JournalEntry>,
+    counted: Option<(Instant, usize)>,
+}
+
+/// What the gate says to a request before its method runs.
+pub(super) enum Admission {
+    Admitted(Option<Arc<Fault>>),
+    TooMany,
+}
+
+/// What a receive comes back with at once.
+pub(super) enum Look {
+    Event(HandOut),
+    /// Events go to a URL (reference §2.5).
+    Pushes,
+    /// All switches are off (reference §2.5).
+    Silent,
+    Nothing {
+        hidden_until: Option<Instant>,
+    },
+}
+
+impl Instance {
+    pub(super) fn new(made: SimulatedInstance, common: Arc<Common>) -> Self {
+        // The golden ratio spreads neighbouring ids over the seeds.
+        let seed = common.seed ^ made.id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let inner = Inner {
+            queue: Queue::new(common.queue_rules),
+            account: Account::new(made.id),
+            rates: Rates::default(),
+            dice: fastrand::Rng::with_seed(seed),
+            journal: Vec::new(),
+            counted: None,
+        };
+        Self {
+            id: made.id,
+            token: made.token,
+            common,
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn knows(&self, token: &str) -> bool {
+        self.token == token
+    }
+
+    pub(super) fn changed(&self) -> &Notify {
+        &self.changed
+    }
+
+    /// Counts the call and throws the dice for a fault.
+    pub(super) fn admit(&self, method: Method, now: Instant) -> Admission {
+        let mut inner = self.lock();
+        if !inner.rates.admits(method, self.common.rate_limits, now) {
+            self.record(&mut inner, now, JournalEvent::RateLimited { method });
+            return Admission::TooMany;
+        }
+        if self.common.faults.is_empty() {
+            return Admission::Admitted(None);
+        }
+        let fault = self.common.faults.draw(self.id, method, &mut inner.dice);
+        if let Some(fault) = &fault {
+            let name = fault.kind.name().to_owned();
+            self.record(
+                &mut inner,
+                now,
+                JournalEvent::Faulted {
+                    method,
+                    fault: name,
+                },
+            );
+        }
+        Admission::Admitted(fault)
+    }
+
+    pub(super) fn enqueue(&self, body: Bytes) -> Result<EntryId, QueueFull> {
+        let now = Instant::now();
+        let mut inner = self.current(now);
+        let entry = inner.queue.enqueue(body.clone(), now)?;
+        self.common.depth.fetch_add(1, Ordering::SeqCst);
+        self.record(
+            &mut inner,
+            now,
+            JournalEvent::Enqueued {
+                entry,
+                body: JournalBody(body),
+            },
+        );
+        drop(inner);
+        self.changed.notify_waiters();
+        Ok(entry)
+    }
+
+    pub(super) fn look(&self, now: Instant) -> Look {
+        let mut inner = self.current(now);
+        if inner.account.pushes() {
+            return Look::Pushes;
+        }
+        match inner.queue.receive(now) {
+            Received::Event(out) => {
+                let (entry, receipt) = (out.entry, out.receipt);
+                self.record(&mut inner, now, JournalEvent::HandedOut { entry, receipt });
+                Look::Event(out)
+            }
+            Received::Nothing { .. } if inner.account.is_silent() => Look::Silent,
+            Received::Nothing { hidden_until } => Look::Nothing { hidden_until },
+        }
+    }
+
+    /// Deletes for a client; `None` when the receipt is not the latest of any event.
+    pub(super) fn delete(&self, receipt: u64) -> Option<EntryId> {
+        let deleted = |entry| JournalEvent::Deleted { entry, receipt };
+        self.remove(
+            receipt,
+            deleted,
+            Some(JournalEvent::DeleteRefused { receipt }),
+        )
+    }
+
+    /// Deletes in the name of an imaginary second consumer (reference §2.3).
+    pub(super) fn steal(&self, receipt: u64) {
+        self.remove(
+            receipt,
+            |entry| JournalEvent::Stolen { entry, receipt },
+            None,
+        );
+    }
+
+    fn remove(
+        &self,
+        receipt: u64,
+        removed: impl FnOnce(EntryId) -> JournalEvent,
+        refused: Option<JournalEvent>,
+    ) -> Option<EntryId> {
+        let now = Instant::now();
+        let mut inner = self.current(now);
+        let entry = inner.queue.delete(receipt);
+        match (entry, refused) {
+            (Some(entry), _) => {
+                self.record(&mut inner, now, removed(entry));
+                drop(inner);
+                self.common.shrink(1);
+                self.changed.notify_waiters();
+            }
+            (None, Some(refused)) => self.record(&mut inner, now, refused),
+            (None, None) => {}
+        }
+        entry
+    }
+
+    /// Lets what is too old go now, rather than at the next request.
+    pub(super) fn expire(&self) {
+        drop(self.current(Instant::now()));
+    }
+
+    /// Events in the queue, after the too old ones have gone.
+    pub(super) fn depth(&self) -> usize {
+        self.current(Instant::now()).queue.len()
+    }
+
+    /// The answer of `getWebhooksCount`: refreshed only so often (reference §2.6).
+    pub(super) fn stale_depth(&self) -> usize {
+        let now = Instant::now();
+        let mut inner = self.current(now);
+        match inner.counted {
+            Some((at, count)) if now.duration_since(at) < self.common.count_refresh => count,
+            _ => {
+                let count = inner.queue.len();
+                inner.counted = Some((now, count));
+                count
+            }
+        }
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.lock().queue.next_expiry()
+    }
+
+    pub(super) fn read_account<T>(&self, read: impl FnOnce(&Account) -> T) -> T {
+        read(&self.lock().account)
+    }
+
+    pub(super) fn change_account(&self, change: impl FnOnce(&mut Account)) {
+        change(&mut self.lock().account);
+        self.changed.notify_waiters();
+    }
+
+    /// The kept entries with a number above `after`, up to and including `latest`.
+    pub(super) fn journal_between(&self, after: u64, latest: u64) -> Vec<JournalEntry> {
+        let inner = self.lock();
+        let first = inner
+            .journal
+            .partition_point(|entry| entry.sequence <= after);
+        let end = inner
+            .journal
+            .partition_point(|entry| entry.sequence <= latest);
+        inner.journal[first..end.max(first)].to_vec()
+    }
+
+    /// The state as of `now`: events older than the retention have vanished (reference §2.3).
+    fn current(&self, now: Instant) -> MutexGuard<'_, Inner> {
+        let mut inner = self.lock();
+        let expired = inner.queue.expire(now);
+        if !expired.is_empty() {
+            self.common.shrink(expired.len());
+            for entry in expired {
+                self.record(&mut inner, now, JournalEvent::Expired { entry });
+            }
+        }
+        inner
+    }
+
+    fn record(&self, inner: &mut Inner, now: Instant, what: JournalEvent) {
+        self.common
+            .ledger
+            .record(&mut inner.journal, self.id, now, what);
+    }
+
+    /// A panic elsewhere must not take the simulator with it: the state is valid between any two statements
+    /// that can panic.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,224 @@
+//! All instances and what they have in common.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::config::{CountKey, SimulatedInstance, SimulatorConfig, SpentReceipt};
+use super::fault_plan::FaultPlan;
+use super::instance::Instance;
+use super::journal::JournalEntry;
+use super::ledger::Ledger;
+use super::method::RateLimits;
+use super::queue::QueueRules;
+
+/// What every instance needs from the simulator.
+pub(super) struct Common {
+    pub(super) seed: u64,
+    pub(super) queue_rules: QueueRules,
+    pub(super) rate_limits: RateLimits,
+    pub(super) count_refresh: Duration,
+    pub(super) faults: FaultPlan,
+    pub(super) ledger: Ledger,
+    /// Events in all queues.
+    pub(super) depth: AtomicUsize,
+    emptied: Notify,
+}
+
+impl Common {
+    /// Counts events that have left a queue.
+    pub(super) fn shrink(&self, events: usize) {
+        if self.depth.fetch_sub(events, Ordering::SeqCst) == events {
+            self.emptied.notify_waiters();
+        }
+    }
+}
+
+/// The whole simulated service.
+pub(super) struct World {
+    pub(super) common: Arc<Common>,
+    pub(super) latency: Duration,
+    pub(super) long_poll_max: Duration,
+    pub(super) spent_receipt: SpentReceipt,
+    pub(super) count_key: CountKey,
+    pub(super) body_bytes_max: usize,
+    /// The end: polls and sleeps in progress stop waiting.
+    pub(super) stop: CancellationToken,
+    instances_max: usize,
+    instances: RwLock<HashMap<u64, Arc<Instance>>>,
+    /// Long polls that wait right now.
+    waiting: AtomicUsize,
+    waiting_changed: Notify,
+}
+
+/// Why an instance was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddInstanceError {
+    /// There is one with this id.
+    #[error("instance {0} exists already")]
+    Exists(u64),
+    /// There are as many as [`SimulatorConfig::instances_max`] allows.
+    #[error("there are {0} instances, as many as allowed")]
+    TooMany(usize),
+}
+
+impl World {
+    pub(super) fn new(config: &SimulatorConfig, stop: CancellationToken) -> io::Result<Self> {
+        let common = Common {
+            seed: config.seed,
+            queue_rules: config.into(),
+            rate_limits: RateLimits {
+                queue_per_second_max: config.requests_per_second_max,
+                other_per_second_max: config.other_requests_per_second_max,
+            },
+            count_refresh: config.count_refresh,
+            faults: FaultPlan::default(),
+            ledger: Ledger::open(&config.journal)?,
+            depth: AtomicUsize::new(0),
+            emptied: Notify::new(),
+        };
+        let world = Self {
+            common: Arc::new(common),
+            latency: config.latency,
+            long_poll_max: config.long_poll_max,
+            spent_receipt: config.spent_receipt,
+            count_key: config.count_key,
+            body_bytes_max: config.body_bytes_max,
+            stop,
+            instances_max: config.instances_max,
+            instances: RwLock::default(),
+            waiting: AtomicUsize::new(0),
+            waiting_changed: Notify::new(),
+        };
+        for instance in &config.instances {
+            world
+                .add(instance.clone())
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        }
+        Ok(world)
+    }
+
+    pub(super) fn add(&self, made: SimulatedInstance) -> Result<(), AddInstanceError> {
+        let mut instances = self
+            .instances
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if instances.contains_key(&made.id) {
+            return Err(AddInstanceError::Exists(made.id));
+        }
+        if instances.len() >= self.instances_max {
+            return Err(AddInstanceError::TooMany(instances.len()));
+        }
+        instances.insert(
+            made.id,
+            Arc::new(Instance::new(made, Arc::clone(&self.common))),
+        );
+        Ok(())
+    }
+
+    pub(super) fn instance(&self, id: u64) -> Option<Arc<Instance>> {
+        self.instances
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .map(Arc::clone)
+    }
+
+    pub(super) fn instances(&self) -> Vec<Arc<Instance>> {
+        let mut all: Vec<_> = self
+            .instances
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .map(Arc::clone)
+            .collect();
+        all.sort_by_key(|instance| instance.id());
+        all
+    }
+
+    /// The kept entries of all instances with a number above `after`, in order and without gaps that would
+    /// be filled later: who asks again after the last one misses none.
+    pub(super) fn journal_after(&self, after: u64) -> Vec<JournalEntry> {
+        let instances = self.instances();
+        // Looking lets what is too old expire, before the end of this reading is fixed.
+        instances.iter().for_each(|instance| instance.expire());
+        let latest = self.common.ledger.latest();
+        let mut entries: Vec<_> = instances
+            .iter()
+            .flat_map(|instance| instance.journal_between(after, latest))
+            .collect();
+        entries.sort_unstable_by_key(|entry| entry.sequence);
+        entries
+    }
+
+    /// Resolves once every queue is empty, be it by deletes or by age.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let emptied = self.common.emptied.notified();
+            tokio::pin!(emptied);
+            // Registered before the look, so that a delete in between is not missed.
+            emptied.as_mut().enable();
+            let instances = self.instances();
+            if instances
+                .iter()
+                .map(|instance| instance.depth())
+                .sum::<usize>()
+                == 0
+            {
+                return;
+            }
+            let next_expiry = instances
+                .iter()
+                .filter_map(|instance| instance.next_expiry())
+                .min();
+            tokio::select! {
+                () = emptied => {}
+                () = sleep_until_some(next_expiry) => {}
+            }
+        }
+    }
+
+    /// Resolves once the number of long polls that wait satisfies this.
+    pub(super) async fn polls_waiting(&self, enough: impl Fn(usize) -> bool) {
+        loop {
+            let changed = self.waiting_changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if enough(self.waiting.load(Ordering::SeqCst)) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Counts a long poll for as long as it waits.
+    pub(super) fn wait(&self) -> WaitingPoll<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.waiting_changed.notify_waiters();
+        WaitingPoll(self)
+    }
+}
+
+/// A long poll that waits; also when its client goes away it is counted out.
+pub(super) struct WaitingPoll<'w>(&'w World);
+
+impl Drop for WaitingPoll<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.0.waiting_changed.notify_waiters();
+    }
+}
+
+/// Sleeps until then; for ever when there is no such time.
+pub(super) async fn sleep_until_some(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,42 @@
+//! What systemd is told, when it started us (`NOTIFY_SOCKET`); otherwise every call does nothing.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// Started: configuration read, admin server listening. Kafka may still be away, and `Type=notify` must not kill a
+/// bridge that waits for it; `status` says what it is doing.
+pub fn ready(status: &str) {
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// What the process is doing, for `systemctl status`.
+pub fn status(status: &str) {
+    notify(&[NotifyState::Status(status)]);
+}
+
+/// The end has begun.
+pub fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+/// Tells the watchdog, twice as often as it asks for, that the runtime still turns.
+pub async fn watchdog(stop: CancellationToken) {
+    let Some(asked) = sd_notify::watchdog_enabled() else { return };
+    let mut ticks = tokio::time::interval((asked / 2).max(Duration::from_millis(100)));
+    let ticking = async {
+        loop {
+            ticks.tick().await;
+            notify(&[NotifyState::Watchdog]);
+        }
+    };
+    stop.run_until_cancelled(ticking).await;
+}
+
+fn notify(states: &[NotifyState]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(%error, "systemd could not be told");
+    }
+}

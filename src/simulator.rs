@@ -64,8 +64,7 @@ use tokio_util::task::TaskTracker;
 
 pub use account::{Contact, InstanceState};
 pub use config::{
-    CountKey, EntryId, JournalConfig, Receipts, Redelivery, SimulatedInstance, SimulatorConfig,
-    SpentReceipt,
+    CountKey, EntryId, JournalConfig, Receipts, Redelivery, SimulatedInstance, SimulatorConfig, SpentReceipt,
 };
 pub use control::InstanceChange;
 pub use fault::{Effect, Fault, FaultKind};
@@ -114,9 +113,7 @@ impl Drop for Handle {
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Simulator")
-            .field("url", &self.url())
-            .finish_non_exhaustive()
+        out.debug_struct("Simulator").field("url", &self.url()).finish_non_exhaustive()
     }
 }
 
@@ -133,25 +130,12 @@ impl Simulator {
         let url = format!("http://{}", listener.local_addr()?);
         let tasks = TaskTracker::new();
         let router = routes::router(Arc::clone(&world));
-        tasks.spawn(server::serve(
-            listener,
-            router,
-            config.connections_max,
-            tasks.clone(),
-            stop.clone(),
-        ));
+        tasks.spawn(server::serve(listener, router, config.connections_max, tasks.clone(), stop.clone()));
         if world.common.ledger.has_file() {
             tasks.spawn(flush_journal(Arc::clone(&world)));
         }
         tasks.close();
-        Ok(Self {
-            handle: Arc::new(Handle {
-                world,
-                url,
-                stop,
-                tasks,
-            }),
-        })
+        Ok(Self { handle: Arc::new(Handle { world, url, stop, tasks }) })
     }
 
     /// `http://127.0.0.1:port`: the `api_url` of every instance (reference §1), and the address of the debug
@@ -161,15 +145,9 @@ impl Simulator {
     }
 
     /// Queues an event: these bytes, whatever they are (reference §2.3; issue 553 shows bodies that are not JSON).
-    pub fn enqueue(
-        &self,
-        instance: u64,
-        body: impl Into<Vec<u8>>,
-    ) -> Result<EntryId, EnqueueError> {
+    pub fn enqueue(&self, instance: u64, body: impl Into<Vec<u8>>) -> Result<EntryId, EnqueueError> {
         let found = self.instance(instance)?;
-        found
-            .enqueue(Bytes::from(body.into()))
-            .map_err(|_| EnqueueError::QueueFull(instance))
+        found.enqueue(Bytes::from(body.into())).map_err(|_| EnqueueError::QueueFull(instance))
     }
 
     /// Adds an instance; everything it is asked from now on is answered.
@@ -179,53 +157,25 @@ impl Simulator {
 
     /// Sets what `getStateInstance` says (reference §6). The queue is not touched: see [`InstanceState`].
     pub fn set_state(&self, instance: u64, state: InstanceState) -> Result<(), UnknownInstance> {
-        self.change(
-            instance,
-            InstanceChange {
-                state: Some(state),
-                ..InstanceChange::default()
-            },
-        )
+        self.change(instance, InstanceChange { state: Some(state), ..InstanceChange::default() })
     }
 
     /// Sets `webhookUrl`: unless it is empty, receive and delete answer 400 (reference §2.5). Takes effect at
     /// once, where the service takes minutes.
-    pub fn set_webhook_url(
-        &self,
-        instance: u64,
-        url: impl Into<String>,
-    ) -> Result<(), UnknownInstance> {
-        self.change(
-            instance,
-            InstanceChange {
-                webhook_url: Some(url.into()),
-                ..InstanceChange::default()
-            },
-        )
+    pub fn set_webhook_url(&self, instance: u64, url: impl Into<String>) -> Result<(), UnknownInstance> {
+        self.change(instance, InstanceChange { webhook_url: Some(url.into()), ..InstanceChange::default() })
     }
 
     /// Sets what `getContactInfo` says of a chat (reference §6).
-    pub fn set_contact(
-        &self,
-        instance: u64,
-        chat: &str,
-        contact: Contact,
-    ) -> Result<(), UnknownInstance> {
+    pub fn set_contact(&self, instance: u64, chat: &str, contact: Contact) -> Result<(), UnknownInstance> {
         let contacts = [(chat.to_owned(), contact)].into();
-        self.change(
-            instance,
-            InstanceChange {
-                contacts,
-                ..InstanceChange::default()
-            },
-        )
+        self.change(instance, InstanceChange { contacts, ..InstanceChange::default() })
     }
 
     /// Switches all notifications off: empty answers then come at once instead of after `receiveTimeout`
     /// (reference §2.5, the hot loop). What is queued stays, and what is enqueued is still handed out.
     pub fn silence(&self, instance: u64) -> Result<(), UnknownInstance> {
-        self.instance(instance)?
-            .change_account(account::Account::silence);
+        self.instance(instance)?.change_account(account::Account::silence);
         Ok(())
     }
 
@@ -239,10 +189,7 @@ impl Simulator {
     /// still happen, further ones are ignored with a warning.
     pub fn add_fault(&self, fault: Fault) {
         if !self.handle.world.common.faults.add(fault) {
-            tracing::warn!(
-                faults_max = fault_plan::FAULTS_MAX,
-                "too many simulated faults; this one is ignored"
-            );
+            tracing::warn!(faults_max = fault_plan::FAULTS_MAX, "too many simulated faults; this one is ignored");
         }
     }
 
@@ -258,12 +205,7 @@ impl Simulator {
 
     /// Events in all queues.
     pub fn total_depth(&self) -> usize {
-        self.handle
-            .world
-            .instances()
-            .iter()
-            .map(|instance| instance.depth())
-            .sum()
+        self.handle.world.instances().iter().map(|instance| instance.depth()).sum()
     }
 
     /// Resolves once every queue is empty; at once when they are.
@@ -273,18 +215,12 @@ impl Simulator {
 
     /// Resolves once at least so many long polls wait at the same time.
     pub async fn polls_waiting(&self, polls: usize) {
-        self.handle
-            .world
-            .polls_waiting(|waiting| waiting >= polls)
-            .await;
+        self.handle.world.polls_waiting(|waiting| waiting >= polls).await;
     }
 
     /// Resolves once no long poll waits: every client has its answer or has gone away.
     pub async fn polls_ended(&self) {
-        self.handle
-            .world
-            .polls_waiting(|waiting| waiting == 0)
-            .await;
+        self.handle.world.polls_waiting(|waiting| waiting == 0).await;
     }
 
     /// Everything that happened, in order, as far as it was kept (see [`Simulator::journal_left_out`]).

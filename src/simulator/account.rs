@@ -106,10 +106,8 @@ impl Account {
     /// Every switch is `yes`. On the service a new instance has them all off (reference §5); a simulated
     /// one is made to be listened to.
     pub(super) fn new(id: u64) -> Self {
-        let mut settings: BTreeMap<String, Value> = SWITCHES
-            .iter()
-            .map(|switch| ((*switch).to_owned(), json!("yes")))
-            .collect();
+        let mut settings: BTreeMap<String, Value> =
+            SWITCHES.iter().map(|switch| ((*switch).to_owned(), json!("yes"))).collect();
         let others = [
             ("wid", json!(wid(id))),
             ("typeInstance", json!(type_instance(id))),
@@ -124,11 +122,7 @@ impl Account {
             ("enableLidMode", json!(false)),
         ];
         settings.extend(others.map(|(key, value)| (key.to_owned(), value)));
-        Self {
-            state: InstanceState::default(),
-            settings,
-            contacts: HashMap::new(),
-        }
+        Self { state: InstanceState::default(), settings, contacts: HashMap::new() }
     }
 
     pub(super) fn settings(&self) -> &BTreeMap<String, Value> {
@@ -147,17 +141,12 @@ impl Account {
 
     /// Whether events go to a URL, so that the HTTP queue refuses (reference §2.5).
     pub(super) fn pushes(&self) -> bool {
-        self.settings
-            .get(WEBHOOK_URL)
-            .and_then(Value::as_str)
-            .is_some_and(|url| !url.is_empty())
+        self.settings.get(WEBHOOK_URL).and_then(Value::as_str).is_some_and(|url| !url.is_empty())
     }
 
     /// Whether every switch is off: then an empty answer comes at once (reference §2.5, the hot loop).
     pub(super) fn is_silent(&self) -> bool {
-        SWITCHES
-            .iter()
-            .all(|switch| self.settings.get(*switch).and_then(Value::as_str) == Some("no"))
+        SWITCHES.iter().all(|switch| self.settings.get(*switch).and_then(Value::as_str) == Some("no"))
     }
 
     pub(super) fn silence(&mut self) {
@@ -185,11 +174,7 @@ pub(super) fn wid(instance: u64) -> String {
 
 /// The messenger behind an instance id, by the shard prefixes of reference §1.
 pub(super) fn type_instance(instance: u64) -> &'static str {
-    if instance.to_string().starts_with("3100") {
-        "v3"
-    } else {
-        "whatsapp"
-    }
+    if instance.to_string().starts_with("3100") { "v3" } else { "whatsapp" }
 }
 
 #[cfg(test)]
@@ -198,14 +183,8 @@ mod tests {
 
     #[test]
     fn states_use_the_words_of_the_service() {
-        assert_eq!(
-            InstanceState::NotAuthorized.answer(),
-            json!({"stateInstance": "notAuthorized"})
-        );
-        assert_eq!(
-            InstanceState::YellowCard.answer(),
-            json!({"stateInstance": "yellowCard"})
-        );
+        assert_eq!(InstanceState::NotAuthorized.answer(), json!({"stateInstance": "notAuthorized"}));
+        assert_eq!(InstanceState::YellowCard.answer(), json!({"stateInstance": "yellowCard"}));
         assert_eq!(InstanceState::BeingCreated.answer(), Value::Null);
     }
 
@@ -222,9 +201,6 @@ mod tests {
     #[test]
     fn the_account_is_a_phone_number() {
         assert_eq!(wid(1_101_123_456), "79001123456@c.us");
-        assert_eq!(
-            (type_instance(3_100_000_001), type_instance(1_101_123_456)),
-            ("v3", "whatsapp")
-        );
+        assert_eq!((type_instance(3_100_000_001), type_instance(1_101_123_456)), ("v3", "whatsapp"));
     }
 }

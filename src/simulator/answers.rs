@@ -6,9 +6,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::response::Response;
 use hyper::body::{Body as HttpBody, Bytes, Frame};
-use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
-};
+use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 
@@ -39,14 +37,9 @@ pub(super) fn hang_up(how: Hangup) -> Response {
 /// Text with a status; browsers may read it from anywhere (reference §1, CORS).
 fn answer(status: u16, content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-        .headers_mut()
-        .insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }
 
@@ -71,10 +64,7 @@ pub(super) fn plain(status: u16, body: impl Into<Body>) -> Response {
 
 /// The status as nginx words it (reference §3: 403, 404, 502 and 504 were seen like this).
 pub(super) fn nginx(status: u16) -> Response {
-    let reason = StatusCode::from_u16(status)
-        .ok()
-        .and_then(|code| code.canonical_reason())
-        .unwrap_or("Error");
+    let reason = StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason()).unwrap_or("Error");
     let reason = match status {
         504 => "Gateway Time-out",
         _ => reason,
@@ -98,15 +88,9 @@ pub(super) fn no_content() -> Response {
 
 /// A status fault.
 pub(super) fn status(code: u16, body: String, retry_after_seconds: Option<u32>) -> Response {
-    let mut response = if body.starts_with('{') {
-        json_text(code, body)
-    } else {
-        plain(code, body)
-    };
+    let mut response = if body.starts_with('{') { json_text(code, body) } else { plain(code, body) };
     if let Some(seconds) = retry_after_seconds {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -114,13 +98,7 @@ pub(super) fn status(code: u16, body: String, retry_after_seconds: Option<u32>) 
 /// An event: the body is copied byte for byte, whatever it is (reference §2.1, issue 553: not always JSON).
 pub(super) fn event(out: &HandOut) -> Response {
     let receipt = out.receipt.to_string();
-    let parts: [&[u8]; 5] = [
-        b"{\"receiptId\":",
-        receipt.as_bytes(),
-        b",\"body\":",
-        &out.body,
-        b"}",
-    ];
+    let parts: [&[u8]; 5] = [b"{\"receiptId\":", receipt.as_bytes(), b",\"body\":", &out.body, b"}"];
     json_text(200, parts.concat())
 }
 
@@ -145,10 +123,7 @@ pub(super) fn result_false() -> Response {
 /// The 500 that means "already gone"; its `path` holds the token (reference §2.2).
 pub(super) fn already_gone(path: &str) -> Response {
     let message = "Cannot read properties of undefined (reading 'findUnAckedMessage')";
-    json_text(
-        500,
-        serde_json::json!({ "message": message, "path": path }).to_string(),
-    )
+    json_text(500, serde_json::json!({ "message": message, "path": path }).to_string())
 }
 
 /// The same answer, its connection lost after so many bytes of the body.
@@ -163,12 +138,7 @@ pub(super) async fn truncated(response: Response, bytes: usize) -> Response {
     };
     promise_length(&mut parts.headers, whole.len());
     let kept = whole.slice(..bytes.min(whole.len()));
-    Response::from_parts(
-        parts,
-        Body::new(BrokenOff {
-            state: BrokenOffState::Sending(kept),
-        }),
-    )
+    Response::from_parts(parts, Body::new(BrokenOff { state: BrokenOffState::Sending(kept) }))
 }
 
 fn promise_length(headers: &mut HeaderMap, length: usize) {
@@ -204,9 +174,7 @@ impl HttpBody for BrokenOff {
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            BrokenOffState::Broken => {
-                Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into())))
-            }
+            BrokenOffState::Broken => Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into()))),
         }
     }
 }

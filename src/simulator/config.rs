@@ -92,18 +92,13 @@ pub struct SimulatedInstance {
 impl SimulatedInstance {
     /// An instance with this id and token.
     pub fn new(id: u64, token: impl Into<String>) -> Self {
-        Self {
-            id,
-            token: token.into(),
-        }
+        Self { id, token: token.into() }
     }
 }
 
 impl fmt::Debug for SimulatedInstance {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("SimulatedInstance")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        out.debug_struct("SimulatedInstance").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -164,20 +159,14 @@ pub struct JournalConfig {
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        Self {
-            entries_max: 1_000_000,
-            file: None,
-        }
+        Self { entries_max: 1_000_000, file: None }
     }
 }
 
 impl JournalConfig {
     /// Nothing is remembered.
     pub fn off() -> Self {
-        Self {
-            entries_max: 0,
-            file: None,
-        }
+        Self { entries_max: 0, file: None }
     }
 }
 

@@ -78,10 +78,7 @@ pub(super) fn router() -> Router<Arc<World>> {
     Router::new()
         .route("/instances", post(add_instance))
         .route("/instances/{id}", patch(change_instance))
-        .route(
-            "/faults",
-            post(add_fault).get(list_faults).delete(clear_faults),
-        )
+        .route("/faults", post(add_fault).get(list_faults).delete(clear_faults))
         .route("/enqueue/{id}", post(enqueue))
         .route("/generate/{id}", post(generate))
         .route("/depth", get(depth))
@@ -97,10 +94,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: u16, reason: impl ToString) -> Self {
-        Self {
-            status,
-            reason: reason.to_string(),
-        }
+        Self { status, reason: reason.to_string() }
     }
 }
 
@@ -116,9 +110,7 @@ type Answer = Result<Response, Refusal>;
 pub(super) async fn read_body(world: &World, body: Body) -> Result<Bytes, Refusal> {
     let bytes_max = world.body_bytes_max;
     let too_large = |_| Refusal::new(413, format!("the body is larger than {bytes_max} bytes"));
-    axum::body::to_bytes(body, bytes_max)
-        .await
-        .map_err(too_large)
+    axum::body::to_bytes(body, bytes_max).await.map_err(too_large)
 }
 
 async fn read_json<T: DeserializeOwned>(world: &World, body: Body) -> Result<T, Refusal> {
@@ -127,9 +119,7 @@ async fn read_json<T: DeserializeOwned>(world: &World, body: Body) -> Result<T, 
 }
 
 fn find(world: &World, id: u64) -> Result<Arc<Instance>, Refusal> {
-    world
-        .instance(id)
-        .ok_or_else(|| Refusal::new(404, format!("there is no instance {id}")))
+    world.instance(id).ok_or_else(|| Refusal::new(404, format!("there is no instance {id}")))
 }
 
 async fn add_instance(State(world): State<Arc<World>>, body: Body) -> Answer {
@@ -139,15 +129,9 @@ async fn add_instance(State(world): State<Arc<World>>, body: Body) -> Answer {
     Ok(answers::json(&json!({ "id": id })))
 }
 
-async fn change_instance(
-    State(world): State<Arc<World>>,
-    Path(id): Path<u64>,
-    body: Body,
-) -> Answer {
+async fn change_instance(State(world): State<Arc<World>>, Path(id): Path<u64>, body: Body) -> Answer {
     let instance = find(&world, id)?;
-    read_json::<InstanceChange>(&world, body)
-        .await?
-        .apply(&instance);
+    read_json::<InstanceChange>(&world, body).await?.apply(&instance);
     Ok(answers::json(&json!({ "id": id })))
 }
 
@@ -156,9 +140,7 @@ async fn add_fault(State(world): State<Arc<World>>, body: Body) -> Answer {
     if !world.common.faults.add(fault) {
         return Err(Refusal::new(409, "there are too many faults already"));
     }
-    Ok(answers::json(
-        &json!({ "faults": world.common.faults.pending().len() }),
-    ))
+    Ok(answers::json(&json!({ "faults": world.common.faults.pending().len() })))
 }
 
 async fn list_faults(State(world): State<Arc<World>>) -> Response {
@@ -173,9 +155,7 @@ async fn clear_faults(State(world): State<Arc<World>>) -> Response {
 async fn enqueue(State(world): State<Arc<World>>, Path(id): Path<u64>, body: Body) -> Answer {
     let instance = find(&world, id)?;
     let body = read_body(&world, body).await?;
-    let entry = instance
-        .enqueue(body)
-        .map_err(|full| Refusal::new(503, full))?;
+    let entry = instance.enqueue(body).map_err(|full| Refusal::new(503, full))?;
     Ok(answers::json(&json!({ "entry": entry })))
 }
 
@@ -195,11 +175,7 @@ fn first_sequence() -> u64 {
     1
 }
 
-async fn generate(
-    State(world): State<Arc<World>>,
-    Path(id): Path<u64>,
-    Query(wanted): Query<Generate>,
-) -> Answer {
+async fn generate(State(world): State<Arc<World>>, Path(id): Path<u64>, Query(wanted): Query<Generate>) -> Answer {
     let instance = find(&world, id)?;
     let mut generator = Generator::new(id, wanted.seed).starting_at(wanted.first);
     if let Some(chats) = wanted.chats {
@@ -207,9 +183,7 @@ async fn generate(
     }
     for made in 0..wanted.events.min(GENERATED_EVENTS_MAX) {
         let body = Bytes::from(generator.body());
-        instance
-            .enqueue(body)
-            .map_err(|full| Refusal::new(503, full))?;
+        instance.enqueue(body).map_err(|full| Refusal::new(503, full))?;
         if made % 1_000 == 999 {
             tokio::task::yield_now().await;
         }
@@ -218,11 +192,8 @@ async fn generate(
 }
 
 async fn depth(State(world): State<Arc<World>>) -> Response {
-    let depths: BTreeMap<_, _> = world
-        .instances()
-        .iter()
-        .map(|instance| (instance.id().to_string(), instance.depth()))
-        .collect();
+    let depths: BTreeMap<_, _> =
+        world.instances().iter().map(|instance| (instance.id().to_string(), instance.depth())).collect();
     answers::json(&json!({ "total": depths.values().sum::<usize>(), "instances": depths }))
 }
 
@@ -233,10 +204,7 @@ struct Emptied {
 }
 
 async fn emptied(State(world): State<Arc<World>>, Query(wanted): Query<Emptied>) -> Response {
-    let seconds = wanted
-        .timeout_seconds
-        .unwrap_or(EMPTIED_TIMEOUT_SECONDS)
-        .min(EMPTIED_TIMEOUT_SECONDS_MAX);
+    let seconds = wanted.timeout_seconds.unwrap_or(EMPTIED_TIMEOUT_SECONDS).min(EMPTIED_TIMEOUT_SECONDS_MAX);
     let emptied = tokio::select! {
         () = world.emptied() => true,
         () = tokio::time::sleep(Duration::from_secs(seconds)) => false,
@@ -253,9 +221,7 @@ struct JournalFrom {
 }
 
 async fn journal(State(world): State<Arc<World>>, Query(from): Query<JournalFrom>) -> Response {
-    answers::json_lines(Body::new(JournalLines(
-        world.journal_after(from.after).into_iter(),
-    )))
+    answers::json_lines(Body::new(JournalLines(world.journal_after(from.after).into_iter())))
 }
 
 /// The journal written a piece at a time: whole, it could be as large as everything ever queued.

@@ -19,9 +19,7 @@ pub(super) async fn post(State(world): State<Arc<World>>, body: Body) -> Result<
     let Some(instance) = world.instance(id) else {
         return Ok(answers::nginx(403));
     };
-    instance
-        .enqueue(body)
-        .map_err(|full| Refusal::new(503, full))?;
+    instance.enqueue(body).map_err(|full| Refusal::new(503, full))?;
     Ok(answers::plain(200, Body::empty()))
 }
 

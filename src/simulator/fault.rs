@@ -130,15 +130,7 @@ impl FaultKind {
 impl Fault {
     /// A fault of every instance, every time, in place of the effect. Narrow it with the methods below.
     pub fn new(method: Method, kind: FaultKind) -> Self {
-        Self {
-            instance: None,
-            method,
-            kind,
-            effect: Effect::Skipped,
-            after: 0,
-            times: None,
-            probability: 1.0,
-        }
+        Self { instance: None, method, kind, effect: Effect::Skipped, after: 0, times: None, probability: 1.0 }
     }
 
     /// Only on this instance.
@@ -178,14 +170,7 @@ impl Fault {
 
     /// A status with a plain body (reference §3).
     pub fn status(method: Method, code: u16, body: impl Into<String>) -> Self {
-        Self::new(
-            method,
-            FaultKind::Status {
-                code,
-                body: body.into(),
-                retry_after_seconds: None,
-            },
-        )
+        Self::new(method, FaultKind::Status { code, body: body.into(), retry_after_seconds: None })
     }
 
     /// The connection is reset before anything is done.
@@ -215,11 +200,7 @@ impl Fault {
 
     /// 400: the instance is no longer paid for (reference §3).
     pub fn expired() -> Self {
-        Self::status(
-            Method::Any,
-            400,
-            "Instance account is expired. Renew your instance from personal area",
-        )
+        Self::status(Method::Any, 400, "Instance account is expired. Renew your instance from personal area")
     }
 
     /// 400: the instance is deleted (reference §3).
@@ -250,14 +231,7 @@ impl Fault {
     /// 429, with or without `Retry-After` (reference §3, §4).
     pub fn too_many_requests(method: Method, retry_after_seconds: Option<u32>) -> Self {
         let body = super::answers::TOO_MANY_REQUESTS.to_owned();
-        Self::new(
-            method,
-            FaultKind::Status {
-                code: 429,
-                body,
-                retry_after_seconds,
-            },
-        )
+        Self::new(method, FaultKind::Status { code: 429, body, retry_after_seconds })
     }
 
     /// 466: the Developer tariff is used up (reference §3).
@@ -307,25 +281,15 @@ mod tests {
 
     #[test]
     fn json_and_back() {
-        let fault = Fault::too_many_requests(Method::Delete, Some(3))
-            .on(7)
-            .times(2)
-            .after(1)
-            .after_effect();
+        let fault = Fault::too_many_requests(Method::Delete, Some(3)).on(7).times(2).after(1).after_effect();
         let text = serde_json::to_string(&fault).expect("json");
-        assert_eq!(
-            serde_json::from_str::<Fault>(&text).expect("the same"),
-            fault,
-            "{text}"
-        );
+        assert_eq!(serde_json::from_str::<Fault>(&text).expect("the same"), fault, "{text}");
     }
 
     #[test]
     fn a_misspelt_field_is_an_error() {
-        serde_json::from_str::<Fault>(r#"{"kind":{"type":"reset"},"time":1}"#)
-            .expect_err("unknown field");
-        serde_json::from_str::<Fault>(r#"{"kind":{"type":"hang","ms":1}}"#)
-            .expect_err("unknown field");
+        serde_json::from_str::<Fault>(r#"{"kind":{"type":"reset"},"time":1}"#).expect_err("unknown field");
+        serde_json::from_str::<Fault>(r#"{"kind":{"type":"hang","ms":1}}"#).expect_err("unknown field");
     }
 
     #[test]
@@ -336,17 +300,10 @@ mod tests {
             FaultKind::AlreadyGone,
             FaultKind::StolenBySecondConsumer,
             FaultKind::Hang { duration_ms: 1 },
-            FaultKind::Status {
-                code: 500,
-                body: String::new(),
-                retry_after_seconds: None,
-            },
+            FaultKind::Status { code: 500, body: String::new(), retry_after_seconds: None },
         ];
         for kind in kinds {
-            assert_eq!(
-                serde_json::to_value(&kind).expect("json")["type"],
-                kind.name()
-            );
+            assert_eq!(serde_json::to_value(&kind).expect("json")["type"], kind.name());
         }
     }
 }

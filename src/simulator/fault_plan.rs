@@ -25,17 +25,14 @@ struct ActiveFault {
 
 impl ActiveFault {
     fn is_spent(&self) -> bool {
-        self.fault
-            .times
-            .is_some_and(|times| self.happened.load(Ordering::Relaxed) >= times)
+        self.fault.times.is_some_and(|times| self.happened.load(Ordering::Relaxed) >= times)
     }
 
     /// Counts the request and says whether it is hit. `times` is claimed atomically: two requests at once
     /// cannot both take the last one.
     fn hits(&self, instance: u64, method: Method, dice: &mut fastrand::Rng) -> bool {
         let fault = &*self.fault;
-        let concerns =
-            fault.method.covers(method) && fault.instance.is_none_or(|only| only == instance);
+        let concerns = fault.method.covers(method) && fault.instance.is_none_or(|only| only == instance);
         if !concerns || self.is_spent() {
             return false;
         }
@@ -43,17 +40,14 @@ impl ActiveFault {
         if before < fault.after || (fault.probability < 1.0 && dice.f64() >= fault.probability) {
             return false;
         }
-        saturating_increment(&self.happened, fault.times.unwrap_or(u32::MAX)).is_some()
-            || fault.times.is_none()
+        saturating_increment(&self.happened, fault.times.unwrap_or(u32::MAX)).is_some() || fault.times.is_none()
     }
 }
 
 /// Adds one unless that would pass `max`; the value before, if it was added.
 fn saturating_increment(count: &AtomicU32, max: u32) -> Option<u32> {
     count
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| {
-            (value < max).then(|| value.saturating_add(1))
-        })
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| (value < max).then(|| value.saturating_add(1)))
         .ok()
 }
 
@@ -61,11 +55,7 @@ impl FaultPlan {
     /// Adds one behind the others; false when there are too many. Spent ones make room.
     pub(super) fn add(&self, fault: Fault) -> bool {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
-        let mut faults: Vec<_> = active
-            .iter()
-            .filter(|one| !one.is_spent())
-            .cloned()
-            .collect();
+        let mut faults: Vec<_> = active.iter().filter(|one| !one.is_spent()).cloned().collect();
         if faults.len() >= FAULTS_MAX {
             return false;
         }
@@ -87,27 +77,15 @@ impl FaultPlan {
 
     /// The faults that can still happen.
     pub(super) fn pending(&self) -> Vec<Fault> {
-        self.snapshot()
-            .iter()
-            .filter(|one| !one.is_spent())
-            .map(|one| (*one.fault).clone())
-            .collect()
+        self.snapshot().iter().filter(|one| !one.is_spent()).map(|one| (*one.fault).clone()).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         !self.any.load(Ordering::Acquire)
     }
 
-    pub(super) fn draw(
-        &self,
-        instance: u64,
-        method: Method,
-        dice: &mut fastrand::Rng,
-    ) -> Option<Arc<Fault>> {
-        self.snapshot()
-            .iter()
-            .find(|one| one.hits(instance, method, dice))
-            .map(|one| Arc::clone(&one.fault))
+    pub(super) fn draw(&self, instance: u64, method: Method, dice: &mut fastrand::Rng) -> Option<Arc<Fault>> {
+        self.snapshot().iter().find(|one| one.hits(instance, method, dice)).map(|one| Arc::clone(&one.fault))
     }
 
     fn snapshot(&self) -> Arc<Vec<Arc<ActiveFault>>> {
@@ -120,9 +98,7 @@ mod tests {
     use super::*;
 
     fn draws(plan: &FaultPlan, dice: &mut fastrand::Rng, count: usize) -> Vec<bool> {
-        (0..count)
-            .map(|_| plan.draw(1, Method::Receive, dice).is_some())
-            .collect()
+        (0..count).map(|_| plan.draw(1, Method::Receive, dice).is_some()).collect()
     }
 
     #[test]

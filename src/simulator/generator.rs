@@ -5,9 +5,9 @@ mod contents;
 mod words;
 
 use std::collections::VecDeque;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use fastrand::Rng;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::account::{type_instance, wid};
@@ -111,10 +111,7 @@ impl Generator {
 
     /// The next event, dated now.
     pub fn body(&mut self) -> String {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        self.body_at(now.as_secs())
+        self.body_at(u64::try_from(Timestamp::now().as_second()).unwrap_or_default())
     }
 
     /// The next event, dated so (UNIX seconds).
@@ -141,11 +138,7 @@ impl Generator {
 
     /// The id of something already known, unless every event is to have its own.
     fn id_again(&mut self, known: &str) -> String {
-        if self.unique_ids {
-            self.new_id()
-        } else {
-            known.to_owned()
-        }
+        if self.unique_ids { self.new_id() } else { known.to_owned() }
     }
 
     /// Reference §9.3, §9.4.
@@ -163,11 +156,7 @@ impl Generator {
         let data = contents::message_data(kind, &mut self.dice, &id, chat.last.as_ref());
         if !kind.is_about_another() {
             let sender = sender["sender"].as_str().unwrap_or_default().to_owned();
-            chat.last = Some(Quoted {
-                id: id.clone(),
-                participant: sender,
-                text: contents::quotable_text(&data),
-            });
+            chat.last = Some(Quoted { id: id.clone(), participant: sender, text: contents::quotable_text(&data) });
         }
         if outgoing {
             let chat = chat.id.clone();
@@ -184,21 +173,14 @@ impl Generator {
             (false, false) => (chat.id.clone(), chat.name),
             (false, true) => {
                 let member = self.dice.usize(..40);
-                (
-                    private_id(self.instance, self.is_max, member),
-                    words::NAMES[member % words::NAMES.len()],
-                )
+                (private_id(self.instance, self.is_max, member), words::NAMES[member % words::NAMES.len()])
             }
         };
         let contact_name = if self.dice.u8(..4) == 0 { name } else { "" };
         let mut data = json!({ "chatId": chat.id, "sender": sender, "chatName": chat.name,
             "senderName": name, "senderContactName": contact_name });
         if self.is_max {
-            let phone = if chat.is_group {
-                0
-            } else {
-                79_990_000_000 + self.dice.u64(..10_000)
-            };
+            let phone = if chat.is_group { 0 } else { 79_990_000_000 + self.dice.u64(..10_000) };
             data["chatType"] = json!(if chat.is_group { "group" } else { "user" });
             data["senderType"] = json!("user");
             data["senderPhoneNumber"] = json!(phone);
@@ -217,12 +199,7 @@ impl Generator {
             (_, false) => vec!["read", "delivered", "sent"],
             (_, true) => vec!["read", "delivered"],
         };
-        self.statuses.push_back(PendingStatus {
-            message: message.to_owned(),
-            chat,
-            by_api,
-            rest,
-        });
+        self.statuses.push_back(PendingStatus { message: message.to_owned(), chat, by_api, rest });
     }
 
     /// Reference §9.6. A failed one may lack its chat (§12.11).
@@ -230,17 +207,12 @@ impl Generator {
         let index = (!self.statuses.is_empty()).then(|| self.dice.usize(..self.statuses.len()))?;
         let pending = &mut self.statuses[index];
         let status = pending.rest.pop()?;
-        let (message, chat, by_api) = (
-            pending.message.clone(),
-            pending.chat.clone(),
-            pending.by_api,
-        );
+        let (message, chat, by_api) = (pending.message.clone(), pending.chat.clone(), pending.by_api);
         if pending.rest.is_empty() {
             self.statuses.remove(index);
         }
         let id = self.id_again(&message);
-        let mut event =
-            json!({ "typeWebhook": "outgoingMessageStatus", "idMessage": id, "status": status });
+        let mut event = json!({ "typeWebhook": "outgoingMessageStatus", "idMessage": id, "status": status });
         if status == "failed" {
             event["description"] = json!("SWE004: 1000");
         }
@@ -257,29 +229,17 @@ impl Generator {
             return None;
         }
         let (ringing, status) = match self.ringing.take() {
-            Some(ringing) => (
-                ringing,
-                ["pickUp", "hungUp", "declined", "missed"][self.dice.usize(..4)],
-            ),
+            Some(ringing) => (ringing, ["pickUp", "hungUp", "declined", "missed"][self.dice.usize(..4)]),
             None => {
                 let caller = self.dice.usize(..40);
                 let from = private_id(self.instance, self.is_max, caller);
                 let call = self.new_id();
-                self.ringing = Some(Ringing {
-                    call: call.clone(),
-                    from: from.clone(),
-                });
+                self.ringing = Some(Ringing { call: call.clone(), from: from.clone() });
                 (Ringing { call, from }, "offer")
             }
         };
-        let id = if status == "offer" {
-            ringing.call
-        } else {
-            self.id_again(&ringing.call)
-        };
-        Some(
-            json!({ "typeWebhook": "incomingCall", "from": ringing.from, "status": status, "idMessage": id }),
-        )
+        let id = if status == "offer" { ringing.call } else { self.id_again(&ringing.call) };
+        Some(json!({ "typeWebhook": "incomingCall", "from": ringing.from, "status": status, "idMessage": id }))
     }
 
     /// Reference §9.8. It has no id, so one a second at most: two of a second could be equal.
@@ -289,11 +249,7 @@ impl Generator {
         }
         self.last_state_at = unix_seconds;
         self.authorized = !self.authorized;
-        let state = if self.authorized {
-            "authorized"
-        } else {
-            "starting"
-        };
+        let state = if self.authorized { "authorized" } else { "starting" };
         Some(json!({ "typeWebhook": "stateInstanceChanged", "stateInstance": state }))
     }
 
@@ -321,17 +277,8 @@ fn chats(instance: u64, is_max: bool, count: usize) -> Vec<Chat> {
         } else {
             words::NAMES[index % words::NAMES.len()]
         };
-        let id = if is_group {
-            group_id(instance, is_max, index)
-        } else {
-            private_id(instance, is_max, index)
-        };
-        Chat {
-            id,
-            name,
-            is_group,
-            last: None,
-        }
+        let id = if is_group { group_id(instance, is_max, index) } else { private_id(instance, is_max, index) };
+        Chat { id, name, is_group, last: None }
     };
     (0..count.clamp(1, CHATS_MAX)).map(chat).collect()
 }
@@ -339,21 +286,13 @@ fn chats(instance: u64, is_max: bool, count: usize) -> Vec<Chat> {
 /// Reference §10: a phone for WhatsApp, a number for MAX.
 fn private_id(instance: u64, is_max: bool, index: usize) -> String {
     let place = (instance.wrapping_mul(37) + index as u64) % 10_000;
-    if is_max {
-        format!("{}", 61_000_000 + place)
-    } else {
-        format!("7999000{place:04}@c.us")
-    }
+    if is_max { format!("{}", 61_000_000 + place) } else { format!("7999000{place:04}@c.us") }
 }
 
 /// Reference §10: 18 digits for WhatsApp, a negative number for MAX.
 fn group_id(instance: u64, is_max: bool, index: usize) -> String {
     let place = (instance % 10_000_000) * 10_000 + index as u64;
-    if is_max {
-        format!("-69{place:012}")
-    } else {
-        format!("120363{place:012}@g.us")
-    }
+    if is_max { format!("-69{place:012}") } else { format!("120363{place:012}@g.us") }
 }
 
 #[cfg(test)]

@@ -65,13 +65,7 @@ impl Instance {
             journal: Vec::new(),
             counted: None,
         };
-        Self {
-            id: made.id,
-            token: made.token,
-            common,
-            inner: Mutex::new(inner),
-            changed: Notify::new(),
-        }
+        Self { id: made.id, token: made.token, common, inner: Mutex::new(inner), changed: Notify::new() }
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -99,14 +93,7 @@ impl Instance {
         let fault = self.common.faults.draw(self.id, method, &mut inner.dice);
         if let Some(fault) = &fault {
             let name = fault.kind.name().to_owned();
-            self.record(
-                &mut inner,
-                now,
-                JournalEvent::Faulted {
-                    method,
-                    fault: name,
-                },
-            );
+            self.record(&mut inner, now, JournalEvent::Faulted { method, fault: name });
         }
         Admission::Admitted(fault)
     }
@@ -116,14 +103,7 @@ impl Instance {
         let mut inner = self.current(now);
         let entry = inner.queue.enqueue(body.clone(), now)?;
         self.common.depth.fetch_add(1, Ordering::SeqCst);
-        self.record(
-            &mut inner,
-            now,
-            JournalEvent::Enqueued {
-                entry,
-                body: JournalBody(body),
-            },
-        );
+        self.record(&mut inner, now, JournalEvent::Enqueued { entry, body: JournalBody(body) });
         drop(inner);
         self.changed.notify_waiters();
         Ok(entry)
@@ -148,20 +128,12 @@ impl Instance {
     /// Deletes for a client; `None` when the receipt is not the latest of any event.
     pub(super) fn delete(&self, receipt: u64) -> Option<EntryId> {
         let deleted = |entry| JournalEvent::Deleted { entry, receipt };
-        self.remove(
-            receipt,
-            deleted,
-            Some(JournalEvent::DeleteRefused { receipt }),
-        )
+        self.remove(receipt, deleted, Some(JournalEvent::DeleteRefused { receipt }))
     }
 
     /// Deletes in the name of an imaginary second consumer (reference §2.3).
     pub(super) fn steal(&self, receipt: u64) {
-        self.remove(
-            receipt,
-            |entry| JournalEvent::Stolen { entry, receipt },
-            None,
-        );
+        self.remove(receipt, |entry| JournalEvent::Stolen { entry, receipt }, None);
     }
 
     fn remove(
@@ -226,12 +198,8 @@ impl Instance {
     /// The kept entries with a number above `after`, up to and including `latest`.
     pub(super) fn journal_between(&self, after: u64, latest: u64) -> Vec<JournalEntry> {
         let inner = self.lock();
-        let first = inner
-            .journal
-            .partition_point(|entry| entry.sequence <= after);
-        let end = inner
-            .journal
-            .partition_point(|entry| entry.sequence <= latest);
+        let first = inner.journal.partition_point(|entry| entry.sequence <= after);
+        let end = inner.journal.partition_point(|entry| entry.sequence <= latest);
         inner.journal[first..end.max(first)].to_vec()
     }
 
@@ -249,9 +217,7 @@ impl Instance {
     }
 
     fn record(&self, inner: &mut Inner, now: Instant, what: JournalEvent) {
-        self.common
-            .ledger
-            .record(&mut inner.journal, self.id, now, what);
+        self.common.ledger.record(&mut inner.journal, self.id, now, what);
     }
 
     /// A panic elsewhere must not take the simulator with it: the state is valid between any two statements

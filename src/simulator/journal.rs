@@ -106,26 +106,17 @@ impl TryFrom<BodyText> for JournalBody {
     fn try_from(text: BodyText) -> Result<Self, Self::Error> {
         match text {
             BodyText::Text(text) => Ok(Self(Bytes::from(text))),
-            BodyText::Hex(digits) => from_hex(&digits)
-                .map(Self)
-                .ok_or("`hex` is not pairs of hexadecimal digits"),
+            BodyText::Hex(digits) => from_hex(&digits).map(Self).ok_or("`hex` is not pairs of hexadecimal digits"),
         }
     }
 }
 
 fn from_hex(digits: &str) -> Option<Bytes> {
-    let nibble = |digit: &u8| {
-        char::from(*digit)
-            .to_digit(16)
-            .and_then(|value| u8::try_from(value).ok())
-    };
+    let nibble = |digit: &u8| char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let (pairs, []) = digits.as_bytes().as_chunks::<2>() else {
         return None;
     };
-    pairs
-        .iter()
-        .map(|[high, low]| Some(nibble(high)? << 4 | nibble(low)?))
-        .collect()
+    pairs.iter().map(|[high, low]| Some(nibble(high)? << 4 | nibble(low)?)).collect()
 }
 
 #[cfg(test)]
@@ -138,16 +129,10 @@ mod tests {
             at_ms: 2,
             unix_ms: 3,
             instance: 4,
-            what: JournalEvent::Enqueued {
-                entry: EntryId(5),
-                body: JournalBody(Bytes::from_static(body)),
-            },
+            what: JournalEvent::Enqueued { entry: EntryId(5), body: JournalBody(Bytes::from_static(body)) },
         };
         let line = serde_json::to_string(&entry).expect("json");
-        assert_eq!(
-            serde_json::from_str::<JournalEntry>(&line).expect("read back"),
-            entry
-        );
+        assert_eq!(serde_json::from_str::<JournalEntry>(&line).expect("read back"), entry);
         line
     }
 

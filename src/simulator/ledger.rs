@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -32,12 +32,9 @@ impl Ledger {
     pub(super) fn open(config: &JournalConfig) -> io::Result<Self> {
         let open = |path| File::options().create(true).append(true).open(path);
         let file = config.file.as_ref().map(open).transpose()?;
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Ok(Self {
             started_at: Instant::now(),
-            started_unix_ms: millis(since_epoch),
+            started_unix_ms: u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default(),
             sequence: AtomicU64::new(0),
             entries_max: config.entries_max,
             kept: AtomicUsize::new(0),
@@ -55,33 +52,19 @@ impl Ledger {
     }
 
     /// Records one entry into `kept`, the journal of this instance, which the caller has locked.
-    pub(super) fn record(
-        &self,
-        kept: &mut Vec<JournalEntry>,
-        instance: u64,
-        now: Instant,
-        what: JournalEvent,
-    ) {
+    pub(super) fn record(&self, kept: &mut Vec<JournalEntry>, instance: u64, now: Instant, what: JournalEvent) {
         if self.is_off() {
             return;
         }
         let at_ms = millis(now.saturating_duration_since(self.started_at));
         let sequence = self.sequence.fetch_add(1, Ordering::AcqRel) + 1;
-        let entry = JournalEntry {
-            sequence,
-            at_ms,
-            unix_ms: self.started_unix_ms + at_ms,
-            instance,
-            what,
-        };
+        let entry = JournalEntry { sequence, at_ms, unix_ms: self.started_unix_ms + at_ms, instance, what };
         if let Some(file) = &self.file {
             self.append(file, &entry);
         }
-        let room = self
-            .kept
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                (count < self.entries_max).then_some(count + 1)
-            });
+        let room = self.kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+            (count < self.entries_max).then_some(count + 1)
+        });
         match room {
             Ok(_) => kept.push(entry),
             Err(_) => self.leave_out(),
@@ -134,10 +117,7 @@ impl Ledger {
             Err(error) => return self.report(Err(error.into())),
         };
         line.push(b'\n');
-        let outcome = file
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write_all(&line);
+        let outcome = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
         self.report(outcome);
     }
 
@@ -187,39 +167,25 @@ mod tests {
     use crate::simulator::config::EntryId;
 
     fn expired(entry: u64) -> JournalEvent {
-        JournalEvent::Expired {
-            entry: EntryId(entry),
-        }
+        JournalEvent::Expired { entry: EntryId(entry) }
     }
 
     #[test]
     fn memory_is_bounded_and_says_so() {
-        let ledger = Ledger::open(&JournalConfig {
-            entries_max: 2,
-            file: None,
-        })
-        .expect("no file");
+        let ledger = Ledger::open(&JournalConfig { entries_max: 2, file: None }).expect("no file");
         let (mut first, mut second) = (Vec::new(), Vec::new());
         let now = Instant::now();
         ledger.record(&mut first, 1, now, expired(1));
         ledger.record(&mut second, 2, now, expired(1));
         ledger.record(&mut first, 1, now, expired(2));
-        assert_eq!(
-            (first.len(), second.len(), ledger.left_out()),
-            (1, 1, 1),
-            "the bound is one for all instances"
-        );
+        assert_eq!((first.len(), second.len(), ledger.left_out()), (1, 1, 1), "the bound is one for all instances");
         assert_eq!(second[0].sequence, 2);
     }
 
     #[test]
     fn the_file_gets_everything() {
-        let path =
-            std::env::temp_dir().join(format!("simulator-ledger-{}.jsonl", std::process::id()));
-        let config = JournalConfig {
-            entries_max: 0,
-            file: Some(path.clone()),
-        };
+        let path = std::env::temp_dir().join(format!("simulator-ledger-{}.jsonl", std::process::id()));
+        let config = JournalConfig { entries_max: 0, file: Some(path.clone()) };
         let ledger = Ledger::open(&config).expect("a file");
         let mut kept = Vec::new();
         for entry in 1..=3 {
@@ -228,29 +194,16 @@ mod tests {
         ledger.flush();
         let text = std::fs::read_to_string(&path).expect("readable");
         std::fs::remove_file(&path).expect("removable");
-        let read: Vec<JournalEntry> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("an entry"))
-            .collect();
+        let read: Vec<JournalEntry> = text.lines().map(|line| serde_json::from_str(line).expect("an entry")).collect();
         assert!(kept.is_empty());
-        assert_eq!(
-            read.iter().map(|entry| entry.sequence).collect::<Vec<_>>(),
-            [1, 2, 3]
-        );
+        assert_eq!(read.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[tokio::test]
     async fn a_watcher_sees_what_is_recorded_before_and_after() {
         let ledger = Ledger::open(&JournalConfig::default()).expect("no file");
         let kept = Mutex::new(Vec::new());
-        let record = |entry| {
-            ledger.record(
-                &mut kept.lock().expect("lock"),
-                1,
-                Instant::now(),
-                expired(entry),
-            )
-        };
+        let record = |entry| ledger.record(&mut kept.lock().expect("lock"), 1, Instant::now(), expired(entry));
         record(1);
         let count = |wanted: usize| {
             let kept = &kept;

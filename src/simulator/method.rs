@@ -92,11 +92,7 @@ struct Window {
 impl Rates {
     /// Counts one call; false when it is one too many (reference §4: 429).
     pub(super) fn admits(&mut self, method: Method, limits: RateLimits, now: Instant) -> bool {
-        let max = if method.is_queue() {
-            limits.queue_per_second_max
-        } else {
-            limits.other_per_second_max
-        };
+        let max = if method.is_queue() { limits.queue_per_second_max } else { limits.other_per_second_max };
         let window = &mut self.windows[method.index()];
         match window {
             Some(open) if now.duration_since(open.opened_at) < Duration::from_secs(1) => {
@@ -104,10 +100,7 @@ impl Rates {
                 open.calls <= max
             }
             _ => {
-                *window = Some(Window {
-                    opened_at: now,
-                    calls: 1,
-                });
+                *window = Some(Window { opened_at: now, calls: 1 });
                 max > 0
             }
         }
@@ -120,17 +113,11 @@ mod tests {
 
     #[test]
     fn a_hundred_receives_a_second_and_one_of_the_others() {
-        let limits = RateLimits {
-            queue_per_second_max: 100,
-            other_per_second_max: 1,
-        };
+        let limits = RateLimits { queue_per_second_max: 100, other_per_second_max: 1 };
         let (mut rates, now) = (Rates::default(), Instant::now());
         assert!((0..100).all(|_| rates.admits(Method::Receive, limits, now)));
         assert!(!rates.admits(Method::Receive, limits, now));
-        assert!(
-            rates.admits(Method::Delete, limits, now),
-            "each method has its own count"
-        );
+        assert!(rates.admits(Method::Delete, limits, now), "each method has its own count");
         assert!(rates.admits(Method::State, limits, now));
         assert!(!rates.admits(Method::State, limits, now + Duration::from_millis(999)));
         assert!(rates.admits(Method::State, limits, now + Duration::from_secs(1)));
@@ -139,14 +126,8 @@ mod tests {
 
     #[test]
     fn names_are_read_in_both_spellings() {
-        assert_eq!(
-            Method::from_path("ReceiveNotification"),
-            Some(Method::Receive)
-        );
-        assert_eq!(
-            Method::from_path("receiveNotification"),
-            Some(Method::Receive)
-        );
+        assert_eq!(Method::from_path("ReceiveNotification"), Some(Method::Receive));
+        assert_eq!(Method::from_path("receiveNotification"), Some(Method::Receive));
         assert_eq!(Method::from_path("receivenotification"), None);
         assert_eq!(Method::Count.index() + 1, Method::COUNT);
     }

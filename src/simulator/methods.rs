@@ -44,11 +44,7 @@ pub(super) async fn perform(world: &World, instance: &Instance, call: Call<'_>) 
 }
 
 /// The same, with a second consumer who deletes what this client was given, or is about to delete (reference §2.3).
-pub(super) async fn perform_with_thief(
-    world: &World,
-    instance: &Instance,
-    call: Call<'_>,
-) -> Response {
+pub(super) async fn perform_with_thief(world: &World, instance: &Instance, call: Call<'_>) -> Response {
     match call.method {
         Method::Receive => receive(world, instance, call.query, true).await,
         Method::Delete => delete(world, instance, &call, true),
@@ -96,10 +92,7 @@ fn receive_timeout(query: Option<&str>) -> Duration {
         .find_map(|pair| pair.strip_prefix("receiveTimeout="))
         .and_then(|value| value.parse().ok())
         .unwrap_or(RECEIVE_TIMEOUT_SECONDS_DEFAULT);
-    Duration::from_secs(seconds.clamp(
-        *RECEIVE_TIMEOUT_SECONDS.start(),
-        *RECEIVE_TIMEOUT_SECONDS.end(),
-    ))
+    Duration::from_secs(seconds.clamp(*RECEIVE_TIMEOUT_SECONDS.start(), *RECEIVE_TIMEOUT_SECONDS.end()))
 }
 
 /// Reference §2.2.
@@ -132,15 +125,10 @@ async fn contact(world: &World, instance: &Instance, body: Body) -> Response {
         return answers::plain(413, "request entity too large");
     };
     let request: Option<Value> = serde_json::from_slice(&body).ok();
-    match request
-        .as_ref()
-        .and_then(|request| request["chatId"].as_str())
-    {
-        Some(chat) if !chat.is_empty() && !chat.ends_with("@g.us") => answers::json(
-            &instance
-                .read_account(|account| account.contact(chat))
-                .answer(chat),
-        ),
+    match request.as_ref().and_then(|request| request["chatId"].as_str()) {
+        Some(chat) if !chat.is_empty() && !chat.ends_with("@g.us") => {
+            answers::json(&instance.read_account(|account| account.contact(chat)).answer(chat))
+        }
         _ => answers::plain(400, "bad request data"),
     }
 }
@@ -170,11 +158,7 @@ mod tests {
             (Some("5"), 5),
         ];
         for (query, seconds) in cases {
-            assert_eq!(
-                receive_timeout(query),
-                Duration::from_secs(seconds),
-                "{query:?}"
-            );
+            assert_eq!(receive_timeout(query), Duration::from_secs(seconds), "{query:?}");
         }
     }
 }

@@ -95,13 +95,7 @@ impl Queue {
         }
         self.last_entry += 1;
         let id = EntryId(self.last_entry);
-        self.entries.push_back(Entry {
-            id,
-            body,
-            enqueued_at: now,
-            receipt: None,
-            hidden_until: None,
-        });
+        self.entries.push_back(Entry { id, body, enqueued_at: now, receipt: None, hidden_until: None });
         Ok(id)
     }
 
@@ -121,19 +115,11 @@ impl Queue {
     pub(super) fn receive(&mut self, now: Instant) -> Received {
         let position = match self.rules.redelivery {
             Redelivery::SameHead => (!self.entries.is_empty()).then_some(0),
-            Redelivery::SameHeadAfter(_) => self
-                .entries
-                .front()
-                .filter(|head| head.is_visible(now))
-                .map(|_| 0),
-            Redelivery::NextUnacked(_) => {
-                self.entries.iter().position(|entry| entry.is_visible(now))
-            }
+            Redelivery::SameHeadAfter(_) => self.entries.front().filter(|head| head.is_visible(now)).map(|_| 0),
+            Redelivery::NextUnacked(_) => self.entries.iter().position(|entry| entry.is_visible(now)),
         };
         let Some(entry) = position.and_then(|position| self.entries.get_mut(position)) else {
-            return Received::Nothing {
-                hidden_until: self.next_visible(),
-            };
+            return Received::Nothing { hidden_until: self.next_visible() };
         };
         let receipt = match (self.rules.receipts, entry.receipt) {
             (Receipts::Stable, Some(receipt)) => receipt,
@@ -152,21 +138,14 @@ impl Queue {
             Redelivery::SameHeadAfter(pause) | Redelivery::NextUnacked(pause) => Some(now + pause),
         };
         self.handed_out.insert(receipt, entry.id);
-        Received::Event(HandOut {
-            entry: entry.id,
-            receipt,
-            body: entry.body.clone(),
-        })
+        Received::Event(HandOut { entry: entry.id, receipt, body: entry.body.clone() })
     }
 
     /// Removes the event last handed out under this receipt; `None` when there is no such event.
     pub(super) fn delete(&mut self, receipt: u64) -> Option<EntryId> {
         let id = self.handed_out.remove(&receipt)?;
         // Entries are in the order of their ids, with gaps where later ones were deleted first.
-        let position = self
-            .entries
-            .binary_search_by_key(&id, |entry| entry.id)
-            .ok()?;
+        let position = self.entries.binary_search_by_key(&id, |entry| entry.id).ok()?;
         self.entries.remove(position);
         Some(id)
     }
@@ -177,20 +156,14 @@ impl Queue {
 
     /// When the oldest event will vanish.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.entries
-            .front()
-            .map(|head| head.enqueued_at + self.rules.retention)
+        self.entries.front().map(|head| head.enqueued_at + self.rules.retention)
     }
 
     fn next_visible(&self) -> Option<Instant> {
         match self.rules.redelivery {
             Redelivery::SameHead => None,
             Redelivery::SameHeadAfter(_) => self.entries.front().and_then(|head| head.hidden_until),
-            Redelivery::NextUnacked(_) => self
-                .entries
-                .iter()
-                .filter_map(|entry| entry.hidden_until)
-                .min(),
+            Redelivery::NextUnacked(_) => self.entries.iter().filter_map(|entry| entry.hidden_until).min(),
         }
     }
 
@@ -207,25 +180,13 @@ mod tests {
 
     const PAUSE: Duration = Duration::from_secs(30);
 
-    fn queue(
-        redelivery: Redelivery,
-        receipts: Receipts,
-        bodies: &[&'static str],
-    ) -> (Queue, Instant) {
+    fn queue(redelivery: Redelivery, receipts: Receipts, bodies: &[&'static str]) -> (Queue, Instant) {
         let now = Instant::now();
         let retention = Duration::from_secs(100);
-        let rules = QueueRules {
-            retention,
-            redelivery,
-            receipts,
-            first_receipt: 1,
-            events_max: 4,
-        };
+        let rules = QueueRules { retention, redelivery, receipts, first_receipt: 1, events_max: 4 };
         let mut queue = Queue::new(rules);
         for body in bodies {
-            queue
-                .enqueue(Bytes::from_static(body.as_bytes()), now)
-                .expect("room");
+            queue.enqueue(Bytes::from_static(body.as_bytes()), now).expect("room");
         }
         (queue, now)
     }
@@ -259,18 +220,9 @@ mod tests {
 
     #[test]
     fn a_pause_hides_the_head_and_all_behind_it() {
-        let (mut queue, now) = queue(
-            Redelivery::SameHeadAfter(PAUSE),
-            Receipts::Stable,
-            &["a", "b"],
-        );
+        let (mut queue, now) = queue(Redelivery::SameHeadAfter(PAUSE), Receipts::Stable, &["a", "b"]);
         assert_eq!(seen(&mut queue, now), Some((1, 1)));
-        assert_eq!(
-            queue.receive(now),
-            Received::Nothing {
-                hidden_until: Some(now + PAUSE)
-            }
-        );
+        assert_eq!(queue.receive(now), Received::Nothing { hidden_until: Some(now + PAUSE) });
         assert_eq!(seen(&mut queue, now + PAUSE), Some((1, 1)));
         assert_eq!(queue.delete(1), Some(EntryId(1)));
         assert_eq!(seen(&mut queue, now + PAUSE), Some((2, 2)));
@@ -278,25 +230,12 @@ mod tests {
 
     #[test]
     fn next_unacked_goes_on_and_comes_back() {
-        let (mut queue, now) = queue(
-            Redelivery::NextUnacked(PAUSE),
-            Receipts::NewPerHandOut,
-            &["a", "b", "c"],
-        );
+        let (mut queue, now) = queue(Redelivery::NextUnacked(PAUSE), Receipts::NewPerHandOut, &["a", "b", "c"]);
         assert_eq!(seen(&mut queue, now), Some((1, 1)));
         assert_eq!(seen(&mut queue, now), Some((2, 2)));
-        assert_eq!(
-            queue.delete(2),
-            Some(EntryId(2)),
-            "out of order is possible here"
-        );
+        assert_eq!(queue.delete(2), Some(EntryId(2)), "out of order is possible here");
         assert_eq!(seen(&mut queue, now), Some((3, 3)));
-        assert_eq!(
-            queue.receive(now),
-            Received::Nothing {
-                hidden_until: Some(now + PAUSE)
-            }
-        );
+        assert_eq!(queue.receive(now), Received::Nothing { hidden_until: Some(now + PAUSE) });
         assert_eq!(seen(&mut queue, now + PAUSE), Some((1, 4)));
         assert_eq!(queue.delete(4), Some(EntryId(1)));
         assert_eq!(queue.delete(3), Some(EntryId(3)));
@@ -306,26 +245,17 @@ mod tests {
     #[test]
     fn events_vanish_with_age_and_take_their_receipts_along() {
         let (mut queue, now) = queue(Redelivery::SameHead, Receipts::Stable, &["a"]);
-        queue
-            .enqueue(Bytes::from_static(b"b"), now + PAUSE)
-            .expect("room");
+        queue.enqueue(Bytes::from_static(b"b"), now + PAUSE).expect("room");
         assert_eq!(seen(&mut queue, now), Some((1, 1)));
         assert!(queue.expire(now + Duration::from_secs(99)).is_empty());
         assert_eq!(queue.expire(now + Duration::from_secs(100)), [EntryId(1)]);
         assert_eq!(queue.delete(1), None);
-        assert_eq!(
-            queue.next_expiry(),
-            Some(now + PAUSE + Duration::from_secs(100))
-        );
+        assert_eq!(queue.next_expiry(), Some(now + PAUSE + Duration::from_secs(100)));
     }
 
     #[test]
     fn a_full_queue_refuses() {
-        let (mut queue, now) = queue(
-            Redelivery::SameHead,
-            Receipts::Stable,
-            &["a", "b", "c", "d"],
-        );
+        let (mut queue, now) = queue(Redelivery::SameHead, Receipts::Stable, &["a", "b", "c", "d"]);
         assert_eq!(queue.enqueue(Bytes::new(), now), Err(QueueFull));
         assert_eq!(queue.len(), 4);
     }

@@ -52,12 +52,7 @@ impl<'p> CallPath<'p> {
         let (instance, method) = (segments.next()?, segments.next()?);
         let mut optional = || segments.next().filter(|segment| !segment.is_empty());
         let (token, argument) = (optional(), optional());
-        segments.next().is_none().then_some(Self {
-            instance,
-            method,
-            token,
-            argument,
-        })
+        segments.next().is_none().then_some(Self { instance, method, token, argument })
     }
 }
 
@@ -75,9 +70,7 @@ async fn call(State(world): State<Arc<World>>, request: Request<Body>) -> Respon
     let Some(parsed) = CallPath::parse(path) else {
         return answers::nginx(404);
     };
-    let Some(method) =
-        Method::from_path(parsed.method).filter(|method| method.verb() == request.method)
-    else {
+    let Some(method) = Method::from_path(parsed.method).filter(|method| method.verb() == request.method) else {
         return answers::nginx(404);
     };
     let Ok(id) = parsed.instance.parse() else {
@@ -92,13 +85,7 @@ async fn call(State(world): State<Arc<World>>, request: Request<Body>) -> Respon
     if !instance.knows(token) {
         return answers::unauthorized();
     }
-    let call = Call {
-        method,
-        path,
-        query: request.uri.query(),
-        argument: parsed.argument,
-        body,
-    };
+    let call = Call { method, path, query: request.uri.query(), argument: parsed.argument, body };
     match instance.admit(method, tokio::time::Instant::now()) {
         Admission::TooMany => answers::plain(429, answers::TOO_MANY_REQUESTS),
         Admission::Admitted(None) => perform(&world, &instance, call).await,
@@ -127,11 +114,9 @@ async fn misbehave(world: &World, instance: &Instance, call: Call<'_>, fault: &F
         drop(perform(world, instance, call).await);
     }
     match &fault.kind {
-        FaultKind::Status {
-            code,
-            body,
-            retry_after_seconds,
-        } => answers::status(*code, body.clone(), *retry_after_seconds),
+        FaultKind::Status { code, body, retry_after_seconds } => {
+            answers::status(*code, body.clone(), *retry_after_seconds)
+        }
         FaultKind::Nginx { code } => answers::nginx(*code),
         FaultKind::Reset => answers::hang_up(Hangup::Reset),
         FaultKind::Hang { duration_ms } => {
@@ -144,9 +129,9 @@ async fn misbehave(world: &World, instance: &Instance, call: Call<'_>, fault: &F
         FaultKind::RawBody { body } => answers::json_text(200, body.clone()),
         FaultKind::ResultFalse => answers::result_false(),
         FaultKind::AlreadyGone => answers::already_gone(path),
-        FaultKind::Delay { .. }
-        | FaultKind::Truncate { .. }
-        | FaultKind::StolenBySecondConsumer => answers::hang_up(Hangup::Close),
+        FaultKind::Delay { .. } | FaultKind::Truncate { .. } | FaultKind::StolenBySecondConsumer => {
+            answers::hang_up(Hangup::Close)
+        }
     }
 }
 
@@ -163,33 +148,20 @@ mod tests {
     use super::*;
 
     fn check(path: &str, expected: Option<(&str, &str, Option<&str>, Option<&str>)>) {
-        let expected = expected.map(|(instance, method, token, argument)| CallPath {
-            instance,
-            method,
-            token,
-            argument,
-        });
+        let expected =
+            expected.map(|(instance, method, token, argument)| CallPath { instance, method, token, argument });
         assert_eq!(CallPath::parse(path), expected, "{path}");
     }
 
     #[test]
     fn paths_are_taken_apart() {
-        check(
-            "/waInstance1101/getSettings/abc",
-            Some(("1101", "getSettings", Some("abc"), None)),
-        );
+        check("/waInstance1101/getSettings/abc", Some(("1101", "getSettings", Some("abc"), None)));
         check(
             "/v3/waInstance3100/deleteNotification/abc/42",
             Some(("3100", "deleteNotification", Some("abc"), Some("42"))),
         );
-        check(
-            "/waInstancex/getSettings",
-            Some(("x", "getSettings", None, None)),
-        );
-        check(
-            "/waInstance1/getSettings/",
-            Some(("1", "getSettings", None, None)),
-        );
+        check("/waInstancex/getSettings", Some(("x", "getSettings", None, None)));
+        check("/waInstance1/getSettings/", Some(("1", "getSettings", None, None)));
         check("/waInstance1", None);
         check("/waInstance1/deleteNotification/abc/42/43", None);
         check("/v4/waInstance1/getSettings/abc", None);

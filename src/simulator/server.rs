@@ -76,17 +76,10 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let answer = router.call(request);
         let reset = &reset;
-        async move {
-            answer
-                .await
-                .map_err(|never| match never {})
-                .and_then(|answer| unless_hung_up(answer, reset))
-        }
+        async move { answer.await.map_err(|never| match never {}).and_then(|answer| unless_hung_up(answer, reset)) }
     });
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_TIMEOUT);
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection_pinned = std::pin::Pin::new(&mut connection);
     let ended = tokio::select! {

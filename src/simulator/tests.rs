@@ -19,19 +19,12 @@ const TOKEN: &str = "d75b3a66374942c5b3c019c698abc2067e151558acbd412345";
 fn config() -> SimulatorConfig {
     let instances = vec![SimulatedInstance::new(INSTANCE, TOKEN)];
     // Polls that are to come back empty do so soon.
-    SimulatorConfig {
-        instances,
-        long_poll_max: Duration::from_millis(50),
-        ..SimulatorConfig::default()
-    }
+    SimulatorConfig { instances, long_poll_max: Duration::from_millis(50), ..SimulatorConfig::default() }
 }
 
 /// Polls that are to be woken wait long enough to be.
 fn patient() -> SimulatorConfig {
-    SimulatorConfig {
-        long_poll_max: Duration::from_secs(60),
-        ..config()
-    }
+    SimulatorConfig { long_poll_max: Duration::from_secs(60), ..config() }
 }
 
 async fn start(config: SimulatorConfig) -> (Simulator, Client) {

@@ -97,47 +97,30 @@ impl World {
             waiting_changed: Notify::new(),
         };
         for instance in &config.instances {
-            world
-                .add(instance.clone())
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+            world.add(instance.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         }
         Ok(world)
     }
 
     pub(super) fn add(&self, made: SimulatedInstance) -> Result<(), AddInstanceError> {
-        let mut instances = self
-            .instances
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut instances = self.instances.write().unwrap_or_else(PoisonError::into_inner);
         if instances.contains_key(&made.id) {
             return Err(AddInstanceError::Exists(made.id));
         }
         if instances.len() >= self.instances_max {
             return Err(AddInstanceError::TooMany(instances.len()));
         }
-        instances.insert(
-            made.id,
-            Arc::new(Instance::new(made, Arc::clone(&self.common))),
-        );
+        instances.insert(made.id, Arc::new(Instance::new(made, Arc::clone(&self.common))));
         Ok(())
     }
 
     pub(super) fn instance(&self, id: u64) -> Option<Arc<Instance>> {
-        self.instances
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id)
-            .map(Arc::clone)
+        self.instances.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone)
     }
 
     pub(super) fn instances(&self) -> Vec<Arc<Instance>> {
-        let mut all: Vec<_> = self
-            .instances
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .map(Arc::clone)
-            .collect();
+        let mut all: Vec<_> =
+            self.instances.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
         all.sort_by_key(|instance| instance.id());
         all
     }
@@ -149,10 +132,8 @@ impl World {
         // Looking lets what is too old expire, before the end of this reading is fixed.
         instances.iter().for_each(|instance| instance.expire());
         let latest = self.common.ledger.latest();
-        let mut entries: Vec<_> = instances
-            .iter()
-            .flat_map(|instance| instance.journal_between(after, latest))
-            .collect();
+        let mut entries: Vec<_> =
+            instances.iter().flat_map(|instance| instance.journal_between(after, latest)).collect();
         entries.sort_unstable_by_key(|entry| entry.sequence);
         entries
     }
@@ -165,18 +146,10 @@ impl World {
             // Registered before the look, so that a delete in between is not missed.
             emptied.as_mut().enable();
             let instances = self.instances();
-            if instances
-                .iter()
-                .map(|instance| instance.depth())
-                .sum::<usize>()
-                == 0
-            {
+            if instances.iter().map(|instance| instance.depth()).sum::<usize>() == 0 {
                 return;
             }
-            let next_expiry = instances
-                .iter()
-                .filter_map(|instance| instance.next_expiry())
-                .min();
+            let next_expiry = instances.iter().filter_map(|instance| instance.next_expiry()).min();
             tokio::select! {
                 () = emptied => {}
                 () = sleep_until_some(next_expiry) => {}

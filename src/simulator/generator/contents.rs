@@ -59,11 +59,7 @@ impl Kind {
         let mut left = dice.u32(..parts_total);
         for (kind, parts) in MIX {
             if left < parts {
-                return if !has_earlier && kind.needs_earlier() {
-                    Self::Text
-                } else {
-                    kind
-                };
+                return if !has_earlier && kind.needs_earlier() { Self::Text } else { kind };
             }
             left -= parts;
         }
@@ -82,21 +78,12 @@ impl Kind {
 
 /// The text of a message that another may quote.
 pub(super) fn quotable_text(data: &Value) -> Option<String> {
-    data["textMessageData"]["textMessage"]
-        .as_str()
-        .map(str::to_owned)
+    data["textMessageData"]["textMessage"].as_str().map(str::to_owned)
 }
 
-pub(super) fn message_data(
-    kind: Kind,
-    dice: &mut Rng,
-    id: &str,
-    earlier: Option<&Quoted>,
-) -> Value {
+pub(super) fn message_data(kind: Kind, dice: &mut Rng, id: &str, earlier: Option<&Quoted>) -> Value {
     let stanza = earlier.map(|quoted| quoted.id.as_str()).unwrap_or_default();
-    let participant = earlier
-        .map(|quoted| quoted.participant.as_str())
-        .unwrap_or_default();
+    let participant = earlier.map(|quoted| quoted.participant.as_str()).unwrap_or_default();
     let text = some_text(dice);
     match kind {
         Kind::Text => {
@@ -140,11 +127,7 @@ pub(super) fn message_data(
 
 /// One text in a hundred is the placeholder of a message that could not be decrypted (reference §3, SWE001).
 fn some_text(dice: &mut Rng) -> &'static str {
-    if dice.u8(..100) == 0 {
-        "{{SWE001}}"
-    } else {
-        TEXTS[dice.usize(..TEXTS.len())]
-    }
+    if dice.u8(..100) == 0 { "{{SWE001}}" } else { TEXTS[dice.usize(..TEXTS.len())] }
 }
 
 /// The forwarding fields are optional everywhere (reference §9.4): sometimes there, sometimes not.
@@ -159,17 +142,9 @@ fn plain_text(dice: &mut Rng, text: &str) -> Value {
 /// Reference §9.5: the fields lie flat beside the type.
 fn quoted_message(earlier: Option<&Quoted>) -> Value {
     match earlier {
-        Some(Quoted {
-            id,
-            participant,
-            text: Some(text),
-        }) => json!({ "stanzaId": id, "participant": participant,
+        Some(Quoted { id, participant, text: Some(text) }) => json!({ "stanzaId": id, "participant": participant,
             "typeMessage": "textMessage", "textMessage": text }),
-        Some(Quoted {
-            id,
-            participant,
-            text: None,
-        }) => json!({ "stanzaId": id, "participant": participant }),
+        Some(Quoted { id, participant, text: None }) => json!({ "stanzaId": id, "participant": participant }),
         None => json!({}),
     }
 }

@@ -1,25 +1,9 @@
 //! Invented people and what they say.
 
-pub(super) const NAMES: [&str; 10] = [
-    "Ira",
-    "Иван Петров",
-    "John",
-    "Ольга",
-    "Maria 🌷",
-    "Пётр",
-    "Anna-Lena",
-    "Сергей С.",
-    "Lu",
-    "Екатерина II",
-];
+pub(super) const NAMES: [&str; 10] =
+    ["Ira", "Иван Петров", "John", "Ольга", "Maria 🌷", "Пётр", "Anna-Lena", "Сергей С.", "Lu", "Екатерина II"];
 
-pub(super) const GROUPS: [&str; 5] = [
-    "Team",
-    "Родители 5Б",
-    "Weekend 🏕",
-    "Дачный посёлок",
-    "Support",
-];
+pub(super) const GROUPS: [&str; 5] = ["Team", "Родители 5Б", "Weekend 🏕", "Дачный посёлок", "Support"];
 
 pub(super) const TEXTS: [&str; 16] = [
     "hello",

@@ -28,17 +28,13 @@ impl Answer {
     }
 
     pub(super) fn receipt(&self) -> u64 {
-        self.json()["receiptId"]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no receipt in {}", self.text()))
+        self.json()["receiptId"].as_u64().unwrap_or_else(|| panic!("no receipt in {}", self.text()))
     }
 }
 
 impl Client {
     pub(super) fn new(url: &str) -> Self {
-        Self {
-            address: url.strip_prefix("http://").expect("an http URL").to_owned(),
-        }
+        Self { address: url.strip_prefix("http://").expect("an http URL").to_owned() }
     }
 
     /// Everything the server sends until it closes, or the error that ends the connection first.
@@ -55,22 +51,10 @@ impl Client {
     }
 
     pub(super) async fn request(&self, verb: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
-        let raw = self
-            .raw(verb, path, body.as_ref())
-            .await
-            .expect("an answer");
-        let end = raw
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .expect("a complete head");
-        let head = String::from_utf8(raw[..end].to_vec())
-            .expect("an ASCII head")
-            .to_lowercase();
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok())
-            .expect("a status");
+        let raw = self.raw(verb, path, body.as_ref()).await.expect("an answer");
+        let end = raw.windows(4).position(|four| four == b"\r\n\r\n").expect("a complete head");
+        let head = String::from_utf8(raw[..end].to_vec()).expect("an ASCII head").to_lowercase();
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
         let mut body = raw[end + 4..].to_vec();
         if head.contains("transfer-encoding: chunked") {
             body = unchunk(&body);
@@ -93,10 +77,7 @@ impl Client {
     /// Receives and deletes; the body that was received.
     pub(super) async fn take(&self) -> serde_json::Value {
         let received = self.receive().await;
-        assert_eq!(
-            self.delete(received.receipt()).await.text(),
-            r#"{"result":true,"reason":""}"#
-        );
+        assert_eq!(self.delete(received.receipt()).await.text(), r#"{"result":true,"reason":""}"#);
         received.json()["body"].clone()
     }
 }
@@ -116,10 +97,7 @@ pub(super) fn method_path(method: &str) -> String {
 fn unchunk(mut chunked: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
-        let line = chunked
-            .windows(2)
-            .position(|two| two == b"\r\n")
-            .expect("a chunk's size");
+        let line = chunked.windows(2).position(|two| two == b"\r\n").expect("a chunk's size");
         let size = std::str::from_utf8(&chunked[..line]).expect("ASCII");
         let size = usize::from_str_radix(size, 16).expect("a hexadecimal size");
         if size == 0 {

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::client::{Client, receive_path};
 use super::{INSTANCE, TOKEN, config, patient, start};
 use crate::simulator::{
-    EnqueueError, EntryId, JournalEvent, Receipts, Redelivery, Simulator, SimulatorConfig,
-    SpentReceipt, UnknownInstance,
+    EnqueueError, EntryId, JournalEvent, Receipts, Redelivery, Simulator, SimulatorConfig, SpentReceipt,
+    UnknownInstance,
 };
 
 #[tokio::test]
@@ -27,29 +27,15 @@ async fn events_come_in_order_and_verbatim_until_deleted() {
     let odd = r#"{ "text" : "\ud83d lone",  "n":1.0 }"#;
     simulator.enqueue(INSTANCE, odd).expect("queued");
     simulator.enqueue(INSTANCE, "{\"n\":2}").expect("queued");
-    assert_eq!(
-        client.receive().await.text(),
-        format!(r#"{{"receiptId":1,"body":{odd}}}"#)
-    );
+    assert_eq!(client.receive().await.text(), format!(r#"{{"receiptId":1,"body":{odd}}}"#));
     assert_eq!(
         client.receive().await.text(),
         format!(r#"{{"receiptId":2,"body":{odd}}}"#),
         "again, with a new receipt"
     );
-    assert_eq!(
-        client.delete(1).await.json()["result"],
-        false,
-        "only the latest receipt deletes"
-    );
-    assert_eq!(
-        client.delete(2).await.text(),
-        r#"{"result":true,"reason":""}"#
-    );
-    assert_eq!(
-        client.delete(2).await.json()["result"],
-        false,
-        "and only once"
-    );
+    assert_eq!(client.delete(1).await.json()["result"], false, "only the latest receipt deletes");
+    assert_eq!(client.delete(2).await.text(), r#"{"result":true,"reason":""}"#);
+    assert_eq!(client.delete(2).await.json()["result"], false, "and only once");
     assert_eq!(client.take().await, json!({"n": 2}));
     assert_eq!(client.receive().await.text(), "null");
 }
@@ -57,13 +43,8 @@ async fn events_come_in_order_and_verbatim_until_deleted() {
 #[tokio::test]
 async fn bodies_need_not_be_json_nor_text() {
     let (simulator, client) = start(config()).await;
-    simulator
-        .enqueue(INSTANCE, b"\xff\xfe,{" as &[u8])
-        .expect("queued");
-    assert_eq!(
-        client.receive().await.body,
-        b"{\"receiptId\":1,\"body\":\xff\xfe,{}"
-    );
+    simulator.enqueue(INSTANCE, b"\xff\xfe,{" as &[u8]).expect("queued");
+    assert_eq!(client.receive().await.body, b"{\"receiptId\":1,\"body\":\xff\xfe,{}");
 }
 
 #[tokio::test]
@@ -87,21 +68,13 @@ async fn a_poll_whose_client_went_away_takes_nothing() {
     }
     simulator.polls_ended().await;
     simulator.enqueue(INSTANCE, "{}").expect("queued");
-    assert_eq!(
-        client.receive().await.receipt(),
-        1,
-        "the first receipt there is"
-    );
+    assert_eq!(client.receive().await.receipt(), 1, "the first receipt there is");
 }
 
 #[tokio::test]
 async fn stable_receipts_are_a_choice() {
-    let (simulator, client) = start(SimulatorConfig {
-        receipts: Receipts::Stable,
-        first_receipt: 488_645,
-        ..config()
-    })
-    .await;
+    let (simulator, client) =
+        start(SimulatorConfig { receipts: Receipts::Stable, first_receipt: 488_645, ..config() }).await;
     simulator.enqueue(INSTANCE, "{}").expect("queued");
     assert_eq!(client.receive().await.receipt(), 488_645);
     assert_eq!(client.receive().await.receipt(), 488_645);
@@ -110,20 +83,13 @@ async fn stable_receipts_are_a_choice() {
 #[tokio::test]
 async fn a_hidden_head_comes_again_after_its_pause() {
     let pause = Duration::from_millis(80);
-    let (simulator, client) = start(SimulatorConfig {
-        redelivery: Redelivery::SameHeadAfter(pause),
-        ..patient()
-    })
-    .await;
+    let (simulator, client) =
+        start(SimulatorConfig { redelivery: Redelivery::SameHeadAfter(pause), ..patient() }).await;
     simulator.enqueue(INSTANCE, "{\"n\":1}").expect("queued");
     simulator.enqueue(INSTANCE, "{\"n\":2}").expect("queued");
     let begun = Instant::now();
     for _ in 0..2 {
-        assert_eq!(
-            client.receive().await.json()["body"]["n"],
-            1,
-            "the second event waits behind the first"
-        );
+        assert_eq!(client.receive().await.json()["body"]["n"], 1, "the second event waits behind the first");
     }
     assert!(begun.elapsed() >= pause);
 }
@@ -131,11 +97,7 @@ async fn a_hidden_head_comes_again_after_its_pause() {
 #[tokio::test]
 async fn a_delete_wakes_whoever_waits_behind_a_hidden_head() {
     let redelivery = Redelivery::SameHeadAfter(Duration::from_secs(3600));
-    let (simulator, client) = start(SimulatorConfig {
-        redelivery,
-        ..patient()
-    })
-    .await;
+    let (simulator, client) = start(SimulatorConfig { redelivery, ..patient() }).await;
     simulator.enqueue(INSTANCE, "{\"n\":1}").expect("queued");
     simulator.enqueue(INSTANCE, "{\"n\":2}").expect("queued");
     let receipt = client.receive().await.receipt();
@@ -149,11 +111,7 @@ async fn a_delete_wakes_whoever_waits_behind_a_hidden_head() {
 #[tokio::test]
 async fn next_unacked_is_a_choice() {
     let redelivery = Redelivery::NextUnacked(Duration::from_secs(60));
-    let (simulator, client) = start(SimulatorConfig {
-        redelivery,
-        ..config()
-    })
-    .await;
+    let (simulator, client) = start(SimulatorConfig { redelivery, ..config() }).await;
     simulator.enqueue(INSTANCE, "{\"n\":1}").expect("queued");
     simulator.enqueue(INSTANCE, "{\"n\":2}").expect("queued");
     assert_eq!(client.receive().await.json()["body"]["n"], 1);
@@ -163,18 +121,11 @@ async fn next_unacked_is_a_choice() {
 
 #[tokio::test]
 async fn a_spent_receipt_may_be_a_500_that_shows_the_token() {
-    let (_simulator, client) = start(SimulatorConfig {
-        spent_receipt: SpentReceipt::AlreadyGone,
-        ..config()
-    })
-    .await;
+    let (_simulator, client) = start(SimulatorConfig { spent_receipt: SpentReceipt::AlreadyGone, ..config() }).await;
     let answer = client.delete(7).await;
     assert_eq!(answer.status, 500);
     assert!(answer.text().contains("findUnAckedMessage"));
-    assert_eq!(
-        answer.json()["path"],
-        format!("/waInstance{INSTANCE}/deleteNotification/{TOKEN}/7")
-    );
+    assert_eq!(answer.json()["path"], format!("/waInstance{INSTANCE}/deleteNotification/{TOKEN}/7"));
 }
 
 #[tokio::test]
@@ -182,16 +133,10 @@ async fn a_webhook_url_shuts_the_queue_also_on_a_waiting_poll() {
     let (simulator, client) = start(patient()).await;
     let (answer, ()) = tokio::join!(client.receive(), async {
         simulator.polls_waiting(1).await;
-        simulator
-            .set_webhook_url(INSTANCE, "https://example.invalid/")
-            .expect("known");
+        simulator.set_webhook_url(INSTANCE, "https://example.invalid/").expect("known");
     });
     assert_eq!(answer.status, 400);
-    assert!(
-        answer
-            .text()
-            .starts_with("Message cannot be received because custom webhook url is set.")
-    );
+    assert!(answer.text().starts_with("Message cannot be received because custom webhook url is set."));
     assert_eq!(client.delete(1).await.status, 400);
     simulator.set_webhook_url(INSTANCE, "").expect("known");
     simulator.enqueue(INSTANCE, "{}").expect("queued");
@@ -204,10 +149,7 @@ async fn with_every_switch_off_the_empty_answer_is_instant() {
     simulator.silence(INSTANCE).expect("known");
     let begun = Instant::now();
     assert_eq!(client.receive().await.text(), "null");
-    assert!(
-        begun.elapsed() < Duration::from_secs(4),
-        "not after the 5 s asked for"
-    );
+    assert!(begun.elapsed() < Duration::from_secs(4), "not after the 5 s asked for");
     simulator.enqueue(INSTANCE, "{}").expect("queued");
     assert_eq!(client.take().await, json!({}));
 }
@@ -220,17 +162,10 @@ async fn events_vanish_after_the_retention() {
     tokio::time::advance(Duration::from_secs(24 * 3600 - 1)).await;
     assert_eq!(simulator.depth(INSTANCE), Ok(1));
     simulator.emptied().await;
-    assert_eq!(
-        begun.elapsed().as_secs(),
-        24 * 3600,
-        "emptied() wakes for what vanishes too"
-    );
+    assert_eq!(begun.elapsed().as_secs(), 24 * 3600, "emptied() wakes for what vanishes too");
     assert_eq!(simulator.depth(INSTANCE), Ok(0));
     let counted = simulator.handle.world.common.depth.load(Ordering::SeqCst);
-    assert_eq!(
-        counted, 0,
-        "else no later delete would be seen to empty the queues"
-    );
+    assert_eq!(counted, 0, "else no later delete would be seen to empty the queues");
     let last = simulator.journal().pop().expect("an entry");
     assert_eq!(last.what, JournalEvent::Expired { entry: EntryId(1) });
     assert_eq!(last.at_ms, 24 * 3600 * 1000);
@@ -239,9 +174,7 @@ async fn events_vanish_after_the_retention() {
 #[tokio::test]
 async fn emptied_waits_for_the_last_delete_of_all_instances() {
     let (simulator, client) = start(config()).await;
-    simulator
-        .add_instance(crate::simulator::SimulatedInstance::new(2, "t"))
-        .expect("new");
+    simulator.add_instance(crate::simulator::SimulatedInstance::new(2, "t")).expect("new");
     simulator.emptied().await;
     for instance in [INSTANCE, 2] {
         simulator.enqueue(instance, "{}").expect("queued");
@@ -261,20 +194,10 @@ async fn emptied_waits_for_the_last_delete_of_all_instances() {
 
 #[tokio::test]
 async fn unknown_instances_and_full_queues_are_refused() {
-    let (simulator, _client) = start(SimulatorConfig {
-        queue_events_max: 1,
-        ..config()
-    })
-    .await;
-    assert_eq!(
-        simulator.enqueue(5, "{}"),
-        Err(EnqueueError::UnknownInstance(UnknownInstance(5)))
-    );
+    let (simulator, _client) = start(SimulatorConfig { queue_events_max: 1, ..config() }).await;
+    assert_eq!(simulator.enqueue(5, "{}"), Err(EnqueueError::UnknownInstance(UnknownInstance(5))));
     assert_eq!(simulator.enqueue(INSTANCE, "{}"), Ok(EntryId(1)));
-    assert_eq!(
-        simulator.enqueue(INSTANCE, "{}"),
-        Err(EnqueueError::QueueFull(INSTANCE))
-    );
+    assert_eq!(simulator.enqueue(INSTANCE, "{}"), Err(EnqueueError::QueueFull(INSTANCE)));
 }
 
 #[tokio::test]
@@ -283,11 +206,7 @@ async fn the_journal_tells_the_whole_story() {
     simulator.enqueue(INSTANCE, "{}").expect("queued");
     client.delete(9).await;
     client.take().await;
-    let story: Vec<_> = simulator
-        .journal()
-        .into_iter()
-        .map(|entry| entry.what)
-        .collect();
+    let story: Vec<_> = simulator.journal().into_iter().map(|entry| entry.what).collect();
     let (entry, receipt) = (EntryId(1), 1);
     let body = crate::simulator::JournalBody("{}".into());
     assert_eq!(
@@ -321,20 +240,14 @@ async fn journalled_awaits_what_has_not_happened_yet() {
 #[tokio::test]
 async fn stopping_ends_polls_and_frees_the_port() {
     let (simulator, client) = start(patient()).await;
-    let address = simulator
-        .url()
-        .strip_prefix("http://")
-        .expect("http")
-        .to_owned();
+    let address = simulator.url().strip_prefix("http://").expect("http").to_owned();
     let observer = simulator.clone();
     let (answer, ()) = tokio::join!(client.receive(), async {
         observer.polls_waiting(1).await;
         simulator.stop().await;
     });
     assert_eq!(answer.text(), "null");
-    TcpStream::connect(&address)
-        .await
-        .expect_err("nobody listens");
+    TcpStream::connect(&address).await.expect_err("nobody listens");
     assert_eq!(observer.total_depth(), 0, "a clone still looks");
 }
 
@@ -353,11 +266,7 @@ async fn dropping_the_last_handle_stops_the_server() {
 
 #[tokio::test]
 async fn every_waiting_poll_is_woken() {
-    let (simulator, client) = start(SimulatorConfig {
-        requests_per_second_max: 1_000,
-        ..patient()
-    })
-    .await;
+    let (simulator, client) = start(SimulatorConfig { requests_per_second_max: 1_000, ..patient() }).await;
     let polls: Vec<_> = (0..200)
         .map(|_| {
             let client = Client::new(simulator.url());
@@ -371,10 +280,6 @@ async fn every_waiting_poll_is_woken() {
         receipts.push(poll.await.expect("no panic"));
     }
     receipts.sort_unstable();
-    assert_eq!(
-        receipts,
-        (1..=200).collect::<Vec<_>>(),
-        "each is handed the head under a receipt of its own"
-    );
+    assert_eq!(receipts, (1..=200).collect::<Vec<_>>(), "each is handed the head under a receipt of its own");
     assert_eq!(client.delete(200).await.json()["result"], true);
 }

@@ -1,0 +1,28 @@
+# Each of these installs what it needs (see deploy/prerequisites.sh), then does its work.
+
+# Where rustup puts cargo, for a shell that has not heard of it yet.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+# A shell for every line: without one, make looks for commands on the PATH it was called with.
+SHELL := /bin/sh
+.SHELLFLAGS := -ec
+
+.PHONY: help demo test kafka
+
+help: ## Lists these targets (the default).
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: ## Shows the whole bridge at work, with nothing to set up: a simulated GREEN-API, a built-in broker. ARGS="--events 5000" passes options.
+	@deploy/prerequisites.sh build
+	cargo run --release --locked -- demo $(ARGS)
+
+test: ## Runs every check there is: format, lints, documentation, tests, and the tests against a real Kafka.
+	@deploy/prerequisites.sh test
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
+	cargo test --locked
+	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1
+
+kafka: ## Runs a real Kafka on localhost:9092 for use by hand, topics made on first use, until Ctrl-C.
+	@deploy/prerequisites.sh test
+	@tests/kafka/kafka.sh

@@ -1,0 +1,17 @@
+//! The promise, by the real binary against a real Kafka. Slow and in need of Java and Maven, hence ignored by a plain
+//! `cargo test`; `make test` runs them.
+
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "these tests wait for other processes, which no held clock can hurry"
+)]
+
+#[path = "../support"]
+mod support {
+    pub(crate) mod broker;
+    pub(crate) mod needs;
+    pub(crate) mod python;
+}
+
+mod harness;

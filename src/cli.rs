@@ -10,8 +10,12 @@ use crate::logging::{self, LogFormat};
 use crate::publish::kafka;
 
 mod check;
+mod demo;
+mod documents;
+mod inject;
 mod normalize;
 mod run;
+mod simulate;
 
 /// Bad usage or configuration: fix it, then start again (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;
@@ -33,10 +37,16 @@ pub struct Cli {
 enum Command {
     /// The daemon: receive, deliver, delete, until SIGTERM
     Run(ConfigArgs),
+    /// All of it with nothing installed: simulated GREEN-API, built-in broker, the real bridge
+    Demo(demo::DemoArgs),
     /// Every problem of the configuration at once; exit code 64 if there is one
     Check(check::CheckArgs),
     /// Notification bodies to records, one JSON line each; no network
     Normalize(normalize::NormalizeArgs),
+    /// The GREEN-API simulator by itself
+    Simulate(simulate::SimulateArgs),
+    /// Posts notifications to a simulator, or to GREEN-API's debug endpoint
+    Inject(inject::InjectArgs),
 }
 
 /// Where the configuration comes from.
@@ -77,8 +87,20 @@ pub fn main() -> ExitCode {
             logging::init(log_format, "info");
             run::run(&args)
         }
+        Command::Demo(args) => {
+            logging::init(log_format, "warn");
+            demo::demo(&args)
+        }
         Command::Check(args) => check::check(&args),
         Command::Normalize(args) => normalize::normalize(&args),
+        Command::Simulate(args) => {
+            logging::init(log_format, "info");
+            simulate::simulate(args)
+        }
+        Command::Inject(args) => {
+            logging::init(log_format, "warn");
+            inject::inject(&args)
+        }
     }
 }
 

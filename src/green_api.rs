@@ -18,6 +18,7 @@ use crate::source::watch::Watched;
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 
 mod answer;
+pub mod debug;
 
 /// Answers of the small methods: a state, a count.
 const SMALL_ANSWER_BYTES_MAX: usize = 64 * 1024;

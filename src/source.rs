@@ -116,13 +116,40 @@ pub trait NotificationQueue: Send + Sync + 'static {
     /// may have been handed out stays at the head.
     fn receive(&self) -> impl Future<Output = Result<Option<Received>, QueueError>> + Send;
 
-    /// Deletes what `receipt` was handed out for. `proof` is never read: having to hold it is the point, so that
-    /// deleting what is not in Kafka does not compile.
+    /// Deletes what `receipt` was handed out for. `proof` is never read: having to hold it is the point.
+    ///
+    /// Deleting with the proof compiles:
+    ///
+    /// ```
+    /// use chatbridge::{bridge::Settled, source::{NotificationQueue, Receipt}};
+    /// async fn settle(queue: &impl NotificationQueue, receipt: &Receipt, proof: &Settled) {
+    ///     let _ = queue.delete(receipt, proof).await;
+    /// }
+    /// ```
+    ///
+    /// Deleting without it does not:
+    ///
+    /// ```compile_fail,E0061
+    /// use chatbridge::{bridge::Settled, source::{NotificationQueue, Receipt}};
+    /// async fn settle(queue: &impl NotificationQueue, receipt: &Receipt, proof: &Settled) {
+    ///     let _ = queue.delete(receipt).await;
+    /// }
+    /// ```
+    ///
+    /// And nobody but the bridge makes a proof, out of what nobody but a publisher makes:
     ///
     /// ```compile_fail,E0451
-    /// use chatbridge::bridge::Settled;
-    /// // Settled has no constructor outside the bridge, and its fields are private.
-    /// let forged = Settled { id: todo!(), outcome: todo!() };
+    /// use chatbridge::{bridge::{Outcome, Settled}, event::EventId};
+    /// fn forged(id: EventId, outcome: Outcome) -> Settled {
+    ///     Settled { id, outcome }
+    /// }
+    /// ```
+    ///
+    /// ```compile_fail,E0451
+    /// use chatbridge::publish::Delivered;
+    /// fn forged() -> Delivered {
+    ///     Delivered { partition: 0 }
+    /// }
     /// ```
     fn delete(&self, receipt: &Receipt, proof: &Settled) -> impl Future<Output = Result<Deletion, QueueError>> + Send;
 }

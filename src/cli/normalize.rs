@@ -1,23 +1,20 @@
 //! `chatbridge normalize`: bodies in, records out, no network.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufWriter, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::documents::{self, Document};
 use super::{EXIT_FAILED, EXIT_USAGE, complain};
 use crate::bridge::prepare;
 use crate::event::{Body, DeadLetterReason, InstanceId, Notification};
 use crate::json::{Json, on_one_line};
 use crate::policy::Policy;
 use crate::record::{Record, RecordFactory};
-
-/// A document that is spread over lines may not grow without end.
-const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Arguments of `normalize`.
 #[derive(Debug, clap::Args)]
@@ -56,15 +53,12 @@ impl Serialize for Value<'_> {
 }
 
 pub(super) fn normalize(args: &NormalizeArgs) -> ExitCode {
-    let input: Box<dyn BufRead> = match &args.file {
-        Some(path) if path != Path::new("-") => match File::open(path) {
-            Ok(file) => Box::new(BufReader::with_capacity(1 << 18, file)),
-            Err(error) => {
-                complain(format_args!("failed to open {}: {error}", path.display()));
-                return EXIT_USAGE.into();
-            }
-        },
-        _ => Box::new(io::stdin().lock()),
+    let input = match documents::open(args.file.as_deref()) {
+        Ok(input) => input,
+        Err(error) => {
+            complain(format_args!("failed to open {error}"));
+            return EXIT_USAGE.into();
+        }
     };
     let output = BufWriter::with_capacity(1 << 18, io::stdout().lock());
     match Normalizer::new(args.instance.map(InstanceId::new), output).all(input) {
@@ -76,6 +70,17 @@ pub(super) fn normalize(args: &NormalizeArgs) -> ExitCode {
             EXIT_FAILED.into()
         }
     }
+}
+
+/// The body inside `{receiptId, body}`, where the document is such an envelope.
+pub(super) fn enveloped(document: &RawValue) -> Option<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct Envelope<'a> {
+        #[serde(rename = "receiptId", borrow)]
+        _receipt_id: &'a RawValue,
+        body: Box<RawValue>,
+    }
+    serde_json::from_str::<Envelope>(document.get()).ok().map(|envelope| envelope.body)
 }
 
 struct Normalizer<W> {
@@ -90,29 +95,11 @@ impl<W: Write> Normalizer<W> {
         Self { instance, records: RecordFactory::default(), policy: Policy::default(), output }
     }
 
-    /// A line that is a document by itself is one; lines that only together are JSON are taken together.
-    fn all(&mut self, mut input: impl BufRead) -> io::Result<()> {
-        let mut pending = Vec::new();
-        loop {
-            let start = pending.len();
-            if input.read_until(b'\n', &mut pending)? == 0 {
-                break;
-            }
-            if pending[start..].trim_ascii().is_empty() {
-                continue;
-            }
-            match serde_json::from_slice::<&RawValue>(&pending) {
-                Ok(document) => self.document(document)?,
-                Err(error) if error.is_eof() && pending.len() < DOCUMENT_BYTES_MAX => continue,
-                Err(error) => self.malformed(pending.trim_ascii(), &error)?,
-            }
-            pending.clear();
-        }
-        if !pending.trim_ascii().is_empty()
-            && let Err(error) = serde_json::from_slice::<&RawValue>(&pending)
-        {
-            self.malformed(pending.trim_ascii(), &error)?;
-        }
+    fn all(&mut self, input: impl BufRead) -> io::Result<()> {
+        documents::for_each(input, |document| match document {
+            Document::Json(document) => self.document(document),
+            Document::Malformed(bytes, error) => self.malformed(bytes, &error),
+        })?;
         self.output.flush()
     }
 
@@ -121,16 +108,10 @@ impl<W: Write> Normalizer<W> {
         let mut receipt_id = None;
         let mut body = document.to_owned();
         let mut named = view.get("instanceData").get("idInstance").integer();
-        if !view.get("receiptId").is_null() && view.get("body").is_object() {
-            #[derive(serde::Deserialize)]
-            struct Envelope {
-                body: Box<RawValue>,
-            }
+        if let Some(inner) = enveloped(document) {
             receipt_id = view.get("receiptId").text().map(str::to_owned);
             named = view.get("body").get("instanceData").get("idInstance").integer();
-            if let Ok(envelope) = serde_json::from_str::<Envelope>(document.get()) {
-                body = envelope.body;
-            }
+            body = inner;
         }
         let named = named.and_then(|id| u64::try_from(id).ok()).unwrap_or_default();
         let instance = self.instance.unwrap_or(InstanceId::new(named));

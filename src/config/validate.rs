@@ -171,6 +171,13 @@ fn api_url(key: &str, text: &str, problems: &mut Vec<Problem>) -> Option<Url> {
     }
 }
 
+/// What applies where the file says nothing.
+impl Default for GreenApi {
+    fn default() -> Self {
+        green_api(&file::GreenApi::default(), &mut Vec::new())
+    }
+}
+
 fn green_api(file: &file::GreenApi, problems: &mut Vec<Problem>) -> GreenApi {
     let key = |name: &str| format!("green_api.{name}");
     let mut timed = |name: &str, value, range| seconds(&key(name), value, range, problems);

@@ -1,0 +1,55 @@
+//! `chatbridge demo`.
+
+use std::process::ExitCode;
+
+use super::{EXIT_FAILED, block_on, complain};
+use crate::demo::{Demo, EVENTS_MAX, INSTANCES_MAX};
+use crate::shutdown;
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+pub(super) struct DemoArgs {
+    /// Simulated instances
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=INSTANCES_MAX))]
+    instances: u64,
+    /// Events over all instances
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=EVENTS_MAX))]
+    events: u64,
+    /// Events per second over all instances; 0 queues all of them at once
+    #[arg(long, default_value_t = 100)]
+    rate: u64,
+    /// An existing Kafka (host:port,…) instead of the one in the process; uses topics of its own
+    #[arg(long)]
+    brokers: Option<String>,
+    /// How many events are shown as a consumer sees them
+    #[arg(long, default_value_t = 3)]
+    samples: usize,
+    /// The summary as one JSON object, nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn demo(args: &DemoArgs) -> ExitCode {
+    let demo = Demo {
+        instances: args.instances,
+        events: args.events,
+        rate: args.rate,
+        brokers: args.brokers.clone(),
+        samples: args.samples,
+        json: args.json,
+    };
+    block_on(async move {
+        let outcome = match shutdown::on_signal() {
+            Ok(stop) => demo.run(stop).await,
+            Err(error) => Err(error.into()),
+        };
+        match outcome {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => EXIT_FAILED.into(),
+            Err(error) => {
+                complain(error);
+                EXIT_FAILED.into()
+            }
+        }
+    })
+}

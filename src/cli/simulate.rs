@@ -1,0 +1,115 @@
+//! `chatbridge simulate`: the GREEN-API simulator by itself.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use url::Url;
+
+use super::{EXIT_FAILED, block_on, complain};
+use crate::shutdown;
+use crate::simulator::generator::Generator;
+use crate::simulator::{JournalConfig, SimulatedInstance, Simulator, SimulatorConfig};
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:8081";
+
+/// Where `inject` finds the simulator.
+pub(super) fn default_url() -> Url {
+    format!("http://{DEFAULT_LISTEN}/").parse().expect("a literal address")
+}
+
+/// Arguments of `simulate`.
+#[derive(Debug, clap::Args)]
+pub(super) struct SimulateArgs {
+    /// Where to listen; nothing there asks who is calling, so keep it to this machine
+    #[arg(long, default_value = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// An instance and its token; may be given several times
+    #[arg(long = "instance", value_name = "ID:TOKEN", default_value = "1101000001:simulated")]
+    instances: Vec<IdAndToken>,
+    /// Generated events per second over all instances; 0: only what is injected
+    #[arg(long, default_value_t = 0, value_name = "EVENTS")]
+    rate: u32,
+    /// Added to every request: the way to the real service
+    #[arg(long, default_value_t = 0)]
+    latency_ms: u64,
+    /// Write every enqueue, hand-out and delete to this file, one JSON line each
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+struct IdAndToken(SimulatedInstance);
+
+impl FromStr for IdAndToken {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (id, token) = text.split_once(':').ok_or("expected ID:TOKEN")?;
+        let id = id.parse().map_err(|_| format!("`{id}` is not an idInstance"))?;
+        Ok(Self(SimulatedInstance::new(id, token)))
+    }
+}
+
+pub(super) fn simulate(args: SimulateArgs) -> ExitCode {
+    block_on(async move {
+        match serve(args).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(format_args!("failed to simulate: {error}"));
+                EXIT_FAILED.into()
+            }
+        }
+    })
+}
+
+async fn serve(args: SimulateArgs) -> io::Result<()> {
+    let stop = shutdown::on_signal()?;
+    let instances: Vec<SimulatedInstance> = args.instances.into_iter().map(|IdAndToken(instance)| instance).collect();
+    let ids: Vec<u64> = instances.iter().map(|instance| instance.id).collect();
+    let simulator = Simulator::start(SimulatorConfig {
+        listen: args.listen,
+        instances,
+        latency: Duration::from_millis(args.latency_ms),
+        journal: JournalConfig { file: args.journal, ..JournalConfig::default() },
+        ..SimulatorConfig::default()
+    })
+    .await?;
+    writeln!(io::stdout(), "GREEN-API simulator at {}", simulator.url())?;
+    for id in &ids {
+        writeln!(io::stdout(), "  {}/waInstance{id}/receiveNotification/<token>", simulator.url())?;
+    }
+    writeln!(
+        io::stdout(),
+        "inject a notification: POST {}/  faults, journal, depth: {}/simulator/",
+        simulator.url(),
+        simulator.url()
+    )?;
+    if args.rate > 0 {
+        generate(&simulator, &ids, args.rate, &stop).await;
+    }
+    stop.cancelled().await;
+    simulator.stop().await;
+    Ok(())
+}
+
+/// Queues events at `rate`, one instance after the other.
+async fn generate(simulator: &Simulator, ids: &[u64], rate: u32, stop: &CancellationToken) {
+    let mut generators: Vec<Generator> = ids.iter().map(|id| Generator::new(*id, 1)).collect();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    for turn in (0..ids.len()).cycle() {
+        if stop.run_until_cancelled(ticks.tick()).await.is_none() {
+            return;
+        }
+        if let Err(error) = simulator.enqueue(ids[turn], generators[turn].body()) {
+            warn!(%error, "an event was not queued");
+        }
+    }
+}

@@ -118,7 +118,12 @@ fn block_on<F: Future<Output = ExitCode>>(command: F) -> ExitCode {
         tracing::debug!("a TLS provider was installed before");
     }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(command),
+        Ok(runtime) => {
+            let code = runtime.block_on(command);
+            // Not waited for: a question to a broker that is away would hold the process beyond its grace period.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             complain(format_args!("failed to start the runtime: {error}"));
             EXIT_FAILED.into()

@@ -4,7 +4,7 @@ Every partition is read from its beginning to the end it has when this starts. A
 
     {"partition": 0, "offset": 0, "key": "...", "timestamp": 1617691757000, "headers": {...}, "value": {...}}
 
-with `value_base64` in place of `value` where the value is not JSON. A tombstone has the value null.
+with `value_base64` in place of `value` where the value is not JSON that Python can read. A tombstone has the value null.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def line(record):
     value = record.value()
     try:
         out["value"] = None if value is None else json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):  # not JSON, or nested deeper than Python reads
         out["value_base64"] = base64.b64encode(value).decode()
     return json.dumps(out)
 

@@ -1,6 +1,6 @@
 """Receives and deletes notifications with GREEN-API's own SDK, as an application written against it would.
 
-Prints one JSON line for each: {"received": {"receiptId": ..., "body": {...}}, "deleted": {"result": true}}.
+Prints one JSON line for each: {"received": {"receiptId": ..., "body": {...}}, "deleted": {"result": true, ...}}.
 Ends with 1 at the first answer that the SDK's users would not expect, an empty queue included.
 """
 
@@ -30,7 +30,7 @@ def main():
         ):
             sys.exit(f"receiveNotification {number}: {received.code} {received.data} {received.error}")
         deleted = api.receiving.deleteNotification(received.data["receiptId"])
-        if deleted.code != 200 or deleted.data != {"result": True}:
+        if deleted.code != 200 or deleted.data.get("result") is not True:
             sys.exit(f"deleteNotification {number}: {deleted.code} {deleted.data} {deleted.error}")
         print(json.dumps({"received": received.data, "deleted": deleted.data}))
 

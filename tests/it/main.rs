@@ -1,3 +1,21 @@
 //! One binary for everything that needs no broker of its own: records, wires, the command line, the architecture.
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "these tests wait for other processes, which no held clock can hurry"
+)]
+
+#[path = "../support"]
+mod support {
+    pub(crate) mod bridge;
+    pub(crate) mod needs;
+    pub(crate) mod python;
+}
+
+mod architecture;
+mod commands;
 mod normalize;
+mod sdk;
+mod secrets;
+mod wire;

@@ -9,9 +9,12 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod bridge;
     pub(crate) mod broker;
+    pub(crate) mod judge;
     pub(crate) mod needs;
     pub(crate) mod python;
 }
 
 mod harness;
+mod promise;

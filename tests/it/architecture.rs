@@ -1,0 +1,94 @@
+//! Who may know whom (the map in `src/lib.rs`): kept by reading the sources.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources() -> Vec<(String, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    walk(&root, &mut found);
+    found
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let name = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+            (name, code(&fs::read_to_string(&path).expect("readable")))
+        })
+        .collect()
+}
+
+/// Without comments and without the unit tests at the foot.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Files below one of `places` must not mention any of `words`.
+fn absent(places: &[&str], words: &[&str]) {
+    let mut looked_at = 0;
+    for (name, code) in sources() {
+        let inside = places.iter().any(|place| name == format!("{place}.rs") || name.starts_with(&format!("{place}/")));
+        if !inside || name.contains("tests") {
+            continue;
+        }
+        looked_at += 1;
+        for word in words {
+            assert!(!code.contains(word), "src/{name} knows of {word}");
+        }
+    }
+    assert!(looked_at >= places.len(), "{places:?} are there");
+}
+
+/// Only files below `places` may mention `word`.
+fn only(places: &[&str], word: &str) {
+    for (name, code) in sources() {
+        let inside = places.iter().any(|place| name == format!("{place}.rs") || name.starts_with(&format!("{place}/")));
+        assert!(inside || name.contains("tests") || !code.contains(word), "src/{name} knows of {word}");
+    }
+}
+
+#[test]
+fn pure_logic_has_no_runtime_and_no_wires() {
+    let pure = ["event", "json", "normalize", "record", "policy", "retry", "green_api/answer", "oracle"];
+    absent(&pure, &["tokio", "reqwest", "rdkafka", "axum", "std::fs", "std::net", "Timestamp::now"]);
+}
+
+#[test]
+fn values_know_nothing_of_what_is_done_with_them() {
+    absent(&["event", "json"], &["crate::record", "crate::bridge", "crate::publish", "crate::source", "crate::config"]);
+    absent(&["normalize", "record"], &["crate::bridge", "crate::publish", "crate::source", "crate::config"]);
+}
+
+#[test]
+fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
+    absent(&["source"], &["rdkafka", "publish::kafka", "reqwest", "green_api"]);
+    absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
+}
+
+#[test]
+fn libraries_stay_at_the_rim() {
+    only(&["publish/kafka", "demo", "app"], "rdkafka::");
+    only(&["green_api", "app"], "reqwest::");
+    only(&["admin", "simulator"], "axum::");
+    only(&["cli", "logging"], "clap::");
+}
+
+#[test]
+fn the_simulator_shares_nothing_with_what_it_tests() {
+    absent(&["simulator"], &["crate::green_api", "crate::source", "crate::event", "crate::json", "crate::normalize"]);
+}
+
+#[test]
+fn nothing_is_global() {
+    for (name, code) in sources() {
+        for word in ["static mut", "lazy_static", "thread_local!", "LazyLock", "OnceLock"] {
+            assert!(name.contains("tests") || !code.contains(word), "src/{name} has a {word}");
+        }
+    }
+}

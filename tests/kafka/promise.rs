@@ -1,0 +1,362 @@
+//! The promise under normal life, crashes and outages.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chatbridge::simulator::generator::Generator;
+use chatbridge::simulator::{JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
+use tokio::runtime::Runtime;
+
+use crate::support::bridge::{Bridge, Home};
+use crate::support::broker::{Broker, java_partitions};
+use crate::support::judge::{Topic, judge};
+use crate::support::needs::or_skip;
+
+const TOPIC: &str = "chat-events";
+const DEAD_LETTERS: &str = "chat-events-dlq";
+/// Whatever has to happen happens within this, or a minute of waiting says what did not.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Everything a run needs: a broker with both topics, a simulator, a bridge's home.
+struct Scene {
+    runtime: Runtime,
+    simulator: Simulator,
+    broker: Broker,
+    home: Home,
+    ids: Vec<u64>,
+}
+
+impl Scene {
+    fn new(instances: u64, broker_properties: &[(&str, &str)]) -> Option<Self> {
+        // With 12 partitions each, as the broker makes topics by default.
+        let properties = [&[("auto.create.topics.enable", "true")], broker_properties].concat();
+        let broker = or_skip(Broker::start_with(&properties))?;
+        let runtime = Runtime::new().expect("a runtime");
+        let simulated: Vec<SimulatedInstance> = (0..instances)
+            .map(|n| SimulatedInstance::new(1_101_000_001 + n, format!("{:032x}", fastrand::u128(..))))
+            .collect();
+        let config = SimulatorConfig {
+            instances: simulated.clone(),
+            // The speed of this machine is not the point; the limit of 100 a second would only slow the test.
+            requests_per_second_max: 100_000,
+            other_requests_per_second_max: 100_000,
+            ..SimulatorConfig::default()
+        };
+        let simulator = runtime.block_on(Simulator::start(config)).expect("a free port");
+        let instances: Vec<(u64, String)> = simulated.iter().map(|i| (i.id, i.token.clone())).collect();
+        let home = Home::new(simulator.url(), &instances, &broker.bootstrap(), "shutdown_timeout_seconds = 20");
+        let ids = instances.iter().map(|(id, _)| *id).collect();
+        Some(Self { runtime, simulator, broker, home, ids })
+    }
+
+    /// Queues `events` for each instance at once.
+    fn queue(&self, events: usize) {
+        for id in &self.ids {
+            let mut generator = Generator::new(*id, 7).with_chats(40);
+            for _ in 0..events {
+                self.simulator.enqueue(*id, generator.body()).expect("room");
+            }
+        }
+    }
+
+    /// Queues events at `rate` a second over all instances until the load is dropped.
+    fn load(&self, rate: u32) -> Load {
+        let (simulator, ids) = (self.simulator.clone(), self.ids.clone());
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut generators: Vec<Generator> = ids.iter().map(|id| Generator::new(*id, 7).with_chats(40)).collect();
+            let mut turns = (0..ids.len()).cycle();
+            while !stopped.load(Ordering::Relaxed) {
+                let turn = turns.next().expect("instances");
+                simulator.enqueue(ids[turn], generators[turn].body()).expect("room");
+                thread::sleep(Duration::from_secs(1) / rate);
+            }
+        });
+        Load { stop, thread: Some(thread) }
+    }
+
+    fn wait_until_emptied(&self, bridge: &Bridge) {
+        let emptied = async { tokio::time::timeout(PATIENCE, self.simulator.emptied()).await };
+        assert!(
+            self.runtime.block_on(emptied).is_ok(),
+            "{} left; log:\n{}",
+            self.simulator.total_depth(),
+            bridge.log()
+        );
+    }
+
+    fn count(&self, wanted: impl Fn(&JournalEvent) -> bool) -> usize {
+        self.simulator.journal().iter().filter(|entry| wanted(&entry.what)).count()
+    }
+
+    fn deleted(&self) -> usize {
+        self.count(|what| matches!(what, JournalEvent::Deleted { .. }))
+    }
+}
+
+/// Stops when dropped.
+struct Load {
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the load does not panic");
+        }
+    }
+}
+
+#[test]
+#[ignore = "starts a real Kafka"]
+fn every_event_arrives_in_order_on_the_partition_java_would_choose() {
+    let Some(scene) = Scene::new(4, &[]) else { return };
+    scene.queue(250);
+    let mut bridge = Bridge::start(&scene.home, &[]);
+    bridge.wait_until_ready();
+    scene.wait_until_emptied(&bridge);
+    let deleted = bridge.metric("chatbridge_notifications_deleted_total", "");
+    let published = bridge.metric("chatbridge_events_published_total", "");
+    assert!(bridge.terminate().success());
+
+    let Some(topic) = Topic::read(&scene.broker.bootstrap(), TOPIC) else { return };
+    let verdict = judge(&scene.simulator, &topic);
+    eprintln!("end to end: {verdict:?}");
+    assert!(verdict.promise_held(), "{verdict:?}");
+    assert_eq!((verdict.queued, verdict.repeated), (1000, 0));
+    assert_eq!((published, deleted), (1000.0, 1000.0));
+
+    let partitions = topic.partitions();
+    let used: std::collections::BTreeSet<i64> = partitions.values().copied().collect();
+    assert!(used.len() >= 10, "12 partitions share the chats: {used:?}");
+    let keys: Vec<&String> = partitions.keys().collect();
+    let java = java_partitions(&scene.broker.bootstrap(), "written-by-java", &keys).expect("the Java producer works");
+    for (key, partition) in java {
+        assert_eq!(partitions[&key], i64::from(partition), "{key}");
+    }
+    eprintln!("murmur2: {} keys on the partitions the Java client chooses", partitions.len());
+}
+
+#[test]
+#[ignore = "starts a real Kafka"]
+fn killed_at_random_moments_under_load_it_loses_nothing() {
+    let Some(scene) = Scene::new(10, &[]) else { return };
+    let load = scene.load(200);
+    let begun = Instant::now();
+    let mut kills = 0;
+    while begun.elapsed() < Duration::from_secs(30) {
+        let mut bridge = Bridge::start(&scene.home, &[]);
+        let before = scene.deleted();
+        bridge.wait("a delete", |_| (scene.deleted() > before).then_some(()));
+        // The moment is the point: anywhere in the cycle of any instance.
+        thread::sleep(Duration::from_millis(fastrand::u64(0..1500)));
+        bridge.kill();
+        kills += 1;
+    }
+    drop(load);
+    let bridge = Bridge::start(&scene.home, &[]);
+    scene.wait_until_emptied(&bridge);
+    assert!(bridge.terminate().success());
+
+    let Some(topic) = Topic::read(&scene.broker.bootstrap(), TOPIC) else { return };
+    let verdict = judge(&scene.simulator, &topic);
+    eprintln!(
+        "kill -9, {kills} times in 30 s: queued {}, delivered {}, lost {}, repeated {}, out of order {}, still queued {}",
+        verdict.queued,
+        verdict.published,
+        verdict.lost,
+        verdict.repeated,
+        verdict.out_of_order,
+        scene.simulator.total_depth()
+    );
+    assert!(verdict.promise_held(), "{verdict:?}");
+    assert!(kills >= 5, "{kills} kills");
+    assert!(verdict.repeated <= kills * 10, "at most one repeat per kill and instance: {verdict:?}");
+}
+
+#[test]
+#[ignore = "starts a real Kafka"]
+fn a_broker_stopped_for_20_seconds_costs_nothing_but_time() {
+    let Some(mut scene) = Scene::new(10, &[]) else { return };
+    let mut bridge = Bridge::start(&scene.home, &[]);
+    bridge.wait_until_ready();
+    let load = scene.load(200);
+    bridge.wait("deliveries", |_| (scene.deleted() > 500).then_some(()));
+    let before_kib = rss_kib(bridge.pid());
+    scene.broker.stop();
+    let mut most_kib = before_kib;
+    let stopped_at = Instant::now();
+    while stopped_at.elapsed() < Duration::from_secs(20) {
+        most_kib = most_kib.max(rss_kib(bridge.pid()));
+        thread::sleep(Duration::from_millis(200));
+    }
+    let status = bridge.status();
+    let receives = scene.count(|what| matches!(what, JournalEvent::HandedOut { .. }));
+    assert_eq!(bridge.get("/livez").0, 200, "a broker that is away is no reason to be restarted");
+    assert_eq!(status["kafka"]["reachable"], false, "{status}");
+    assert!(status["instances"][0]["head_age_seconds"].as_i64() >= Some(15), "{status}");
+    assert_eq!(bridge.metric("chatbridge_in_flight", ""), 10.0, "each instance holds its one notification");
+    assert_eq!(bridge.log().matches("Kafka is away").count(), 1, "told once a minute");
+    scene.broker.start_again();
+    let back_at = Instant::now();
+    drop(load);
+    scene.wait_until_emptied(&bridge);
+    let drained = back_at.elapsed();
+    bridge.wait("the good news", |bridge| bridge.log().contains("Kafka is back").then_some(()));
+    assert!(bridge.terminate().success());
+
+    let Some(topic) = Topic::read(&scene.broker.bootstrap(), TOPIC) else { return };
+    let verdict = judge(&scene.simulator, &topic);
+    eprintln!(
+        "broker away 20 s: {verdict:?}; memory {before_kib} KiB before, at most {most_kib} KiB during; \
+         {receives} receives until then; backlog gone {drained:.1?} after the broker was back"
+    );
+    assert!(verdict.promise_held(), "{verdict:?}");
+    assert!(most_kib < before_kib + 8 * 1024, "memory stays flat: {before_kib} to {most_kib} KiB");
+}
+
+#[test]
+#[ignore = "starts a real Kafka"]
+fn a_stop_under_load_leaves_nothing_half_done() {
+    let Some(scene) = Scene::new(10, &[]) else { return };
+    let load = scene.load(300);
+    for _ in 0..3 {
+        let mut bridge = Bridge::start(&scene.home, &[]);
+        let before = scene.deleted();
+        bridge.wait("deliveries", |_| (scene.deleted() > before + 200).then_some(()));
+        let begun = Instant::now();
+        let status = bridge.terminate();
+        assert!(status.success(), "{status}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+    drop(load);
+    let bridge = Bridge::start(&scene.home, &[]);
+    scene.wait_until_emptied(&bridge);
+    assert!(bridge.terminate().success());
+    let Some(topic) = Topic::read(&scene.broker.bootstrap(), TOPIC) else { return };
+    let verdict = judge(&scene.simulator, &topic);
+    eprintln!("SIGTERM, 4 times: {verdict:?}");
+    assert!(verdict.promise_held(), "{verdict:?}");
+    assert_eq!(verdict.repeated, 0, "what was in hand was published and deleted");
+}
+
+#[test]
+#[ignore = "starts a real Kafka"]
+fn without_a_broker_it_starts_waits_and_says_so_and_a_stop_still_works() {
+    let Some(mut scene) = Scene::new(1, &[]) else { return };
+    scene.broker.stop();
+    scene.queue(5);
+    let mut bridge = Bridge::start(&scene.home, &[]);
+    bridge.wait("a word about it", |bridge| bridge.log().contains("Kafka cannot be used yet").then_some(()));
+    assert_eq!(bridge.get("/readyz").0, 503);
+    assert_eq!(bridge.get("/livez").0, 200);
+    let begun = Instant::now();
+    assert!(bridge.terminate().success());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+
+    let mut bridge = Bridge::start(&scene.home, &[]);
+    bridge.wait("a word about it", |bridge| bridge.log().contains("Kafka cannot be used yet").then_some(()));
+    assert_eq!(scene.count(|what| matches!(what, JournalEvent::HandedOut { .. })), 0, "nothing is received meanwhile");
+    scene.broker.start_again();
+    bridge.wait_until_ready();
+    scene.wait_until_emptied(&bridge);
+    assert_eq!(bridge.log().matches("Kafka cannot be used yet").count(), 1, "told once a minute");
+    assert!(bridge.terminate().success());
+}
+
+#[test]
+#[ignore = "starts a real Kafka"]
+fn odd_events_are_carried_and_never_stop_the_queue() {
+    let Some(scene) = Scene::new(1, &[]) else { return };
+    let id = scene.ids[0];
+    let text = |name: &str, text: String| {
+        format!(
+            r#"{{"typeWebhook":"incomingMessageReceived","idMessage":"{name}","senderData":{{"chatId":"79995550001@c.us"}},
+            "messageData":{{"typeMessage":"textMessage","textMessageData":{{"textMessage":"{text}"}}}}}}"#
+        )
+    };
+    let thumbnail = "A".repeat(2_000_000);
+    for body in [
+        text("first", "plain".to_owned()),
+        text("half a character", r"\ud83d".to_owned()),
+        format!(r#"{{"typeWebhook":"new","chatId":"1","deep":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000)),
+        text("two megabytes of text", fastrand_text(2_000_000)),
+        format!(
+            r#"{{"typeWebhook":"incomingMessageReceived","idMessage":"two megabytes of picture","messageData":{{"typeMessage":"imageMessage","fileMessageData":{{"caption":"kept","jpegThumbnail":"{thumbnail}"}}}}}}"#
+        ),
+        "{\"broken\": ".to_owned(),
+        "null".to_owned(),
+        text("last", "plain".to_owned()),
+    ] {
+        scene.simulator.enqueue(id, body).expect("room");
+    }
+    scene.simulator.enqueue(id, b"{\"not\": \"utf-8 \xff\"}".to_vec()).expect("room");
+    let bridge = Bridge::start(&scene.home, &[("CHATBRIDGE__KAFKA__PROPERTIES__COMPRESSION_TYPE", "none")]);
+    scene.wait_until_emptied(&bridge);
+    let log = bridge.log();
+    assert!(bridge.terminate().success());
+
+    let Some(letters) = Topic::read(&scene.broker.bootstrap(), DEAD_LETTERS) else { return };
+    let reasons: Vec<&str> = letters.records.iter().filter_map(|r| r["headers"]["reason"].as_str()).collect();
+    let mut sorted = reasons.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, ["no_body", "not_json", "not_utf8", "too_large"], "{log}");
+    let too_large = &letters.records[reasons.iter().position(|reason| *reason == "too_large").expect("it is there")];
+    assert_eq!(too_large["key"], "79995550001@c.us");
+    assert_eq!(too_large["headers"]["truncated_from_bytes"].as_str().map(|n| n.len()), Some(7), "{too_large:.300}");
+
+    // The lone surrogate cannot be read by serde_json's Value; kcat and Python can.
+    let mut reader = or_skip(crate::support::python::consumer("read_topic.py")).expect("it was there a moment ago");
+    let out = reader.args([&scene.broker.bootstrap(), TOPIC]).output().expect("python runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let lines = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert_eq!(lines.lines().count(), 5, "{lines:.2000}");
+    let reduced = lines.lines().find(|line| line.contains("two megabytes of picture")).expect("it is there");
+    assert!(reduced.contains(r#""reduced": true"#) && reduced.contains("kept") && reduced.len() < 5_000);
+    assert!(lines.lines().any(|line| line.contains(r"\ud83d")), "half a character travels in raw");
+}
+
+/// Resident memory.
+fn rss_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process has a status");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
+/// Text that does not compress, so that its size is what the broker sees.
+fn fastrand_text(length: usize) -> String {
+    (0..length).map(|_| fastrand::alphanumeric()).collect()
+}
+
+#[test]
+#[ignore = "starts a real Kafka"]
+fn the_demo_runs_on_a_real_broker_too() {
+    let Some(broker) = or_skip(Broker::start_with(&[("auto.create.topics.enable", "true")])) else { return };
+    let out = Command::new(env!("CARGO_BIN_EXE_chatbridge"))
+        .args([
+            "demo",
+            "--json",
+            "--instances",
+            "20",
+            "--events",
+            "500",
+            "--rate",
+            "0",
+            "--brokers",
+            &broker.bootstrap(),
+        ])
+        .output()
+        .expect("the binary runs");
+    let summary = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{summary} {}", String::from_utf8_lossy(&out.stderr));
+    let summary: serde_json::Value = serde_json::from_str(&summary).expect("one JSON object");
+    eprintln!("demo on a real broker: {summary}");
+    assert_eq!((&summary["published"], &summary["lost"], &summary["repeated"]), (&500.into(), &0.into(), &0.into()));
+}

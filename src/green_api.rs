@@ -180,3 +180,52 @@ impl Watched for InstanceClient {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(api_url: &str) -> InstanceClient {
+        // Another test of this process may have been first.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let config = config::GreenApi::default();
+        let instance = config::Instance {
+            id: InstanceId::new(1101),
+            token: "canary".to_owned().into(),
+            api_url: api_url.parse().expect("an address"),
+            receive_timeout: Duration::from_secs(20),
+        };
+        InstanceClient::new(http_client(&config, true).expect("a client"), &config, &instance)
+    }
+
+    #[test]
+    fn urls_are_built_as_documented_whatever_the_host_ends_with() {
+        for (api_url, expected) in [
+            ("https://1101.api.green-api.com", "https://1101.api.green-api.com/waInstance1101"),
+            ("https://api.green-api.com/", "https://api.green-api.com/waInstance1101"),
+            ("https://3100.api.green-api.com/v3", "https://3100.api.green-api.com/v3/waInstance1101"),
+        ] {
+            let built = |verb: Method, method: &str, receipt: Option<&Receipt>| {
+                let request = client(api_url).request(verb, method, receipt, Duration::from_secs(1)).build();
+                request.expect("a request").url().to_string()
+            };
+            assert_eq!(
+                built(Method::GET, "receiveNotification", None),
+                format!("{expected}/receiveNotification/canary?receiveTimeout=20")
+            );
+            assert_eq!(
+                built(Method::DELETE, "deleteNotification", Receipt::new("42").as_ref()),
+                format!("{expected}/deleteNotification/canary/42")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_request_tells_its_cause_and_not_its_url() {
+        // Nobody listens on the discard port of this machine.
+        let failure = client("http://127.0.0.1:9").receive().await.err().expect("nobody answers");
+        let told = failure.to_string();
+        assert!(told.contains("127.0.0.1") && told.contains("refused"), "{told}");
+        assert!(!told.contains("waInstance") && !told.contains("canary"), "{told}");
+    }
+}

@@ -20,7 +20,8 @@ test: ## Runs every check there is: format, lints, documentation, tests, and the
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
-	cargo test --locked
+	cargo test --locked --lib --bins --test it -- --include-ignored
+	cargo test --locked --doc
 	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1
 
 kafka: ## Runs a real Kafka on localhost:9092 for use by hand, topics made on first use, until Ctrl-C.

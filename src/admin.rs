@@ -11,12 +11,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Serialize;
-use serde_with::skip_serializing_none;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::kafka_watch::{self, KafkaStatus};
 use crate::publish::kafka::Health;
 use crate::readiness::Readiness;
 use crate::telemetry::metrics::Metrics;
@@ -37,7 +37,6 @@ pub struct Shown {
     pub started: Instant,
 }
 
-#[skip_serializing_none]
 #[derive(Serialize)]
 struct Status {
     version: &'static str,
@@ -45,14 +44,6 @@ struct Status {
     ready: bool,
     kafka: KafkaStatus,
     instances: Vec<InstanceView>,
-}
-
-#[skip_serializing_none]
-#[derive(Serialize)]
-struct KafkaStatus {
-    reachable: bool,
-    away_seconds: Option<u64>,
-    last_error: Option<String>,
 }
 
 /// Serves on `listener` until `stop`.
@@ -84,16 +75,11 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
 }
 
 async fn status(State(shown): State<Shown>) -> Json<Status> {
-    let trouble = shown.kafka.trouble();
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: shown.started.elapsed().as_secs(),
         ready: shown.readiness.is_ready(),
-        kafka: KafkaStatus {
-            reachable: trouble.is_none(),
-            away_seconds: trouble.as_ref().map(|(since, _)| since.elapsed().as_secs()),
-            last_error: trouble.map(|(_, error)| error),
-        },
+        kafka: kafka_watch::status(&shown.kafka, &shown.board),
         instances: shown.board.instances().iter().map(|status| status.view()).collect(),
     })
 }

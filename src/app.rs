@@ -13,9 +13,10 @@ use tracing::{info, warn};
 use crate::admin::{self, Shown};
 use crate::bridge::Bridge;
 use crate::config::{Config, Instance};
-use crate::green_api::{InstanceClient, http_client};
+use crate::green_api::{InstanceClient, http_client, is_loopback};
+use crate::kafka_watch::KafkaWatch;
 use crate::policy::Policy;
-use crate::publish::kafka::{KafkaPublisher, librdkafka_features, librdkafka_version};
+use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
 use crate::record::RecordFactory;
 use crate::source::queue::{Pacing, Poller};
@@ -26,19 +27,17 @@ use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 
-/// How often the brokers are asked while they are away.
-const KAFKA_PROBE: Duration = Duration::from_secs(2);
-/// How often an operator is reminded of a broker that stays away.
-const KAFKA_REMINDER: Duration = Duration::from_secs(60);
 /// The part of the grace period that belongs to the flush.
 const FLUSH_MIN: Duration = Duration::from_millis(500);
+/// What the admin server's clients get at the end for what they are reading.
+const LAST_SCRAPE_MAX: Duration = Duration::from_millis(500);
 
 /// Why the daemon did not start (exit code 1: try again).
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// librdkafka refused the configuration.
-    #[error("failed to make the Kafka producer: {0}")]
-    Kafka(#[from] rdkafka::error::KafkaError),
+    #[error(transparent)]
+    Kafka(#[from] ProducerError),
     /// TLS towards GREEN-API cannot be set up.
     #[error("failed to make the HTTP client (are the system's root certificates installed?): {0}")]
     Http(#[source] reqwest::Error),
@@ -60,6 +59,7 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
     let kafka_found = readiness.latch();
     let background = TaskTracker::new();
     let background_stop = CancellationToken::new();
+    let kafka = KafkaWatch::new(Arc::clone(&publisher), config.kafka.clone(), Arc::clone(&board), Arc::clone(&metrics));
     let shown = Shown {
         metrics: Arc::clone(&metrics),
         board: Arc::clone(&board),
@@ -75,32 +75,38 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
         .iter()
         .map(|instance| Arc::new(InstanceTelemetry::new(&metrics, board.add(instance.id))))
         .collect();
+    metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());
+    for instance in config.instances.iter().filter(|i| i.api_url.scheme() == "http" && !is_loopback(&i.api_url)) {
+        warn!(instance = %instance.id, "api_url is http, so the token travels unencrypted: use https");
+    }
     info!(
         version = env!("CARGO_PKG_VERSION"), librdkafka = librdkafka_version(), features = librdkafka_features(),
         instances = clients.len(), topic = %config.kafka.topic, "started"
     );
     systemd::ready("waiting for Kafka");
 
-    let found = find_kafka(&publisher, &config, &metrics);
-    if stop.run_until_cancelled(found).await.is_some() {
+    if stop.run_until_cancelled(kafka.found()).await.is_some() {
         drop(kafka_found);
         systemd::status("delivering");
         info!("Kafka is there; polling begins");
-        background.spawn(watch_kafka(Arc::clone(&publisher), config.clone(), metrics, background_stop.clone()));
-        let pollers = start_pollers(&config, &publisher, &clients, &telemetry, &stop);
+        let mut pollers = start_pollers(&config, &publisher, &clients, &telemetry, &stop);
         if let Some(interval) = config.green_api.watch_interval {
             let watched = clients.into_iter().zip(telemetry).collect();
             background.spawn(watch::watch(watched, interval, stop.clone()));
         }
-        stop.cancelled().await;
+        stop.run_until_cancelled(kafka.watch()).await;
         readiness.stopping();
         systemd::stopping();
-        drain(pollers, &config, publisher).await;
+        drain(&mut pollers, &config, &publisher).await;
     }
-    // Last, so that a final scrape sees the end.
+    readiness.stopping();
+    systemd::stopping();
+    // Last, so that a final scrape sees the end; but nobody who reads slowly holds the process.
     background_stop.cancel();
     background.close();
-    background.wait().await;
+    if tokio::time::timeout(LAST_SCRAPE_MAX, background.wait()).await.is_err() {
+        info!("a client of the admin server was still reading");
+    }
     info!("stopped");
     Ok(())
 }
@@ -117,15 +123,6 @@ fn instance_clients(config: &Config) -> Result<Vec<Arc<InstanceClient>>, reqwest
         .iter()
         .map(|instance| Arc::new(InstanceClient::new(http(instance), &config.green_api, instance)))
         .collect())
-}
-
-fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// One supervised poller per instance.
@@ -161,64 +158,9 @@ fn start_pollers(
     pollers
 }
 
-/// Waits for the brokers and both topics, telling about it once a minute. Nothing is received before: it could only be
-/// held in memory.
-async fn find_kafka(publisher: &KafkaPublisher, config: &Config, metrics: &Metrics) {
-    let mut told_at: Option<Instant> = None;
-    loop {
-        let asked_at = Instant::now();
-        let found = async {
-            publisher.find_topic(Arc::clone(&config.kafka.topic)).await?;
-            publisher.find_topic(Arc::clone(&config.kafka.dead_letter_topic)).await
-        };
-        let Err(reason) = found.await else {
-            metrics.kafka_up(true);
-            return;
-        };
-        if told_at.is_none_or(|at| at.elapsed() >= KAFKA_REMINDER) {
-            told_at = Some(Instant::now());
-            warn!(
-                brokers = config.kafka.brokers,
-                reason, "Kafka cannot be used yet; nothing is received from GREEN-API until it can"
-            );
-        }
-        tokio::time::sleep_until(asked_at + KAFKA_PROBE).await;
-    }
-}
-
-/// Tells when the brokers go and come, once a minute while they stay away, and asks for them meanwhile: without
-/// traffic librdkafka does not say that they are back.
-async fn watch_kafka(publisher: Arc<KafkaPublisher>, config: Config, metrics: Arc<Metrics>, stop: CancellationToken) {
-    let health = publisher.health();
-    let watching = async {
-        let mut told_at: Option<Instant> = None;
-        loop {
-            tokio::time::sleep(KAFKA_PROBE).await;
-            let Some((since, reason)) = health.trouble() else {
-                metrics.kafka_up(true);
-                if told_at.take().is_some() {
-                    info!("Kafka is back");
-                }
-                continue;
-            };
-            metrics.kafka_up(false);
-            if told_at.is_none_or(|at| at.elapsed() >= KAFKA_REMINDER) {
-                told_at = Some(Instant::now());
-                warn!(
-                    away_seconds = since.elapsed().as_secs(),
-                    reason, "Kafka is away; notifications stay in GREEN-API's queues, which keep them for 24 hours"
-                );
-            }
-            // The outcome shows in `health`.
-            drop(publisher.find_topic(Arc::clone(&config.kafka.topic)).await);
-        }
-    };
-    stop.run_until_cancelled(watching).await;
-}
-
 /// Lets what is in hand come to its end, within the grace period.
-async fn drain(mut pollers: tokio::task::JoinSet<()>, config: &Config, publisher: Arc<KafkaPublisher>) {
-    let deadline = Instant::now() + config.shutdown_timeout.saturating_sub(FLUSH_MIN);
+async fn drain(pollers: &mut tokio::task::JoinSet<()>, config: &Config, publisher: &Arc<KafkaPublisher>) {
+    let deadline = Instant::now() + config.shutdown_timeout.saturating_sub(FLUSH_MIN + LAST_SCRAPE_MAX);
     let all_ended = async { while pollers.join_next().await.is_some() {} };
     if tokio::time::timeout_at(deadline, all_ended).await.is_err() {
         warn!(
@@ -228,6 +170,5 @@ async fn drain(mut pollers: tokio::task::JoinSet<()>, config: &Config, publisher
         );
         pollers.shutdown().await;
     }
-    drop(pollers);
-    publisher.close(deadline.saturating_duration_since(Instant::now()).max(FLUSH_MIN)).await;
+    Arc::clone(publisher).flush(deadline.saturating_duration_since(Instant::now()).max(FLUSH_MIN)).await;
 }

@@ -111,6 +111,7 @@ impl Prepared {
 #[must_use]
 pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> Prepared {
     let Notification { instance, receipt_id, body } = notification;
+    let undecodable_content = body.undecodable_content();
     match body {
         Body::Json(raw) => {
             let event = normalize(instance, raw);
@@ -125,9 +126,9 @@ pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> P
             };
             Prepared { id, first_seen: now, receipt_id, destination }
         }
-        Body::Undecodable { bytes, reason, error } => {
+        Body::Undecodable { bytes, reason, error, .. } => {
             let letter = DeadLetter {
-                id: EventId::of(&Source::uri(instance), &bytes),
+                id: EventId::of(&Source::uri(instance), &undecodable_content.unwrap_or_default()),
                 instance,
                 key: record::key(instance, None),
                 reason,
@@ -154,11 +155,6 @@ impl<P: Publisher> Bridge<P> {
     /// A bridge to `publisher`.
     pub fn new(publisher: P, records: RecordFactory, policy: Policy) -> Self {
         Self { publisher, records, policy }
-    }
-
-    /// The publisher, for whoever has to flush it at the end.
-    pub fn publisher(&self) -> &P {
-        &self.publisher
     }
 
     /// [`prepare`] under this bridge's policy.

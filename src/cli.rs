@@ -60,7 +60,10 @@ struct ConfigArgs {
 impl ConfigArgs {
     /// The configuration, looked at by ourselves and by librdkafka.
     fn load(&self) -> Result<Config, ConfigError> {
-        let config = config::load(self.config.as_deref(), std::env::vars())?;
+        // Variables that are not UTF-8 are none of ours: our names and values are.
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let config = config::load(self.config.as_deref(), variables)?;
         let problems = kafka::problems(&config.kafka);
         if problems.is_empty() {
             return Ok(config);

@@ -95,7 +95,7 @@ pub struct Instance {
 }
 
 /// What happens to events.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Events {
     /// Types nobody knows.
     pub unknown: UnknownPolicy,

@@ -3,6 +3,8 @@
 //! These types are what consumers read: they serialise to the blocks of the record's value (design: *The record*), in
 //! `snake_case`, absent rather than null. They know nothing of Kafka, of HTTP or of the body they were read from.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -38,7 +40,23 @@ pub enum Body {
         reason: DeadLetterReason,
         /// The same in words, without content.
         error: String,
+        /// Where in `bytes` the receipt stands: it changes with each hand-out and is no part of the content.
+        receipt_at: Range<usize>,
     },
+}
+
+impl Body {
+    /// What tells this undecodable body from another, whatever receipt it was handed out with; `None` for JSON.
+    #[must_use]
+    pub fn undecodable_content(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Json(_) => None,
+            Self::Undecodable { bytes, receipt_at, .. } => {
+                let (before, after) = (bytes.get(..receipt_at.start), bytes.get(receipt_at.end..));
+                Some([before.unwrap_or(bytes), after.unwrap_or_default()].concat())
+            }
+        }
+    }
 }
 
 /// Why something went to the dead-letter topic: the fixed words of its `reason` header and of the metric's label.

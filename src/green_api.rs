@@ -22,7 +22,7 @@ pub mod debug;
 
 /// Answers of the small methods: a state, a count.
 const SMALL_ANSWER_BYTES_MAX: usize = 64 * 1024;
-const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes the HTTP client all instances share: one connection pool, one TLS configuration.
 ///
@@ -39,6 +39,17 @@ pub fn http_client(config: &config::GreenApi, direct: bool) -> Result<Client, re
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")));
     if direct { builder.no_proxy() } else { builder }.build()
+}
+
+/// Whether `url` leads to this machine's own loopback address.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// One instance's queue.
@@ -156,8 +167,8 @@ impl NotificationQueue for InstanceClient {
         answer::received(self.instance, answer, &|text| self.redact(text))
     }
 
-    async fn delete(&self, receipt: &Receipt, _proof: &Settled) -> Result<Deletion, QueueError> {
-        let request = self.request(Method::DELETE, "deleteNotification", Some(receipt), self.delete_timeout);
+    async fn delete(&self, receipt: Receipt, _proof: &Settled) -> Result<Deletion, QueueError> {
+        let request = self.request(Method::DELETE, "deleteNotification", Some(&receipt), self.delete_timeout);
         let answer = self.send(request, SMALL_ANSWER_BYTES_MAX).await?;
         answer::deleted(&answer, &|text| self.redact(text))
     }

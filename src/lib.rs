@@ -10,7 +10,8 @@
 //!
 //! 1. **Proof before forgetting.** [`source::NotificationQueue::delete`] asks for a [`bridge::Settled`]; only
 //!    [`bridge::Bridge::deliver`] makes one, out of the [`publish::Delivered`] that only a publisher makes.
-//!    Deleting early does not compile.
+//!    Deleting without a proof does not compile; that it is the proof of *this* notification is the straight line's
+//!    doing, three statements long.
 //! 2. **One in flight per instance.** One [`source::queue::Poller`] per instance, one straight line inside it, so the
 //!    order in Kafka is the order of the queue.
 //! 3. **Odd is not lost.** [`normalize`](normalize::normalize) never fails; what is not JSON, and what the broker
@@ -18,7 +19,7 @@
 //! 4. **One bad instance never slows another.** Each has its own task under [`supervisor::supervise`], its own waits,
 //!    its own telemetry. They share a connection pool and a producer, nothing that one could hold on to.
 //! 5. **The clock that matters is shown.** [`telemetry::status`] knows for each instance how close it is to the 24 hours
-//!    after which GREEN-API forgets.
+//!    after which GREEN-API forgets; [`kafka_watch`] tells when Kafka takes nothing, whatever the reason.
 //!
 //! # The life of one notification
 //!
@@ -40,11 +41,12 @@
 //! ```text
 //! main ─► cli ─► config, app, logging, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator
 //! app ──► everyone                                          (the composition root, the only one)
-//! source/* ──► bridge, event, retry, telemetry              never kafka, never reqwest
+//! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! publish/kafka ─► publish, record, config                  never a source
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
-//! normalize, record, policy ─► event, json
+//! kafka_watch ─► publish/kafka, telemetry; admin ─► kafka_watch, readiness, telemetry
+//! normalize, record ─► event, json; policy ─► event, config
 //! event, json ─► nothing of ours but each other
 //! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
 //! ```
@@ -79,6 +81,7 @@ pub mod demo;
 pub mod event;
 pub mod green_api;
 pub mod json;
+pub mod kafka_watch;
 pub mod logging;
 pub mod normalize;
 pub mod oracle;

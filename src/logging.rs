@@ -28,7 +28,10 @@ impl LogFormat {
 /// Sends log lines and panics to standard error.
 pub fn init(format: LogFormat, default_filter: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written (a full disk, a reader that is gone) is lost; complaining about it on the same
+    // standard error would panic, and end a bridge that works.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let outcome = match format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).finish().try_init(),

@@ -14,6 +14,7 @@ pub mod queue;
 pub mod watch;
 
 mod rival;
+mod weather;
 
 /// What a receive hands out: a notification, and the receipt that deletes it.
 pub struct Received {
@@ -90,6 +91,13 @@ pub enum QueueError {
         /// What upstream said, without secrets.
         detail: String,
     },
+    /// Nothing came, and nothing is known: whoever answered does not speak for the queue. Poll again; should it last,
+    /// tell.
+    #[error("no answer that speaks for the queue: {detail}")]
+    NoAnswer {
+        /// What came instead.
+        detail: String,
+    },
     /// Something lies at the head that can be neither read nor deleted: alarm and back off.
     #[error("the head of the queue cannot be read and carries no receipt to delete it with: {detail}")]
     Unreadable {
@@ -105,6 +113,7 @@ impl QueueError {
         match self {
             Self::Unreachable { class, .. } | Self::Waiting { class, .. } | Self::Misconfigured { class, .. } => class,
             Self::RateLimited { .. } => "rate_limited",
+            Self::NoAnswer { .. } => "no_answer",
             Self::Unreadable { .. } => "unreadable",
         }
     }
@@ -122,7 +131,7 @@ pub trait NotificationQueue: Send + Sync + 'static {
     ///
     /// ```
     /// use chatbridge::{bridge::Settled, source::{NotificationQueue, Receipt}};
-    /// async fn settle(queue: &impl NotificationQueue, receipt: &Receipt, proof: &Settled) {
+    /// async fn settle(queue: &impl NotificationQueue, receipt: Receipt, proof: &Settled) {
     ///     let _ = queue.delete(receipt, proof).await;
     /// }
     /// ```
@@ -131,7 +140,7 @@ pub trait NotificationQueue: Send + Sync + 'static {
     ///
     /// ```compile_fail,E0061
     /// use chatbridge::{bridge::Settled, source::{NotificationQueue, Receipt}};
-    /// async fn settle(queue: &impl NotificationQueue, receipt: &Receipt, proof: &Settled) {
+    /// async fn settle(queue: &impl NotificationQueue, receipt: Receipt, proof: &Settled) {
     ///     let _ = queue.delete(receipt).await;
     /// }
     /// ```
@@ -151,7 +160,7 @@ pub trait NotificationQueue: Send + Sync + 'static {
     ///     Delivered { partition: 0 }
     /// }
     /// ```
-    fn delete(&self, receipt: &Receipt, proof: &Settled) -> impl Future<Output = Result<Deletion, QueueError>> + Send;
+    fn delete(&self, receipt: Receipt, proof: &Settled) -> impl Future<Output = Result<Deletion, QueueError>> + Send;
 }
 
 impl<Q: NotificationQueue> NotificationQueue for Arc<Q> {
@@ -159,7 +168,7 @@ impl<Q: NotificationQueue> NotificationQueue for Arc<Q> {
         Q::receive(self)
     }
 
-    fn delete(&self, receipt: &Receipt, proof: &Settled) -> impl Future<Output = Result<Deletion, QueueError>> + Send {
+    fn delete(&self, receipt: Receipt, proof: &Settled) -> impl Future<Output = Result<Deletion, QueueError>> + Send {
         Q::delete(self, receipt, proof)
     }
 }

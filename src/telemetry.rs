@@ -67,7 +67,8 @@ impl InstanceTelemetry {
     #[must_use]
     pub fn in_flight(&self) -> InFlight {
         self.metrics.all.in_flight.inc();
-        InFlight(Arc::clone(&self.metrics.all))
+        self.status.set_in_hand(true);
+        InFlight { metrics: Arc::clone(&self.metrics.all), status: Arc::clone(&self.status) }
     }
 
     /// Kafka acknowledged an event.
@@ -110,6 +111,17 @@ impl InstanceTelemetry {
         self.metrics.deleted.inc();
         self.metrics.all.delete.observe(took.as_secs_f64());
         self.status.deleted();
+    }
+
+    /// The notification was gone before we deleted it.
+    pub fn already_gone(&self) {
+        self.metrics.source_error("already_gone");
+        self.status.deleted();
+    }
+
+    /// An answer came that does not speak for the queue; ordinary, as long as it does not last.
+    pub fn no_answer(&self, failure: &QueueError) {
+        self.metrics.source_error(failure.class());
     }
 
     /// A delete's answer leaves open whether it worked.
@@ -173,10 +185,14 @@ impl InstanceTelemetry {
 }
 
 /// A delivery in flight; uncounts itself.
-pub struct InFlight(Arc<Metrics>);
+pub struct InFlight {
+    metrics: Arc<Metrics>,
+    status: Arc<InstanceStatus>,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.dec();
+        self.metrics.in_flight.dec();
+        self.status.set_in_hand(false);
     }
 }

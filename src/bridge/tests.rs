@@ -93,16 +93,17 @@ async fn what_is_not_wanted_is_settled_without_a_record() {
 #[tokio::test]
 async fn undecodable_bytes_travel_unchanged_and_keep_their_id() {
     let bridge = bridge(MemoryPublisher::default(), Policy::default());
-    let broken = || Notification {
+    let broken = |receipt: &[u8; 1]| Notification {
         instance: InstanceId::new(1),
         receipt_id: None,
         body: Body::Undecodable {
-            bytes: b"{\xff".to_vec(),
+            bytes: [b"{", &receipt[..], b"\xff"].concat(),
             reason: DeadLetterReason::NotUtf8,
             error: "not UTF-8".to_owned(),
+            receipt_at: 1..2,
         },
     };
-    let (first, second) = (deliver(&bridge, broken()).await, deliver(&bridge, broken()).await);
-    assert_eq!(first.id(), second.id());
-    assert_eq!(bridge.publisher.records()[0].value, b"{\xff");
+    let (first, second) = (deliver(&bridge, broken(b"1")).await, deliver(&bridge, broken(b"2")).await);
+    assert_eq!(first.id(), second.id(), "the receipt takes no part");
+    assert_eq!(bridge.publisher.records()[1].value, b"{2\xff");
 }

@@ -122,7 +122,8 @@ impl<W: Write> Normalizer<W> {
         let error = format!("not JSON, line {} column {}", error.line(), error.column());
         complain(&error);
         let instance = self.instance.unwrap_or(InstanceId::new(0));
-        let body = Body::Undecodable { bytes: bytes.to_vec(), reason: DeadLetterReason::NotJson, error };
+        let (bytes, reason) = (bytes.to_vec(), DeadLetterReason::NotJson);
+        let body = Body::Undecodable { bytes, reason, error, receipt_at: 0..0 };
         self.emit(Notification { instance, receipt_id: None, body })
     }
 

@@ -14,6 +14,7 @@ pub const DEFAULT_FILE: &str = "config.toml";
 const PREFIX: &str = "CHATBRIDGE__";
 const INSTANCES: &str = "GREEN_API__INSTANCES__";
 const PROPERTIES: &str = "KAFKA__PROPERTIES__";
+const PROPERTY_FILES: &str = "KAFKA__PROPERTY_FILES__";
 /// After this many wrong keys the rest can wait.
 const PROBLEMS_MAX: usize = 100;
 
@@ -33,6 +34,7 @@ pub fn load(
         environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     let by_instance = take_prefixed(&mut variables, INSTANCES);
     let by_property = take_prefixed(&mut variables, PROPERTIES);
+    let by_property_file = take_prefixed(&mut variables, PROPERTY_FILES);
 
     let merged = config::Config::builder()
         .add_source(config::File::from(path).format(FileFormat::Toml).required(file.is_some()))
@@ -44,10 +46,12 @@ pub fn load(
         .map_err(|error| fail(vec![Problem::new("", unreadable(path, &error))]))?;
 
     let mut root = Value::new(None, ValueKind::Table(merged));
-    apply_instances(&mut root, by_instance);
-    apply_properties(&mut root, by_property);
-
     let mut problems = Vec::new();
+    apply_instances(&mut root, by_instance, &mut problems);
+    flatten_properties(&mut root);
+    apply_properties(&mut root, "properties", by_property);
+    apply_properties(&mut root, "property_files", by_property_file);
+
     let file = read(root, &mut problems);
     match file.map(|file| validate::validate(file, &mut problems)) {
         Some(Some(config)) if problems.is_empty() => Ok(config),
@@ -77,9 +81,13 @@ fn take_prefixed(variables: &mut HashMap<String, String>, prefix: &str) -> Vec<(
 }
 
 /// `CHATBRIDGE__GREEN_API__INSTANCES__<id>__TOKEN` and the like: an instance by its id, added where the file has none.
-fn apply_instances(root: &mut Value, variables: Vec<(String, String)>) {
+fn apply_instances(root: &mut Value, variables: Vec<(String, String)>, problems: &mut Vec<Problem>) {
     for (name, value) in variables {
-        let Some((id, key)) = name.split_once("__") else { continue };
+        let Some((id, key)) = name.split_once("__") else {
+            let expected = format!("expected {PREFIX}{INSTANCES}<id>__<KEY>, such as …__1101000001__TOKEN");
+            problems.push(Problem::new(format!("{PREFIX}{INSTANCES}{name}"), expected));
+            continue;
+        };
         let instances = member(member_table(root, "green_api"), "instances", ValueKind::Array(Vec::new()));
         let ValueKind::Array(instances) = &mut instances.kind else { continue };
         let has_id = |instance: &Value| match &instance.kind {
@@ -98,15 +106,50 @@ fn apply_instances(root: &mut Value, variables: Vec<(String, String)>) {
             }
         };
         if let ValueKind::Table(table) = &mut instance.kind {
-            table.insert(key.to_lowercase(), Value::new(None, value));
+            let key = key.to_lowercase();
+            // The two are one setting in two forms; the environment's form replaces the file's.
+            match key.as_str() {
+                "token" => table.remove("token_file"),
+                "token_file" => table.remove("token"),
+                _ => None,
+            };
+            table.insert(key, Value::new(None, value));
+        }
+    }
+}
+
+/// TOML reads `security.protocol = "SSL"` without quotes as a table in a table; what is meant is plain.
+fn flatten_properties(root: &mut Value) {
+    let ValueKind::Table(root) = &mut root.kind else { return };
+    let Some(ValueKind::Table(kafka)) = root.get_mut("kafka").map(|kafka| &mut kafka.kind) else { return };
+    for name in ["properties", "property_files"] {
+        if let Some(ValueKind::Table(table)) = kafka.get_mut(name).map(|value| &mut value.kind) {
+            let mut flat = Map::new();
+            for (key, value) in std::mem::take(table) {
+                flatten(key, value, &mut flat);
+            }
+            *table = flat;
+        }
+    }
+}
+
+fn flatten(key: String, value: Value, flat: &mut Map<String, Value>) {
+    match value.kind {
+        ValueKind::Table(members) => {
+            for (name, value) in members {
+                flatten(format!("{key}.{name}"), value, flat);
+            }
+        }
+        _ => {
+            flat.insert(key, value);
         }
     }
 }
 
 /// `CHATBRIDGE__KAFKA__PROPERTIES__SASL_PASSWORD`: a shell takes no dots, and no librdkafka property has underscores.
-fn apply_properties(root: &mut Value, variables: Vec<(String, String)>) {
+fn apply_properties(root: &mut Value, table: &str, variables: Vec<(String, String)>) {
     for (name, value) in variables {
-        let properties = member(member_table(root, "kafka"), "properties", ValueKind::Table(Map::new()));
+        let properties = member(member_table(root, "kafka"), table, ValueKind::Table(Map::new()));
         if let ValueKind::Table(table) = &mut properties.kind {
             table.insert(name.to_lowercase().replace('_', "."), Value::new(None, value));
         }

@@ -132,6 +132,7 @@ fn the_environment_wins_over_the_file() {
             ("CHATBRIDGE__GREEN_API__WATCH_INTERVAL_SECONDS", "0"),
             ("CHATBRIDGE__EVENTS__DROP", "incomingCall, deviceInfo"),
             ("CHATBRIDGE__EVENTS__INCLUDE_RAW", "false"),
+            ("CHATBRIDGE__KAFKA__PROPERTIES__SECURITY_PROTOCOL", "SASL_SSL"),
             ("CHATBRIDGE_CONFIG", "not a key"),
             ("OTHER", "ignored"),
         ],
@@ -148,6 +149,28 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn a_variable_that_names_no_key_is_a_problem_and_the_environments_form_of_a_token_wins() {
+    let misspelt = load(SMALLEST, &[("CHATBRIDGE__GREEN_API__INSTANCES__7_TOKEN", "x")]).expect_err("a problem");
+    assert!(misspelt.to_string().contains("INSTANCES__7_TOKEN"), "{misspelt}");
+    let with_file = "[[green_api.instances]]\nid = 7\ntoken_file = \"/nowhere\"\n";
+    let config = load(with_file, &[("CHATBRIDGE__GREEN_API__INSTANCES__7__TOKEN", "fromEnvironment")]).expect("valid");
+    assert_eq!(config.instances[0].token.expose_secret(), "fromEnvironment");
+}
+
+#[test]
+fn properties_may_go_without_quotes_and_those_of_the_promise_are_refused() {
+    let text = format!("[kafka.properties]\nsecurity.protocol = \"SSL\"\nssl.ca.location = \"/x\"\n{SMALLEST}");
+    let config = load(&text, &[]).expect("valid");
+    assert_eq!(config.kafka.properties["security.protocol"].expose_secret(), "SSL");
+    assert_eq!(config.kafka.properties["ssl.ca.location"].expose_secret(), "/x");
+    for name in ["acks", "test.mock.num.brokers", "plugin.library.paths", "transactional.id", "message.timeout.ms"] {
+        let text = format!("[kafka.properties]\n\"{name}\" = \"1\"\n{SMALLEST}");
+        let refused = problems(&text);
+        assert!(refused[0].starts_with(&format!("kafka.properties.{name}: cannot be set")), "{refused:?}");
+    }
+}
+
+#[test]
 fn secrets_come_from_files_too() {
     let token = Written::new("fromFile\n");
     let password = Written::new("pass word\n");
@@ -157,6 +180,9 @@ fn secrets_come_from_files_too() {
     );
     let config = load(&text, &[]).expect("valid");
     assert_eq!(config.instances[0].token.expose_secret(), "fromFile");
+    assert_eq!(config.kafka.properties["sasl.password"].expose_secret(), "pass word");
+    let path = password.0.to_str().expect("UTF-8");
+    let config = load(SMALLEST, &[("CHATBRIDGE__KAFKA__PROPERTY_FILES__SASL_PASSWORD", path)]).expect("valid");
     assert_eq!(config.kafka.properties["sasl.password"].expose_secret(), "pass word");
 }
 

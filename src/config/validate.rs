@@ -40,6 +40,7 @@ const REFUSED_PROPERTIES: &[(&str, &str)] = &[
     ("partitioner", "Java, Go and Python consumers that join by key rely on murmur2_random"),
     ("transactional.id", "the bridge deletes on the broker's acknowledgement and uses no transactions"),
     ("delivery.report.only.error", "the bridge deletes on the broker's acknowledgement, so it has to hear of it"),
+    ("plugin.library.paths", "foreign code in the producer could answer for the broker"),
     ("bootstrap.servers", "set kafka.brokers instead"),
     ("metadata.broker.list", "set kafka.brokers instead"),
 ];
@@ -135,9 +136,11 @@ fn properties(
             }
         }
     }
-    for (refused, why) in REFUSED_PROPERTIES {
-        if properties.contains_key(*refused) {
-            problems.push(Problem::new(format!("kafka.properties.{refused}"), format!("cannot be set: {why}")));
+    for name in properties.keys() {
+        let mock = name.starts_with("test.mock.").then_some("it acknowledges records that no broker has");
+        let refused = REFUSED_PROPERTIES.iter().find(|(refused, _)| refused == name).map(|(_, why)| *why);
+        if let Some(why) = refused.or(mock) {
+            problems.push(Problem::new(format!("kafka.properties.{name}"), format!("cannot be set: {why}")));
         }
     }
     properties
@@ -168,6 +171,13 @@ fn api_url(key: &str, text: &str, problems: &mut Vec<Problem>) -> Option<Url> {
             key,
             "expected the apiUrl of the console, such as https://1101.api.green-api.com, without id, method or token",
         ),
+    }
+}
+
+/// What applies where the file says nothing.
+impl Default for Events {
+    fn default() -> Self {
+        events(file::Events::default(), &mut Vec::new())
     }
 }
 

@@ -1,6 +1,8 @@
 //! What an answer of receiveNotification or deleteNotification means: plain functions over status and bytes
 //! (reference §2.1, §2.2, §3). Error bodies may be JSON, text, nginx HTML or nothing.
 
+use std::ops::Range;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -33,8 +35,9 @@ pub(super) fn received(
             "the answer is longer than green_api.response_bytes_max".to_owned(),
         ),
         200 => notification(instance, answer.bytes),
-        // The end of a long poll, told by a proxy (§3).
-        204 | 408 | 504 => Ok(None),
+        204 => Ok(None),
+        // The end of a long poll, told by a proxy (§3); it does not know whether the queue is empty.
+        408 | 504 => Err(QueueError::NoAnswer { detail: format!("HTTP {}", answer.status) }),
         _ => Err(failure(&answer, redact)),
     }
 }
@@ -43,8 +46,16 @@ fn notification(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return undecodable(instance, bytes, DeadLetterReason::NotUtf8, "the answer is not UTF-8".to_owned());
     };
-    if matches!(text.trim_matches(['\u{feff}', ' ', '\n', '\r', '\t']), "" | "null" | "{}") {
+    let text = text.trim_matches(['\u{feff}', ' ', '\n', '\r', '\t']);
+    if matches!(text, "" | "null" | "{}") {
         return Ok(None);
+    }
+    if text.starts_with('<') {
+        // A proxy's page in place of an answer. What it says is for people with a browser.
+        return Err(QueueError::Unreachable {
+            class: "not_json",
+            detail: "an HTML page instead of an answer".to_owned(),
+        });
     }
     let envelope: Envelope = match serde_json::from_str(text) {
         Ok(envelope) => envelope,
@@ -65,7 +76,8 @@ fn notification(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>
         (Some(_), None) => {
             undecodable(instance, bytes, DeadLetterReason::NoBody, "a receipt without a body".to_owned())
         }
-        (None, None) => Ok(None),
+        // Refusals come as 200 too, `{"status":false,"reason":…}` (§3): no proof of an empty queue.
+        (None, None) => Err(QueueError::NoAnswer { detail: "HTTP 200 without a notification".to_owned() }),
         (None, Some(_)) => Err(QueueError::Unreadable { detail: "a body without a receiptId".to_owned() }),
     }
 }
@@ -76,32 +88,32 @@ fn undecodable(
     reason: DeadLetterReason,
     error: String,
 ) -> Result<Option<Received>, QueueError> {
-    let Some(receipt) = recover_receipt(&bytes) else {
+    let Some((receipt, receipt_at)) = recover_receipt(&bytes) else {
         return Err(QueueError::Unreadable { detail: error });
     };
     let receipt_id = Some(receipt.as_str().to_owned());
-    let body = Body::Undecodable { bytes, reason, error };
+    let body = Body::Undecodable { bytes, reason, error, receipt_at };
     Ok(Some(Received { receipt, notification: Notification { instance, receipt_id, body } }))
 }
 
-/// The first `"receiptId": N` in bytes that are no JSON (reference §15.6). Inside a string its quotes would be
-/// escaped, so a text that talks about receipts is not mistaken for one.
-fn recover_receipt(bytes: &[u8]) -> Option<Receipt> {
+/// The first `"receiptId": N` in bytes that are no JSON (reference §15.6), and where N stands. Inside a string its
+/// quotes would be escaped, so a text that talks about receipts is not mistaken for one.
+fn recover_receipt(bytes: &[u8]) -> Option<(Receipt, Range<usize>)> {
     const NAME: &[u8] = b"\"receiptId\"";
     let mut from = 0;
     while let Some(found) = bytes.get(from..)?.windows(NAME.len()).position(|window| window == NAME) {
         let start = from + found;
         from = start + NAME.len();
-        if start > 0 && bytes[start - 1] == b'\\' {
-            continue;
-        }
-        let mut rest = bytes[from..].trim_ascii_start();
-        rest = rest.strip_prefix(b":")?.trim_ascii_start();
-        rest = rest.strip_prefix(b"\"").unwrap_or(rest);
+        let escaped = start > 0 && bytes[start - 1] == b'\\';
+        let Some(rest) = bytes[from..].trim_ascii_start().strip_prefix(b":").filter(|_| !escaped) else { continue };
+        let rest = rest.trim_ascii_start();
+        let rest = rest.strip_prefix(b"\"").unwrap_or(rest);
         let length = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
         // A number that runs to the end of a cut answer may be cut itself.
         if length < rest.len() {
-            return Receipt::new(std::str::from_utf8(&rest[..length]).ok()?);
+            let receipt = Receipt::new(std::str::from_utf8(&rest[..length]).ok()?)?;
+            let at = bytes.len() - rest.len();
+            return Some((receipt, at..at + length));
         }
     }
     None
@@ -162,7 +174,8 @@ fn failure(answer: &Answer, redact: &dyn Fn(&str) -> String) -> QueueError {
 fn describe(answer: &Answer, redact: &dyn Fn(&str) -> String) -> String {
     let body = redact(&String::from_utf8_lossy(&answer.bytes));
     let body = body.trim();
-    if body.is_empty() {
+    // The body of a success may be a notification, whatever the number: what people wrote is not repeated.
+    if body.is_empty() || (200..300).contains(&answer.status) {
         return format!("HTTP {}", answer.status);
     }
     let mut excerpt: String = body

@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::statistics::Statistics;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use tracing::{debug, error};
@@ -18,6 +20,8 @@ use crate::config::{Kafka, Problem};
 use crate::record::Record;
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between a producer that failed for good and the next but one.
+const REPLACE_PAUSE: Duration = Duration::from_secs(10);
 
 /// Set before the operator's properties; those of the promise are refused there, the others may be overridden.
 const DEFAULTS: &[(&str, &str)] = &[
@@ -64,8 +68,10 @@ pub fn problems(kafka: &Kafka) -> Vec<Problem> {
         })
         .collect();
     if problems.is_empty() {
-        // Each is well by itself; do they agree with each other?
-        if let Err(error) = client_config(kafka).create_with_context::<_, FutureProducer<Context>>(Context::default()) {
+        // Each is well by itself; do they agree with each other? Asked without brokers, so that nothing is dialled.
+        let mut config = client_config(kafka);
+        config.remove("bootstrap.servers");
+        if let Err(error) = config.create_with_context::<_, FutureProducer<Context>>(Context::default()) {
             problems.push(Problem::new("kafka", plain(&error, "")));
         }
     }
@@ -108,17 +114,24 @@ struct HealthInner {
 }
 
 impl Health {
-    /// Since when the brokers are away, and the last thing heard from them; `None` while all is well.
+    /// Since when the brokers are away; `None` while they are not.
     #[must_use]
-    pub fn trouble(&self) -> Option<(Instant, String)> {
-        let inner = self.lock();
-        inner.down_since.map(|since| (since, inner.last_error.clone().unwrap_or_default()))
+    pub fn down_since(&self) -> Option<Instant> {
+        self.lock().down_since
     }
 
+    /// The last thing heard that was wrong, until something was right again.
+    #[must_use]
+    pub fn last_error(&self) -> Option<String> {
+        self.lock().last_error.clone()
+    }
+
+    /// `reason` counts only where nothing more telling was heard: "all brokers are down" says less than "SSL handshake
+    /// failed".
     fn down(&self, reason: &str) {
         let mut inner = self.lock();
         inner.down_since.get_or_insert_with(Instant::now);
-        inner.last_error = Some(reason.to_owned());
+        inner.last_error.get_or_insert_with(|| reason.to_owned());
     }
 
     fn heard(&self, reason: &str) {
@@ -126,7 +139,7 @@ impl Health {
     }
 
     fn up(&self) {
-        self.lock().down_since = None;
+        *self.lock() = HealthInner::default();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HealthInner> {
@@ -145,14 +158,17 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(%error, reason, "librdkafka");
         match error.rdkafka_error_code() {
-            Some(Code::AllBrokersDown) => {
-                let reason = self.health.lock().last_error.clone().unwrap_or_else(|| reason.to_owned());
-                self.health.down(&reason);
+            Some(Code::AllBrokersDown) => self.health.down(reason),
+            Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => {
+                self.health.heard(reason);
+                self.health.down(reason);
             }
-            Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => self.health.down(reason),
             _ => self.health.heard(reason),
         }
     }
+
+    /// By default they would be logged, whole, at every interval somebody asks for.
+    fn stats(&self, _statistics: Statistics) {}
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         debug!(?level, facility, message, "librdkafka");
@@ -167,13 +183,19 @@ pub struct KafkaPublisher {
     context: Context,
     shared: RwLock<Generation>,
     /// Sends each record in a request of its own; made when first needed, thrown away when it fails.
-    alone: Mutex<Option<Client>>,
+    alone: tokio::sync::Mutex<Option<Client>>,
 }
 
 struct Generation {
     number: u64,
     client: Client,
+    made_at: Instant,
 }
+
+/// Why no producer could be made: librdkafka refuses the configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to make the Kafka producer: {0}")]
+pub struct ProducerError(String);
 
 impl fmt::Debug for KafkaPublisher {
     /// Neither configuration nor properties: they hold passwords.
@@ -187,11 +209,12 @@ impl KafkaPublisher {
     ///
     /// # Errors
     /// Where librdkafka refuses the configuration.
-    pub fn new(kafka: &Kafka) -> Result<Self, KafkaError> {
+    pub fn new(kafka: &Kafka) -> Result<Self, ProducerError> {
         let config = client_config(kafka);
         let context = Context::default();
-        let client = config.create_with_context(context.clone())?;
-        Ok(Self { config, context, shared: RwLock::new(Generation { number: 0, client }), alone: Mutex::new(None) })
+        let client = config.create_with_context(context.clone()).map_err(|error| ProducerError(plain(&error, "")))?;
+        let shared = RwLock::new(Generation { number: 0, client, made_at: Instant::now() });
+        Ok(Self { config, context, shared, alone: tokio::sync::Mutex::new(None) })
     }
 
     /// How the brokers are.
@@ -207,7 +230,8 @@ impl KafkaPublisher {
     pub async fn find_topic(&self, topic: Arc<str>) -> Result<(), String> {
         let (_, client) = self.current();
         let asked = tokio::task::spawn_blocking(move || {
-            let metadata = client.client().fetch_metadata(Some(&topic), METADATA_TIMEOUT).map_err(|e| e.to_string())?;
+            let asked = client.client().fetch_metadata(Some(&topic), METADATA_TIMEOUT);
+            let metadata = asked.map_err(|error| format!("no broker answers: {error}"))?;
             match metadata.topics().iter().find(|found| found.name() == &*topic) {
                 Some(found) if found.error().is_none() && !found.partitions().is_empty() => Ok(()),
                 found => {
@@ -219,24 +243,21 @@ impl KafkaPublisher {
         })
         .await
         .unwrap_or_else(|panic| Err(panic.to_string()));
-        match &asked {
-            Ok(()) => self.context.health.up(),
-            Err(reason) => self.context.health.heard(reason),
+        if let Err(reason) = &asked {
+            self.context.health.down(reason);
         }
         asked
     }
 
-    /// Waits until everything handed over is acknowledged, at most `timeout`, then lets the producers go. What is not
-    /// acknowledged by then is not deleted upstream either.
-    pub async fn close(self: Arc<Self>, timeout: Duration) {
-        let flushed = tokio::task::spawn_blocking(move || {
-            let (_, client) = self.current();
-            let flushed = client.flush(timeout);
-            drop(client);
-            // The last owner drops the producers here, where blocking on their threads stops nobody.
-            drop(self);
-            flushed
-        });
+    /// Both topics were found: whatever was wrong before is over.
+    pub fn found(&self) {
+        self.context.health.up();
+    }
+
+    /// Waits until everything handed over is acknowledged, at most `timeout`. What is not acknowledged by then is not
+    /// deleted upstream either.
+    pub async fn flush(self: Arc<Self>, timeout: Duration) {
+        let flushed = tokio::task::spawn_blocking(move || self.current().1.flush(timeout));
         if let Ok(Err(error)) = flushed.await {
             debug!(%error, "not everything was acknowledged before the end; it stays in GREEN-API's queue");
         }
@@ -251,13 +272,15 @@ impl KafkaPublisher {
     /// instance has done so already.
     fn replace(&self, number: u64, reason: &str) {
         let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
-        if shared.number != number {
+        // One that fails at birth (a cluster that lets nobody be idempotent, say) is not to be replaced without a pause.
+        if shared.number != number || (number > 0 && shared.made_at.elapsed() < REPLACE_PAUSE) {
             return;
         }
         match self.config.create_with_context(self.context.clone()) {
             Ok(client) => {
                 error!(reason, "Kafka's producer failed for good; a new one takes over and publishes again");
-                let ended = std::mem::replace(&mut *shared, Generation { number: number + 1, client });
+                let next = Generation { number: number + 1, client, made_at: Instant::now() };
+                let ended = std::mem::replace(&mut *shared, next);
                 drop(shared);
                 drop_elsewhere(ended);
             }
@@ -266,10 +289,10 @@ impl KafkaPublisher {
     }
 
     /// Publishes in a request that holds this record alone, so that a refusal is this record's own: in a shared request
-    /// one oversized record gets its neighbours refused as well.
+    /// one oversized record gets its neighbours refused as well. One such record at a time; they are rare.
     async fn publish_alone(&self, record: &Record) -> Result<Delivered, PublishError> {
-        let kept = self.alone.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let client = match kept {
+        let mut kept = self.alone.lock().await;
+        let client = match kept.take() {
             Some(client) => client,
             None => {
                 let mut config = self.config.clone();
@@ -281,12 +304,14 @@ impl KafkaPublisher {
         let verdict = self.send(&client, record).await.map_err(|error| classify(&error));
         match &verdict {
             Err(PublishError::Unavailable(_)) => drop_elsewhere(client),
-            _ => {
-                let surplus = self.alone.lock().unwrap_or_else(PoisonError::into_inner).replace(client);
-                surplus.into_iter().for_each(drop_elsewhere);
-            }
+            _ => *kept = Some(client),
         }
         verdict
+    }
+
+    fn unavailable(&self, detail: String) -> PublishError {
+        self.context.health.heard(&detail);
+        PublishError::Unavailable(detail)
     }
 
     async fn send(&self, client: &Client, record: &Record) -> Result<Delivered, KafkaError> {
@@ -324,13 +349,20 @@ impl Publisher for KafkaPublisher {
             Ok(delivered) => return Ok(delivered),
             Err(error) => error,
         };
-        if let Some((_, reason)) = client.client().fatal_error() {
-            drop(client);
+        let fatal = client.client().fatal_error();
+        // Whoever holds the last copy of a replaced producer waits for its threads.
+        drop_elsewhere(client);
+        if let Some((_, reason)) = fatal {
             self.replace(number, &reason);
-            return Err(PublishError::Unavailable(format!("the producer was replaced: {reason}")));
+            return Err(self.unavailable(format!("the producer failed for good: {reason}")));
         }
         match classify(&error) {
-            unavailable @ PublishError::Unavailable(_) => Err(unavailable),
+            PublishError::Unavailable(detail) => Err(self.unavailable(format!("topic {}: {detail}", record.topic))),
+            // A topic that takes no old stamps is no reason to bury what happened during an outage.
+            PublishError::Refused(_) if error.rdkafka_error_code() == Some(Code::InvalidTimestamp) => {
+                let timestamp_ms = Timestamp::now().as_millisecond();
+                self.publish_alone(&Record { timestamp_ms, ..record.clone() }).await
+            }
             _ => self.publish_alone(record).await,
         }
     }

@@ -12,24 +12,21 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::rival::RivalWatch;
+use super::weather::Weather;
 use super::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 use crate::bridge::{Bridge, Prepared, Settled};
 use crate::publish::Publisher;
-use crate::retry::Backoff;
 use crate::telemetry::InstanceTelemetry;
 
 /// An answer that came much sooner than asked for is no long poll; without this wait it would become a hot loop
 /// (reference §2.5).
 const EMPTY_TOO_SOON: Duration = Duration::from_secs(1);
-/// Between tries while an instance is starting or not authorised (reference §3, §15.8).
-const WAITING_MIN: Duration = Duration::from_secs(5);
-const WAITING_MAX: Duration = Duration::from_secs(60);
-/// Upstream's own duplicates (reference §13) are deleted at full speed; a head that comes back for ever is not.
+/// Upstream's own duplicates (reference §13) are deleted at full speed; a head that comes back for ever is not …
 const REPEATS_UNPACED_MAX: u32 = 3;
-/// The same trouble is told again after this long, not at every try.
-const REMINDER: Duration = Duration::from_secs(60);
-const MISCONFIGURED_REMINDER: Duration = Duration::from_secs(60 * 60);
+/// … though fast enough that identical events, which quota notices are by nature, cannot hold the queue up for hours.
+const REPEATS_PAUSE: Duration = Duration::from_millis(100);
+/// So many in a row deserve a word.
+const REPEATS_TOLD_AT: u32 = 50;
 
 /// How a poller paces itself.
 #[derive(Debug, Clone)]
@@ -92,8 +89,14 @@ impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
     }
 
     fn repeated(&self, already: Settled, weather: &mut Weather) -> Settled {
-        weather.repeats_in_a_row += 1;
         weather.rivals.head_came_again();
+        weather.repeats_in_a_row = weather.repeats_in_a_row.saturating_add(1);
+        if weather.repeats_in_a_row == REPEATS_TOLD_AT {
+            warn!(
+                instance = %self.telemetry.instance(), event = %already.id(),
+                "the same notification keeps coming although it is deleted each time; it is in Kafka once"
+            );
+        }
         self.telemetry.repeat_suppressed();
         already
     }
@@ -108,17 +111,37 @@ impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
                 () = stop.cancelled() => return None,
                 answer = self.queue.receive() => answer,
             };
+            let pause =
+                if asked_at.elapsed() * 2 < self.pacing.receive_timeout { EMPTY_TOO_SOON } else { Duration::ZERO };
             let wait = match answer {
+                Ok(Some(received)) if weather.is_first_sight_of_garbage(&received.notification) => {
+                    let detail = "an answer that cannot be read; it is asked for once more".to_owned();
+                    self.troubled("receive", &QueueError::Unreachable { class: "garbled", detail }, weather)
+                }
                 Ok(Some(received)) => {
-                    self.recovered(weather);
+                    self.answered(weather);
+                    if weather.rivals.receipt_handed_out(&received.receipt, Instant::now()) {
+                        self.accuse_rival();
+                    }
                     return Some(received);
                 }
                 Ok(None) => {
-                    self.recovered(weather);
+                    self.answered(weather);
                     self.telemetry.queue_empty();
-                    if asked_at.elapsed() * 2 < self.pacing.receive_timeout { EMPTY_TOO_SOON } else { continue }
+                    pause
                 }
-                Err(failure) => self.troubled("receive", &failure, weather),
+                Err(failure @ QueueError::NoAnswer { .. }) => {
+                    if weather.is_silent_too_long(Instant::now()) {
+                        self.troubled("receive", &failure, weather);
+                    } else {
+                        self.telemetry.no_answer(&failure);
+                    }
+                    pause
+                }
+                Err(failure) => {
+                    weather.rivals.own_hand_out_may_be_lost();
+                    self.troubled("receive", &failure, weather)
+                }
             };
             select! {
                 biased;
@@ -132,70 +155,66 @@ impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
     /// same head again is deleted with its new receipt, any other means it worked (reference §15.5).
     async fn delete(&self, receipt: Receipt, settled: &Settled, weather: &mut Weather, stop: &CancellationToken) {
         let started = Instant::now();
-        let wait = match self.queue.delete(&receipt, settled).await {
+        let wait = match self.queue.delete(receipt, settled).await {
             Ok(Deletion::Deleted) => {
                 self.telemetry.deleted(started.elapsed());
-                if weather.repeats_in_a_row < REPEATS_UNPACED_MAX {
-                    weather.unclear_deletes.reset();
-                    return;
+                if let Some(class) = weather.deleting.over() {
+                    info!(instance = %self.telemetry.instance(), after = class, "GREEN-API deletes again");
                 }
-                weather.unclear_deletes.next(fastrand::f64())
+                if weather.repeats_in_a_row < REPEATS_UNPACED_MAX { Duration::ZERO } else { REPEATS_PAUSE }
             }
             // Gone is gone, but an upstream that keeps saying so while it hands the head out again needs a pause.
             Ok(Deletion::AlreadyGone) => {
-                self.telemetry.deleted(started.elapsed());
+                self.telemetry.already_gone();
                 self.suspect_rival(weather);
-                if weather.rivals.head_is_fresh() { return } else { weather.unclear_deletes.next(fastrand::f64()) }
+                if weather.rivals.head_is_fresh() { Duration::ZERO } else { weather.deleting.pause(fastrand::f64()) }
             }
             Ok(Deletion::Unclear) => {
                 self.telemetry.delete_unclear();
                 self.suspect_rival(weather);
-                weather.unclear_deletes.next(fastrand::f64())
+                weather.deleting.pause(fastrand::f64())
             }
             Err(failure) => {
                 weather.rivals.own_delete_may_have_worked();
                 self.troubled("delete", &failure, weather)
             }
         };
-        select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(wait) => {}
+        if !wait.is_zero() {
+            select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
         }
     }
 
     fn suspect_rival(&self, weather: &mut Weather) {
         if weather.rivals.delete_refused(Instant::now()) {
-            self.telemetry.rival_suspected();
-            warn!(
-                instance = %self.telemetry.instance(),
-                "someone else is reading this instance: its notifications vanish between receive and delete; stop the \
-                 other consumer (chat-bot SDKs empty the queue when they start) or events will miss from Kafka"
-            );
+            self.accuse_rival();
         }
     }
 
-    fn recovered(&self, weather: &mut Weather) {
-        weather.failures.reset();
-        if let Some(class) = weather.complaint.take() {
-            info!(instance = %self.telemetry.instance(), after = class.class, "GREEN-API answers again");
+    fn accuse_rival(&self) {
+        self.telemetry.rival_suspected();
+        warn!(
+            instance = %self.telemetry.instance(),
+            "someone else is reading this instance: notifications vanish between receive and delete, or receipts jump; \
+             stop the other consumer (chat-bot SDKs empty the queue when they start) or events will miss from Kafka"
+        );
+    }
+
+    fn answered(&self, weather: &mut Weather) {
+        if let Some(class) = weather.answered() {
+            info!(instance = %self.telemetry.instance(), after = class, "GREEN-API answers again");
         }
     }
 
     /// Counts the failure, tells it where it is news, and says how long to wait.
     fn troubled(&self, step: &'static str, failure: &QueueError, weather: &mut Weather) -> Duration {
-        let chance = fastrand::f64();
-        let wait = match failure {
-            QueueError::Unreachable { .. } | QueueError::Unreadable { .. } => weather.failures.next(chance),
-            QueueError::RateLimited { retry_after } => {
-                let least = retry_after.unwrap_or(Duration::from_secs(1)).min(self.pacing.retry_max);
-                weather.failures.next_at_least(least, chance)
-            }
-            QueueError::Waiting { .. } => weather.waiting.next_at_least(WAITING_MIN, chance).min(WAITING_MAX),
-            QueueError::Misconfigured { .. } => self.pacing.misconfigured_retry,
-        };
+        let trouble = if step == "delete" { &mut weather.deleting } else { &mut weather.receiving };
+        let wait = trouble.wait(failure, fastrand::f64());
         self.telemetry.source_failed(failure);
-        if weather.is_news(failure) {
+        if trouble.is_news(failure, Instant::now()) {
             let (instance, class, retry_ms) = (self.telemetry.instance(), failure.class(), wait.as_millis() as u64);
             match failure {
                 QueueError::Misconfigured { .. } | QueueError::Unreadable { .. } => {
@@ -205,50 +224,6 @@ impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
             }
         }
         wait
-    }
-}
-
-/// What the poller remembers of recent trouble.
-struct Weather {
-    failures: Backoff,
-    waiting: Backoff,
-    unclear_deletes: Backoff,
-    complaint: Option<Complaint>,
-    repeats_in_a_row: u32,
-    rivals: RivalWatch,
-}
-
-struct Complaint {
-    class: &'static str,
-    told_at: Instant,
-}
-
-impl Weather {
-    fn new(pacing: &Pacing) -> Self {
-        Self {
-            failures: Backoff::new(pacing.retry_min, pacing.retry_max),
-            waiting: Backoff::new(WAITING_MIN, WAITING_MAX),
-            unclear_deletes: Backoff::new(pacing.retry_min, pacing.retry_max),
-            complaint: None,
-            repeats_in_a_row: 0,
-            rivals: RivalWatch::default(),
-        }
-    }
-
-    /// A class of failure is told when it is new, and again when it has lasted.
-    fn is_news(&mut self, failure: &QueueError) -> bool {
-        let reminder = match failure {
-            QueueError::Misconfigured { .. } => MISCONFIGURED_REMINDER,
-            _ => REMINDER,
-        };
-        let now = Instant::now();
-        let known = self.complaint.as_ref().is_some_and(|complaint| {
-            complaint.class == failure.class() && now.duration_since(complaint.told_at) < reminder
-        });
-        if !known {
-            self.complaint = Some(Complaint { class: failure.class(), told_at: now });
-        }
-        !known
     }
 }
 

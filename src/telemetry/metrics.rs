@@ -25,6 +25,7 @@ pub struct Metrics {
     pub(super) event_age: Histogram,
     pub(super) delete: Histogram,
     pub(super) publish_errors: IntCounterVec,
+    build_info: IntGaugeVec,
     kafka_up: IntGauge,
     received: IntCounterVec,
     published: IntCounterVec,
@@ -103,7 +104,7 @@ impl Metrics {
             ),
             delete: r.histogram("delete_seconds", "How long GREEN-API took to delete a notification", SECONDS),
             publish_errors: r.counters("publish_errors_total", "Publishes that did not succeed", &["class"]),
-            kafka_up: r.gauge("kafka_up", "Whether the brokers were reachable when last heard of"),
+            kafka_up: r.gauge("kafka_up", "Whether Kafka takes records: reachable, and no record waits for long"),
             received: r.counters("notifications_received_total", "Notifications handed out by GREEN-API", instance),
             published: r.counters("events_published_total", "Events acknowledged by Kafka", &["instance", "kind"]),
             deleted: r.counters(
@@ -146,27 +147,30 @@ impl Metrics {
             instance_state: r.gauges("instance_state", "1 for the state the instance is in", &["instance", "state"]),
             head_age: r.gauges(
                 "head_age_seconds",
-                "Age of the oldest notification that is known not to be in Kafka; 0 when the queue is empty",
+                "Age of the latest head of the queue; 0 once an answer has shown the queue to be empty",
                 instance,
             ),
             until_loss: r.gauges(
                 "seconds_until_loss",
-                "Until GREEN-API's 24 hours take the oldest notification",
+                "Until GREEN-API's 24 hours take what is at the head of the queue",
                 instance,
             ),
             queue_depth: r.gauges("queue_depth", "Notifications waiting at GREEN-API, as it last said", instance),
+            build_info: r.gauges("build_info", "Always 1; what is running", &["version", "librdkafka"]),
             registry: r.registry.clone(),
         };
-        r.gauges("build_info", "Always 1; what is running", &["version", "librdkafka"])
-            .with_label_values(&[env!("CARGO_PKG_VERSION"), crate::publish::kafka::librdkafka_version().as_str()])
-            .set(1);
         // The process's own figures (memory, CPU, descriptors); where /proc is missing they are simply absent.
         let process = prometheus::process_collector::ProcessCollector::for_self();
         r.registry.register(Box::new(process)).expect("no name is used twice");
         metrics
     }
 
-    /// Whether the brokers are reachable.
+    /// What is running.
+    pub fn build_info(&self, version: &str, librdkafka: &str) {
+        self.build_info.with_label_values(&[version, librdkafka]).set(1);
+    }
+
+    /// Whether Kafka takes records.
     pub fn kafka_up(&self, up: bool) {
         self.kafka_up.set(i64::from(up));
     }

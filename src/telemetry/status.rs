@@ -1,10 +1,12 @@
 //! The status board: each instance's situation, for `/status` and for the gauges that are ages.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
+use tokio::time::Instant;
 
 use crate::event::InstanceId;
 
@@ -47,6 +49,18 @@ impl StatusBoard {
         status
     }
 
+    /// How many notifications have waited for Kafka for at least `least`, and how long the one that waits longest has.
+    #[must_use]
+    pub fn waiting_for_kafka(&self, least: Duration) -> (usize, Duration) {
+        let now = Instant::now();
+        let waits = lock(&self.instances)
+            .iter()
+            .filter_map(|status| lock(&status.inner).in_hand_since.map(|since| now.duration_since(since)))
+            .filter(|wait| *wait >= least)
+            .collect::<Vec<_>>();
+        (waits.len(), waits.into_iter().max().unwrap_or_default())
+    }
+
     /// Every instance, in the order they were added.
     #[must_use]
     pub fn instances(&self) -> Vec<Arc<InstanceStatus>> {
@@ -67,6 +81,8 @@ struct Inner {
     /// Since when something is known, or must be feared, to lie at the head of the queue.
     head_since: Option<Timestamp>,
     last_contact: Timestamp,
+    /// Since when a notification waits for Kafka.
+    in_hand_since: Option<Instant>,
     last_event: Option<LastEvent>,
     last_error: Option<LastError>,
     received: u64,
@@ -85,7 +101,8 @@ pub struct InstanceView {
     pub state: Option<String>,
     /// How many notifications wait at GREEN-API, where asked.
     pub queue_depth: Option<i64>,
-    /// Age of the oldest notification known not to be in Kafka.
+    /// Age of the latest head of the queue, until an answer shows the queue to be empty: a bound on how old the oldest
+    /// notification is that is not yet in Kafka.
     pub head_age_seconds: i64,
     /// Until GREEN-API's 24 hours take it.
     pub seconds_until_loss: i64,
@@ -130,6 +147,7 @@ impl InstanceStatus {
             queue_depth: None,
             head_since: None,
             last_contact: Timestamp::now(),
+            in_hand_since: None,
             last_event: None,
             last_error: None,
             received: 0,
@@ -176,7 +194,7 @@ impl InstanceStatus {
         let mut inner = lock(&self.inner);
         inner.phase = Phase::Polling;
         inner.last_contact = Timestamp::now();
-        inner.head_since = None;
+        // Not the end of the head's age: behind it may lie a backlog just as old. The next answer tells.
         inner.deleted += 1;
     }
 
@@ -196,6 +214,10 @@ impl InstanceStatus {
             return None;
         }
         inner.state.replace(state.to_owned())
+    }
+
+    pub(super) fn set_in_hand(&self, in_hand: bool) {
+        lock(&self.inner).in_hand_since = in_hand.then(Instant::now);
     }
 
     pub(super) fn set_queue_depth(&self, depth: i64) {

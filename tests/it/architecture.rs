@@ -73,7 +73,7 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
 
 #[test]
 fn libraries_stay_at_the_rim() {
-    only(&["publish/kafka", "demo", "app"], "rdkafka::");
+    only(&["publish/kafka", "demo"], "rdkafka::");
     only(&["green_api", "app"], "reqwest::");
     only(&["admin", "simulator"], "axum::");
     only(&["cli", "logging"], "clap::");

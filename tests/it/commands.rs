@@ -162,3 +162,25 @@ fn simulate_inject_and_a_receive_by_hand_fit_together() {
     assert_eq!(unreachable.status.code(), Some(1));
     assert!(text(&unreachable.stderr).contains("failed to reach"), "{}", text(&unreachable.stderr));
 }
+
+#[test]
+fn a_log_that_cannot_be_written_and_a_foreign_variable_do_not_end_the_bridge() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let config = Config::new(
+        "[admin]\nlisten = \"127.0.0.1:0\"\n[kafka]\nbrokers = \"127.0.0.1:9\"\n[[green_api.instances]]\nid = 7\ntoken = \"abc\"\n",
+    );
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has one");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_chatbridge"))
+        .args(["run", "--config", config.path()])
+        .env("FOREIGN", std::ffi::OsStr::from_bytes(b"\xff"))
+        .stdout(Stdio::null())
+        .stderr(full)
+        .spawn()
+        .expect("the binary starts");
+    // Long enough for several log lines about the broker that is not there.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(child.try_wait().expect("our child"), None, "it runs on without a log");
+    child.kill().expect("our child");
+    child.wait().expect("our child");
+}

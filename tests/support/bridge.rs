@@ -94,10 +94,15 @@ impl Bridge {
         self.wait("readiness", |bridge| (bridge.get("/readyz").0 == 200).then_some(()));
     }
 
+    /// Address of the admin server.
+    pub(crate) fn admin(&self) -> &str {
+        &self.admin
+    }
+
     /// Status and body of a GET on the admin server.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut answer = String::new();
-        TcpStream::connect(&self.admin)
+        TcpStream::connect(self.admin())
             .and_then(|mut stream| {
                 write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
                 stream.read_to_string(&mut answer)

@@ -29,10 +29,13 @@ fn every_answer_of_receive_has_its_meaning() {
         (200, b"", "empty"),
         (200, b" \n", "empty"),
         (200, b"{}", "empty"),
-        (200, b"{\"foo\": 1}", "empty"),
+        (200, b"{\"status\": false, \"reason\": \"no\"}", "no_answer"),
         (204, b"", "empty"),
-        (408, b"", "empty"),
-        (504, b"<html>Gateway Time-out</html>", "empty"),
+        (408, b"", "no_answer"),
+        (504, b"<html>Gateway Time-out</html>", "no_answer"),
+        (200, b"\xef\xbb\xbf{\"receiptId\": 42, \"body\": {}}", "receipt 42 {}"),
+        (203, br#"{"receiptId": 42, "body": {"text": "private"}}"#, "unexpected"),
+        (200, br#"{"x": "receiptId" , "receiptId" : 9, oops"#, "dead letter 9 not_json"),
         (200, br#"{"receiptId": 42, "body": {"a": 1}}"#, r#"receipt 42 {"a": 1}"#),
         (200, br#"{"body": {"a": 1}, "receiptId": "42", "more": 0}"#, r#"receipt 42 {"a": 1}"#),
         (200, br#"{"receiptId": -3, "body": []}"#, "receipt -3 []"),
@@ -45,7 +48,8 @@ fn every_answer_of_receive_has_its_meaning() {
         (200, br#"{"body": {"text": "\"receiptId\": 7, "}, "receiptId": 8, oops}"#, "dead letter 8 not_json"),
         (200, br#"{"body": {"a": 1}}"#, "unreadable"),
         (200, br#"{"receiptId": "../../x", "body": {}}"#, "unreadable"),
-        (200, b"<html>hello</html>", "unreadable"),
+        (200, b"<html>hello</html>", "not_json"),
+        (200, b"hello", "unreadable"),
         (
             400,
             br#"{"message":"Message cannot be received because custom webhook url is set. Please clear webhook url"}"#,
@@ -125,6 +129,22 @@ fn what_upstream_said_is_repeated_without_the_token_and_without_end() {
     let message = received(answer(500, body.as_bytes())).err().expect("an error").to_string();
     assert!(message.contains("<token>") && !message.contains("SECRET"), "{message}");
     assert!(message.len() < 300, "{message}");
+}
+
+#[test]
+fn what_people_wrote_is_not_repeated_whatever_the_status() {
+    let message = received(answer(203, br#"{"receiptId": 42, "body": {"text": "private"}}"#)).err().expect("an error");
+    assert_eq!(message.to_string(), "HTTP 203");
+}
+
+#[test]
+fn the_receipt_is_no_part_of_an_undecodable_content() {
+    let content = |receipt: &str| {
+        let text = format!(r#"{{"receiptId": {receipt}, "body": {{"a": tru}}}}"#);
+        let received = received(answer(200, text.as_bytes())).ok().flatten().expect("a dead letter");
+        received.notification.body.undecodable_content().expect("undecodable")
+    };
+    assert_eq!(content("1"), content("21"));
 }
 
 #[test]

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
-use crate::event::{Body, InstanceId, Notification};
+use crate::event::{Body, DeadLetterReason, InstanceId, Notification};
 use crate::policy::Policy;
 use crate::publish::PublishError;
 use crate::publish::memory::MemoryPublisher;
 use crate::record::RecordFactory;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::status::StatusBoard;
+use crate::telemetry::status::{InstanceStatus, StatusBoard};
 use serde_json::value::RawValue;
 
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -25,6 +25,7 @@ struct PlannedQueue {
     deletes: Mutex<VecDeque<Result<Deletion, QueueError>>>,
     /// What was asked, and when.
     asked: Mutex<Vec<(Instant, String)>>,
+    began: i64,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -36,10 +37,14 @@ impl PlannedQueue {
         receives: impl IntoIterator<Item = Result<Option<u64>, QueueError>>,
         deletes: impl IntoIterator<Item = Result<Deletion, QueueError>>,
     ) -> Arc<Self> {
-        let queue = Self::default();
+        let queue = Self::starting_now();
         locked(&queue.receives).extend(receives.into_iter().map(|answer| (Duration::ZERO, answer)));
         locked(&queue.deletes).extend(deletes);
         Arc::new(queue)
+    }
+
+    fn starting_now() -> Self {
+        Self { began: Timestamp::now().as_second(), ..Self::default() }
     }
 
     fn note(&self, what: String) {
@@ -57,6 +62,11 @@ impl PlannedQueue {
     }
 }
 
+/// Stands for an answer that cannot be read.
+const GARBAGE: u64 = 666;
+/// Events from here on happened an hour ago.
+const OLD: u64 = 1_000;
+
 /// Event `n` is handed out with receipt `100 + hand-out`.
 impl NotificationQueue for PlannedQueue {
     async fn receive(&self) -> Result<Option<Received>, QueueError> {
@@ -67,16 +77,26 @@ impl NotificationQueue for PlannedQueue {
         let number = answer?;
         Ok(number.map(|number| {
             let receipt = format!("{}", 100 + locked(&self.asked).len());
-            let body =
-                RawValue::from_string(format!(r#"{{"typeWebhook":"incomingCall","n":{number}}}"#)).expect("JSON");
+            // One moment for the whole test: a redelivery is the same to the last byte.
+            let time = self.began - if number >= OLD { 3600 } else { 0 };
+            let text = format!(r#"{{"typeWebhook":"incomingCall","n":{number},"timestamp":{time}}}"#);
+            let body = match number {
+                GARBAGE => Body::Undecodable {
+                    bytes: format!("{{{receipt}").into_bytes(),
+                    reason: DeadLetterReason::NotJson,
+                    error: String::new(),
+                    receipt_at: 1..1 + receipt.len(),
+                },
+                _ => Body::Json(RawValue::from_string(text).expect("JSON")),
+            };
             Received {
                 receipt: Receipt::new(&receipt).expect("digits"),
-                notification: Notification { instance: InstanceId::new(1), receipt_id: None, body: Body::Json(body) },
+                notification: Notification { instance: InstanceId::new(1), receipt_id: None, body },
             }
         }))
     }
 
-    async fn delete(&self, receipt: &Receipt, _proof: &Settled) -> Result<Deletion, QueueError> {
+    async fn delete(&self, receipt: Receipt, _proof: &Settled) -> Result<Deletion, QueueError> {
         self.note(format!("delete {}", receipt.as_str()));
         locked(&self.deletes).pop_front().unwrap_or(Ok(Deletion::Deleted))
     }
@@ -86,13 +106,15 @@ struct Run {
     queue: Arc<PlannedQueue>,
     publisher: Arc<MemoryPublisher>,
     stop: CancellationToken,
+    status: Arc<InstanceStatus>,
     poller: Arc<Poller<Arc<PlannedQueue>, Arc<MemoryPublisher>>>,
 }
 
 fn run(queue: Arc<PlannedQueue>) -> Run {
     let publisher = Arc::new(MemoryPublisher::default());
     let bridge = Arc::new(Bridge::new(Arc::clone(&publisher), RecordFactory::default(), Policy::default()));
-    let telemetry = InstanceTelemetry::new(&Arc::new(Metrics::new()), StatusBoard::default().add(InstanceId::new(1)));
+    let status = StatusBoard::default().add(InstanceId::new(1));
+    let telemetry = InstanceTelemetry::new(&Arc::new(Metrics::new()), Arc::clone(&status));
     let pacing = Pacing {
         receive_timeout: RECEIVE_TIMEOUT,
         retry_min: Duration::from_millis(500),
@@ -100,7 +122,7 @@ fn run(queue: Arc<PlannedQueue>) -> Run {
         misconfigured_retry: Duration::from_secs(60),
     };
     let poller = Arc::new(Poller::new(Arc::clone(&queue), bridge, pacing, Arc::new(telemetry)));
-    Run { queue, publisher, stop: CancellationToken::new(), poller }
+    Run { queue, publisher, stop: CancellationToken::new(), status, poller }
 }
 
 impl Run {
@@ -142,15 +164,71 @@ async fn the_same_head_after_an_unclear_delete_is_deleted_again_and_not_publishe
 #[tokio::test(start_paused = true)]
 async fn a_head_that_comes_back_for_ever_is_no_hot_loop() {
     let receives = std::iter::repeat_n(Ok(Some(1)), 40);
-    for answer in [Deletion::AlreadyGone, Deletion::Unclear, Deletion::Deleted] {
-        let started = Instant::now();
-        let run = run(PlannedQueue::new(receives.clone(), std::iter::repeat_n(Ok(answer), 40)));
+    for (answer, most) in [
+        (Ok(Deletion::AlreadyGone), 60),
+        (Ok(Deletion::Unclear), 60),
+        (Err(unreachable()), 60),
+        // Deleted each time: ten a second, for what is identical by nature and not one notification that stays.
+        (Ok(Deletion::Deleted), 80),
+    ] {
+        let run = run(PlannedQueue::new(receives.clone(), std::iter::repeat_n(answer.clone(), 40)));
         let hung = run.poller.run(run.stop.clone());
-        drop(tokio::time::timeout(Duration::from_secs(30), hung).await);
+        drop(tokio::time::timeout(Duration::from_secs(3), hung).await);
         let asked = locked(&run.queue.asked).len();
-        assert!(asked < 60, "{answer:?}: {asked} requests in {:?}", started.elapsed());
+        assert!(asked < most, "{answer:?}: {asked} requests in three seconds");
         assert_eq!(run.published().len(), 1, "{answer:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_that_fail_are_tried_ever_more_rarely_though_receives_succeed() {
+    let run = run(PlannedQueue::new(
+        std::iter::repeat_n(Ok(Some(1)), 200),
+        std::iter::repeat_n(Err(QueueError::Unreachable { class: "server_error", detail: String::new() }), 200),
+    ));
+    let hung = run.poller.run(run.stop.clone());
+    drop(tokio::time::timeout(Duration::from_secs(300), hung).await);
+    let asked = locked(&run.queue.asked).len();
+    // Full jitter: half of 30 s on average, some more at the beginning; without a memory it would be all 400.
+    assert!((20..150).contains(&asked), "{asked} requests in five minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_read_is_asked_for_once_more_before_it_is_buried() {
+    let queue = PlannedQueue::new([Ok(Some(GARBAGE)), Ok(Some(1)), Ok(Some(GARBAGE)), Ok(Some(GARBAGE))], []);
+    let run = run(queue);
+    run.to_the_end().await;
+    let topics: Vec<String> = run.publisher.records().iter().map(|record| record.topic.to_string()).collect();
+    assert_eq!(topics, ["chat-events", "chat-events-dlq"], "cut on its way once, and once truly broken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_without_meaning_are_no_proof_of_an_empty_queue() {
+    let silent = QueueError::NoAnswer { detail: "HTTP 504".to_owned() };
+    let queue = PlannedQueue::starting_now();
+    locked(&queue.receives).extend(std::iter::repeat_n((RECEIVE_TIMEOUT, Err(silent)), 100));
+    let run = run(Arc::new(queue));
+    let polling = run.poller.run(run.stop.clone());
+    tokio::pin!(polling);
+    drop(tokio::time::timeout(Duration::from_secs(290), &mut polling).await);
+    assert!(run.status.view().last_error.is_none(), "ordinary for a while");
+    drop(tokio::time::timeout(Duration::from_secs(60), &mut polling).await);
+    assert_eq!(run.status.view().last_error.expect("told").class, "no_answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_a_backlog_is_shown_between_its_events_too() {
+    let queue = PlannedQueue::starting_now();
+    let answer = |number| (Duration::from_millis(50), Ok(number));
+    locked(&queue.receives).extend([answer(Some(OLD)), answer(Some(OLD + 1)), answer(None)]);
+    let run = run(Arc::new(queue));
+    let polling = run.poller.run(run.stop.clone());
+    tokio::pin!(polling);
+    drop(tokio::time::timeout(Duration::from_millis(75), &mut polling).await);
+    assert_eq!(run.published().len(), 1);
+    assert!(run.status.view().head_age_seconds > 3_000, "deleted, but what is behind it may be as old");
+    drop(tokio::time::timeout(Duration::from_secs(60), &mut polling).await);
+    assert_eq!(run.status.view().head_age_seconds, 0, "the queue was shown to be empty");
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,7 +252,7 @@ async fn each_class_of_failure_has_its_wait() {
         (limited(None), 1, 5),
         (limited(Some(7)), 7, 11),
         // Nobody makes us sleep for a day.
-        (limited(Some(86_400)), 30, 34),
+        (limited(Some(86_400)), 60, 64),
     ] {
         let run = run(PlannedQueue::new(std::iter::repeat_n(Err(failure.clone()), 4), []));
         run.to_the_end().await;

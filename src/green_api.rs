@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::bridge::Settled;
 use crate::config;
-use crate::event::{Instance, InstanceId};
+use crate::event::{InstanceId, InstanceState};
 use crate::json::Json;
 use crate::source::watch::Watched;
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
@@ -168,7 +168,7 @@ impl Watched for InstanceClient {
         let bytes = self.ask("getStateInstance").await?;
         let answer = Json::parse(std::str::from_utf8(&bytes).ok()?)?;
         // `null` while the instance is being created (reference §6).
-        answer.get("stateInstance").words().map(Instance::state_of_word)
+        answer.get("stateInstance").words().map(|word| InstanceState::from_word(word).as_str())
     }
 
     async fn queue_depth(&self) -> Option<i64> {

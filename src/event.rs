@@ -58,7 +58,8 @@ pub enum Body {
 }
 
 /// Why something went to the dead-letter topic: the fixed words of its `reason` header and of the metric's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum DeadLetterReason {
     /// The answer is not JSON.
     NotJson,

@@ -45,6 +45,7 @@
 //! publish/kafka ─► publish, record, config                  never a source
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! normalize, record, policy ─► event, json
+//! schema ─► event, record, config: their types, nothing they do
 //! event, json ─► nothing of ours but each other
 //! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
 //! ```
@@ -87,6 +88,7 @@ pub mod publish;
 pub mod readiness;
 pub mod record;
 pub mod retry;
+pub mod schema;
 pub mod shutdown;
 pub mod simulator;
 pub mod source;

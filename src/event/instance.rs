@@ -84,7 +84,7 @@ impl InstanceState {
     }
 }
 
-/// The phone an instance runs on (reference §9.8; out of service upstream).
+/// The phone an instance runs on (reference §9.8). Out of service upstream.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Device {

@@ -162,3 +162,19 @@ fn simulate_inject_and_a_receive_by_hand_fit_together() {
     assert_eq!(unreachable.status.code(), Some(1));
     assert!(text(&unreachable.stderr).contains("failed to reach"), "{}", text(&unreachable.stderr));
 }
+
+#[test]
+fn the_contract_is_printed() {
+    for (arguments, name) in [
+        (&["schema"][..], "event.schema.json"),
+        (&["schema", "event"], "event.schema.json"),
+        (&["schema", "config"], "config.schema.json"),
+        (&["schema", "asyncapi"], "asyncapi.json"),
+    ] {
+        let output = chatbridge(arguments, "");
+        assert!(output.status.success(), "{arguments:?}");
+        let committed = fs::read(format!("{}/deploy/schemas/{name}", env!("CARGO_MANIFEST_DIR"))).expect("readable");
+        assert_eq!(text(&output.stdout), text(&committed), "{arguments:?}");
+    }
+    assert_eq!(chatbridge(&["schema", "poem"], "").status.code(), Some(64));
+}

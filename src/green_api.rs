@@ -41,6 +41,14 @@ pub fn http_client(config: &config::GreenApi, direct: bool) -> Result<Client, re
     if direct { builder.no_proxy() } else { builder }.build()
 }
 
+/// What a receive's answer of these bytes means, for the fuzzer, which has no server to answer it.
+#[cfg(fuzzing)]
+pub fn decode(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, QueueError> {
+    answer::received(instance, Answer { status: 200, retry_after: None, bytes, complete: true }, &|text| {
+        text.to_owned()
+    })
+}
+
 /// One instance's queue.
 pub struct InstanceClient {
     http: Client,

@@ -32,7 +32,7 @@ pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
     let claimed = body.get("instanceData").get("idInstance");
     let event = Event {
         id,
-        time: body.get("timestamp").integer().and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        time: time(body.get("timestamp")),
         source: source(instance, &body),
         chat: chat(&body),
         sender: sender(&body),
@@ -43,6 +43,11 @@ pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
     };
     drop(body);
     Event { raw, ..event }
+}
+
+/// Unix seconds. Nothing was sent before 1970, and RFC 3339 has no words for the years before Christ.
+fn time(seconds: &Json) -> Option<Timestamp> {
+    seconds.integer().filter(|seconds| *seconds >= 0).and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
 fn source(instance: InstanceId, body: &Json) -> Source {

@@ -113,4 +113,13 @@ mod tests {
             assert_eq!(without_references(text), expected);
         }
     }
+
+    #[test]
+    fn the_reasons_of_dead_letters_are_the_words_of_their_header() {
+        use crate::event::DeadLetterReason::*;
+        let schema = schemars::schema_for!(crate::event::DeadLetterReason).to_value().to_string();
+        for reason in [NotJson, NotUtf8, NoBody, TooLong, TooLarge, Refused, UnknownType] {
+            assert!(schema.contains(&format!("\"{}\"", reason.as_str())), "{reason:?}");
+        }
+    }
 }

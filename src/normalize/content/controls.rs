@@ -75,14 +75,17 @@ fn template_button(one: &Json) -> Button {
 /// The vendor's table and its sample name the three texts differently (§9.4).
 pub(super) fn interactive(place: &Json) -> Content {
     let data = data_object(place, &INTERACTIVE);
-    if data.get("buttons").items().is_empty() && !data.get("stanzaId").is_null() {
-        return Content::ButtonReply(interactive_reply(place));
+    let buttons = data.get("buttons").items();
+    let reply = reply(Control::Interactive, place, data);
+    // The name is a near miss of the *Response*; what it holds decides.
+    if buttons.is_empty() && (reply.message_id.is_some() || reply.id.is_some() || reply.text.is_some()) {
+        return Content::ButtonReply(reply);
     }
     Content::Interactive(Interactive {
         title: owned(data.get("titleText")).or_else(|| owned(data.get("header"))),
         text: owned(data.get("contentText")).or_else(|| owned(data.get("body"))),
         footer: owned(data.get("footerText")).or_else(|| owned(data.get("footer"))),
-        buttons: data.get("buttons").items().iter().map(|one| button(one, ButtonKind::Unknown)).collect(),
+        buttons: buttons.iter().map(|one| button(one, ButtonKind::Unknown)).collect(),
     })
 }
 

@@ -15,6 +15,7 @@ mod documents;
 mod inject;
 mod normalize;
 mod run;
+mod schema;
 mod simulate;
 
 /// Bad usage or configuration: fix it, then start again (`EX_USAGE` of sysexits).
@@ -47,6 +48,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Posts notifications to a simulator, or to GREEN-API's debug endpoint
     Inject(inject::InjectArgs),
+    /// The JSON Schemas and the AsyncAPI document
+    Schema(schema::SchemaArgs),
 }
 
 /// Where the configuration comes from.
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
             logging::init(log_format, "warn");
             inject::inject(&args)
         }
+        Command::Schema(args) => schema::schema(&args),
     }
 }
 

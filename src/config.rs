@@ -21,6 +21,12 @@ mod validate;
 pub use file::{CallPolicy, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
 
+/// The JSON Schema of the file, for editors.
+#[must_use]
+pub fn schema(generator: schemars::SchemaGenerator) -> schemars::Schema {
+    generator.into_root_schema_for::<file::File>()
+}
+
 /// Everything the daemon needs to know, valid throughout.
 #[derive(Debug, Clone)]
 pub struct Config {

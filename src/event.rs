@@ -1,20 +1,36 @@
 //! What a notification says, as values: ids, the common blocks, one block per kind.
 //!
 //! These types are what consumers read: they serialise to the blocks of the record's value (design: *The record*), in
-//! `snake_case`, absent rather than null. They know nothing of Kafka, of HTTP or of the body they were read from.
+//! `snake_case`, absent rather than null, and their doc comments are the descriptions of the JSON Schema. They know
+//! nothing of Kafka, of HTTP or of the body they were read from.
 
 use std::ops::Range;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_with::skip_serializing_none;
 
+mod chat_change;
+pub mod content;
 mod ids;
+mod instance;
+mod kind;
 pub mod message;
+mod parties;
+mod status;
+mod upstream_error;
 
+pub use chat_change::ChatChange;
+pub use content::Content;
 pub use ids::{ChatId, EventId, InstanceId};
-pub use message::{Content, Direction, Message, Origin};
+pub use instance::{Device, Instance, InstanceState, Quota, QuotaState};
+pub use kind::{Kind, KindName};
+pub use message::{Direction, Message, Origin};
+pub use parties::{Chat, ChatType, Sender, Source, System};
+pub use status::{DeliveryState, Status};
+pub use upstream_error::UpstreamError;
 
 /// A notification as it came: whose it is, and its bytes.
 #[derive(Clone)]
@@ -60,7 +76,8 @@ impl Body {
 }
 
 /// Why something went to the dead-letter topic: the fixed words of its `reason` header and of the metric's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum DeadLetterReason {
     /// The answer is not JSON.
     NotJson,
@@ -118,177 +135,9 @@ pub struct Event {
     pub raw: Box<RawValue>,
 }
 
-/// Where an event came from.
-#[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Source {
-    /// The upstream system.
-    pub system: System,
-    /// The polled instance.
-    pub instance: InstanceId,
-    /// The instance's own account (`wid`), absent where it is not authorised.
-    pub account: Option<String>,
-    /// Which messenger the instance speaks.
-    pub messenger: Option<String>,
-}
-
-impl Source {
-    /// `ce_source` of a GREEN-API instance.
-    #[must_use]
-    pub fn uri(instance: InstanceId) -> String {
-        format!("/green-api/{instance}")
-    }
-}
-
-/// The upstream systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum System {
-    /// GREEN-API.
-    GreenApi,
-}
-
-/// The chat of an event.
-#[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Chat {
-    /// As it came; the record's key is its normalised form.
-    pub id: ChatId,
-    /// What sort of chat, where the id or upstream tells.
-    #[serde(rename = "type")]
-    pub chat_type: Option<ChatType>,
-    /// Its display name.
-    pub name: Option<String>,
-}
-
-/// Sorts of chats (reference §9.3, §10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChatType {
-    /// One other person.
-    Private,
-    /// A group.
-    Group,
-    /// A Telegram or MAX supergroup.
-    Supergroup,
-    /// A channel.
-    Channel,
-    /// A bot.
-    Bot,
-}
-
-/// The author of an event.
-#[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Sender {
-    /// As it came.
-    pub id: ChatId,
-    /// The name the sender gave.
-    pub name: Option<String>,
-    /// The name in the account's phone book.
-    pub contact_name: Option<String>,
-    /// MAX and Telegram: `user`, `bot` and the like, in upstream's word.
-    #[serde(rename = "type")]
-    pub sender_type: Option<String>,
-    /// MAX and Telegram: the phone number, absent where hidden.
-    pub phone: Option<String>,
-}
-
-/// What an event is, with its block.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
-    /// Something was written, by whichever side.
-    Message(Box<Message>),
-    /// A message went on its way.
-    MessageStatus(Status),
-    /// A call rang or ended.
-    Call(Call),
-    /// The instance was authorised, blocked, started …
-    InstanceState(Instance),
-    /// The instance's connection came or went.
-    InstanceSocket(Instance),
-    /// Nothing this version knows: the common blocks and `raw`.
-    Unknown,
-}
-
-impl Kind {
-    /// The kind's word in `ce_type`, in `kind` and in metric labels.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Message(_) => "message",
-            Self::MessageStatus(_) => "message_status",
-            Self::Call(_) => "call",
-            Self::InstanceState(_) => "instance_state",
-            Self::InstanceSocket(_) => "instance_socket",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// Block of `message_status`.
-#[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Status {
-    /// The message it is about; some failures come without (reference §9.2).
-    pub message_id: Option<String>,
-    /// Whose message: ours on its way out, or theirs being read.
-    pub direction: Direction,
-    /// How far it got.
-    pub state: DeliveryState,
-    /// Upstream's word.
-    pub status: Option<String>,
-    /// Why it failed, in upstream's words.
-    pub description: Option<String>,
-    /// Whether the message was sent through the API.
-    pub sent_by_api: Option<bool>,
-}
-
-/// How far a message got (reference §9.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryState {
-    /// Left for the recipient.
-    Sent,
-    /// Reached the recipient's device.
-    Delivered,
-    /// Was read.
-    Read,
-    /// Will not arrive.
-    Failed,
-    /// The recipient has no account.
-    NoAccount,
-    /// The sender is not a member of the group.
-    NotInGroup,
-    /// Sending is suspended.
-    Suspended,
-    /// WABA: no session is open with the recipient.
-    NoActiveSession,
-    /// A word this version does not know; see `status`.
-    Unknown,
-}
-
-impl DeliveryState {
-    /// From upstream's word, in every spelling seen (reference §9.6, §12.9).
-    #[must_use]
-    pub fn from_word(word: &str) -> Self {
-        match word {
-            "sent" => Self::Sent,
-            "delivered" => Self::Delivered,
-            "read" => Self::Read,
-            "failed" | "fail" => Self::Failed,
-            "noAccount" => Self::NoAccount,
-            "notInGroup" => Self::NotInGroup,
-            "yellowCard" | "suspended" => Self::Suspended,
-            "noActiveSession" => Self::NoActiveSession,
-            _ => Self::Unknown,
-        }
-    }
-}
-
 /// Block of `call`.
 #[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Call {
     /// The call; its ringing and its outcome share it.
     pub id: Option<String>,
@@ -300,12 +149,26 @@ pub struct Call {
     pub status: Option<String>,
     /// Outgoing calls: with video or without.
     pub video: Option<bool>,
+    /// Outgoing calls: who was called, and what became of each.
+    pub participants: Option<Vec<CallParticipant>>,
     /// Outgoing calls: how long it lasted.
     pub duration_seconds: Option<i64>,
 }
 
+/// One of those who were called.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CallParticipant {
+    /// As it came.
+    pub id: Option<ChatId>,
+    /// Where the call stands for this one.
+    pub state: CallState,
+    /// Upstream's word.
+    pub status: Option<String>,
+}
+
 /// Where a call stands (reference §9.7, seeds 000 and 004).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallState {
     /// `offer`.
@@ -316,6 +179,8 @@ pub enum CallState {
     Rejected,
     /// `declined`, formerly `missed`: the caller gave up or nobody came in time.
     Missed,
+    /// `invalid`: an outgoing call that never came about; upstream says no more.
+    Invalid,
     /// A word this version does not know, or none (2021 to 2023); see `status`.
     Unknown,
 }
@@ -329,39 +194,8 @@ impl CallState {
             "pickUp" => Self::Answered,
             "hungUp" | "hangUp" => Self::Rejected,
             "declined" | "missed" => Self::Missed,
+            "invalid" => Self::Invalid,
             _ => Self::Unknown,
-        }
-    }
-}
-
-/// Block of the instance kinds.
-#[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Instance {
-    /// What the instance is now: `authorized`, `not_authorized`, `starting` … or `online`, `offline`; `unknown` for a
-    /// word this version does not know.
-    pub state: &'static str,
-    /// Upstream's word.
-    pub status: Option<String>,
-}
-
-impl Instance {
-    /// `state` for upstream's word (reference §6).
-    #[must_use]
-    pub fn state_of_word(word: &str) -> &'static str {
-        match word {
-            "authorized" => "authorized",
-            "notAuthorized" => "not_authorized",
-            "blocked" => "blocked",
-            "starting" => "starting",
-            "sleepMode" => "sleep_mode",
-            // yellowCard is the deprecated spelling.
-            "suspended" | "yellowCard" => "suspended",
-            "pendingPassword" => "pending_password",
-            "pendingCode" => "pending_code",
-            "online" => "online",
-            "offline" => "offline",
-            _ => "unknown",
         }
     }
 }

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::bridge::Settled;
 use crate::config;
-use crate::event::{Instance, InstanceId};
+use crate::event::{InstanceId, InstanceState};
 use crate::json::Json;
 use crate::source::watch::Watched;
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
@@ -50,6 +50,14 @@ pub fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// What a receive's answer of these bytes means, for the fuzzer, which has no server to answer it.
+#[cfg(fuzzing)]
+pub fn decode(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, QueueError> {
+    answer::received(instance, Answer { status: 200, retry_after: None, bytes, complete: true }, &|text| {
+        text.to_owned()
+    })
 }
 
 /// One instance's queue.
@@ -179,7 +187,7 @@ impl Watched for InstanceClient {
         let bytes = self.ask("getStateInstance").await?;
         let answer = Json::parse(std::str::from_utf8(&bytes).ok()?)?;
         // `null` while the instance is being created (reference §6).
-        answer.get("stateInstance").words().map(Instance::state_of_word)
+        answer.get("stateInstance").words().map(|word| InstanceState::from_word(word).as_str())
     }
 
     async fn queue_depth(&self) -> Option<i64> {

@@ -47,6 +47,7 @@
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! kafka_watch ─► publish/kafka, telemetry; admin ─► kafka_watch, readiness, telemetry
 //! normalize, record ─► event, json; policy ─► event, config
+//! schema ─► event, record, config: their types, nothing they do
 //! event, json ─► nothing of ours but each other
 //! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
 //! ```
@@ -90,6 +91,7 @@ pub mod publish;
 pub mod readiness;
 pub mod record;
 pub mod retry;
+pub mod schema;
 pub mod shutdown;
 pub mod simulator;
 pub mod source;

@@ -8,11 +8,14 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use crate::event::{
-    Call, CallState, Chat, ChatId, ChatType, DeliveryState, Direction, Event, EventId, Instance, InstanceId, Kind,
-    Origin, Sender, Source, Status, System,
+    Chat, ChatId, ChatType, DeliveryState, Direction, Event, EventId, InstanceId, Kind, Origin, Sender, Source, Status,
+    System, UpstreamError,
 };
 use crate::json::Json;
 
+mod call;
+mod content;
+mod instance;
 mod message;
 
 /// Reads one GREEN-API notification body (reference §9) as an event of `instance`, the instance it was received for.
@@ -29,7 +32,7 @@ pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
     let claimed = body.get("instanceData").get("idInstance");
     let event = Event {
         id,
-        time: body.get("timestamp").integer().and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        time: time(body.get("timestamp")),
         source: source(instance, &body),
         chat: chat(&body),
         sender: sender(&body),
@@ -40,6 +43,11 @@ pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
     };
     drop(body);
     Event { raw, ..event }
+}
+
+/// Unix seconds. Nothing was sent before 1970, and RFC 3339 has no words for the years before Christ.
+fn time(seconds: &Json) -> Option<Timestamp> {
+    seconds.integer().filter(|seconds| *seconds >= 0).and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
 fn source(instance: InstanceId, body: &Json) -> Source {
@@ -82,9 +90,13 @@ fn sender(body: &Json) -> Option<Sender> {
         name: owned(data.get("senderName")),
         contact_name: owned(data.get("senderContactName")),
         sender_type: owned(data.get("senderType")),
-        // 0 stands for a hidden number (reference §9.3).
-        phone: data.get("senderPhoneNumber").words().filter(|phone| *phone != "0").map(str::to_owned),
+        phone: phone(data.get("senderPhoneNumber")),
     })
+}
+
+/// 0 stands for a hidden number (reference §9.3).
+fn phone(number: &Json) -> Option<String> {
+    number.words().filter(|number| *number != "0").map(str::to_owned)
 }
 
 fn kind(upstream_type: &str, body: &Json) -> Kind {
@@ -94,15 +106,18 @@ fn kind(upstream_type: &str, body: &Json) -> Kind {
         "outgoingAPIMessageReceived" => message::message(Direction::Outgoing, Origin::Api, body),
         "outgoingMessageStatus" => Kind::MessageStatus(status(Direction::Outgoing, body)),
         "incomingMessageStatus" => Kind::MessageStatus(status(Direction::Incoming, body)),
-        "incomingCall" => Kind::Call(call(Direction::Incoming, body)),
-        "outgoingCall" => Kind::Call(call(Direction::Outgoing, body)),
-        "stateInstanceChanged" => Kind::InstanceState(instance(body.get("stateInstance"))),
-        "statusInstanceChanged" => Kind::InstanceSocket(instance(body.get("statusInstance"))),
+        "incomingCall" => Kind::Call(call::call(Direction::Incoming, body)),
+        "outgoingCall" => Kind::Call(call::call(Direction::Outgoing, body)),
+        "stateInstanceChanged" => Kind::InstanceState(instance::state(body.get("stateInstance"))),
+        "statusInstanceChanged" => Kind::InstanceSocket(instance::state(body.get("statusInstance"))),
+        "deviceInfo" => instance::device_info(body),
+        "quotaExceeded" => Kind::QuotaExceeded(instance::quota(body.get("quotaData"))),
+        "incomingBlock" => instance::incoming_block(body),
         _ => Kind::Unknown,
     }
 }
 
-/// One vendor page capitalises the type (reference §9.2).
+/// One vendor page capitalises the type (reference §9.2), another the typeMessage (§12.5).
 fn lower_first(word: &str) -> String {
     let mut chars = word.chars();
     chars.next().map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + chars.as_str())
@@ -110,31 +125,16 @@ fn lower_first(word: &str) -> String {
 
 fn status(direction: Direction, body: &Json) -> Status {
     let word = body.get("status").words();
+    let description = body.get("description").words();
     Status {
         message_id: owned(body.get("idMessage")),
         direction,
         state: DeliveryState::from_word(word.unwrap_or_default()),
         status: word.map(str::to_owned),
-        description: owned(body.get("description")),
+        error: description.and_then(UpstreamError::at_start_of).map(|(error, _)| error),
+        description: description.map(str::to_owned),
         sent_by_api: body.get("sendByApi").boolean(),
     }
-}
-
-fn call(direction: Direction, body: &Json) -> Call {
-    let word = body.get("status").words();
-    Call {
-        id: owned(body.get("idMessage")),
-        direction,
-        state: CallState::from_word(word.unwrap_or_default()),
-        status: word.map(str::to_owned),
-        video: body.get("isVideo").boolean(),
-        duration_seconds: body.get("duration").integer(),
-    }
-}
-
-fn instance(word: &Json) -> Instance {
-    let word = word.words();
-    Instance { state: Instance::state_of_word(word.unwrap_or_default()), status: word.map(str::to_owned) }
 }
 
 /// A field that is there and says something.

@@ -7,11 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_with::skip_serializing_none;
 
-use crate::event::{Call, Chat, ChatId, Event, EventId, Instance, InstanceId, Kind, Message, Sender, Source, Status};
+use crate::event::{
+    Call, Chat, ChatChange, ChatId, Event, EventId, Instance, InstanceId, Kind, KindName, Message, Sender, Source,
+    Status,
+};
 use crate::json::Json;
 
 pub mod dead_letter;
@@ -44,22 +48,38 @@ pub struct Record {
     pub value: Vec<u8>,
 }
 
-/// The value of a record in binary mode.
+/// One event of a chat or an instance, as chatbridge publishes it. Fields without a value are absent, never null.
+///
+/// This is the value of a record in binary mode, and the schema's root.
 #[skip_serializing_none]
-#[derive(Serialize)]
-struct Value<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
+pub(crate) struct Value<'a> {
+    /// The event: repeats of it carry the same id. Also the header `ce_id`.
     id: EventId,
-    kind: &'static str,
+    /// What it is, and which block it has.
+    kind: KindName,
+    /// When it happened, where upstream says so.
     time: Option<Timestamp>,
+    /// Where it came from.
     source: &'a Source,
+    /// The chat it belongs to; events of the instance itself have none.
     chat: Option<&'a Chat>,
+    /// Who caused it.
     sender: Option<&'a Sender>,
+    /// Block of the kind `message`.
     message: Option<&'a Message>,
+    /// Block of the kind `message_status`.
     status: Option<&'a Status>,
+    /// Block of the kind `call`.
     call: Option<&'a Call>,
+    /// Block of the kinds `instance_state`, `instance_socket`, `instance_device` and `quota_exceeded`.
     instance: Option<&'a Instance>,
-    /// Present and true where thumbnails were taken out because Kafka refused the whole record.
+    /// Block of the kinds `avatar_changed` and `chat_blocked`.
+    chat_change: Option<&'a ChatChange>,
+    /// Present and true where preview pictures were taken out because Kafka refused the whole record.
     reduced: Option<bool>,
+    /// The notification's body exactly as it came. Absent where the bridge is configured to leave it out.
     raw: Option<&'a RawValue>,
 }
 
@@ -98,7 +118,7 @@ impl RecordFactory {
         let event = reduced.as_ref().unwrap_or(event);
         let value = serde_json::to_vec(&Value {
             id: event.id,
-            kind: event.kind.name(),
+            kind: event.kind.kind_name(),
             time: event.time,
             source: &event.source,
             chat: event.chat.as_ref(),
@@ -107,7 +127,14 @@ impl RecordFactory {
             status: if let Kind::MessageStatus(status) = &event.kind { Some(status) } else { None },
             call: if let Kind::Call(call) = &event.kind { Some(call) } else { None },
             instance: match &event.kind {
-                Kind::InstanceState(instance) | Kind::InstanceSocket(instance) => Some(instance),
+                Kind::InstanceState(instance)
+                | Kind::InstanceSocket(instance)
+                | Kind::InstanceDevice(instance)
+                | Kind::QuotaExceeded(instance) => Some(instance),
+                _ => None,
+            },
+            chat_change: match &event.kind {
+                Kind::AvatarChanged(change) | Kind::ChatBlocked(change) => Some(change),
                 _ => None,
             },
             reduced: reduced.is_some().then_some(true),

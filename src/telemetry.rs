@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::bridge::Prepared;
-use crate::event::{DeadLetterReason, Event, InstanceId, Kind};
+use crate::event::{DeadLetterReason, Event, Instance, InstanceId, Kind};
 use crate::policy::DropReason;
 use crate::publish::PublishError;
 use crate::source::QueueError;
@@ -79,8 +79,8 @@ impl InstanceTelemetry {
             let age = Timestamp::now().duration_since(time).as_secs_f64();
             self.metrics.all.event_age.observe(age.max(0.0));
         }
-        if let Kind::InstanceState(instance) = &event.kind {
-            self.state_seen(instance.state);
+        if let Kind::InstanceState(Instance { state: Some(state), .. }) = &event.kind {
+            self.state_seen(state.as_str());
         }
     }
 

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
 /// The whole file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     /// How long a stop may take: notifications in hand are published and deleted, then the process ends.
@@ -36,7 +37,7 @@ impl Default for File {
 }
 
 /// `[kafka]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Kafka {
     /// `host:port`, several separated by commas.
@@ -46,6 +47,7 @@ pub(super) struct Kafka {
     /// Topic of what cannot be published as an event.
     pub(super) dead_letter_topic: String,
     /// Any librdkafka property but those the promise rests on.
+    #[schemars(with = "BTreeMap<String, String>")]
     pub(super) properties: BTreeMap<String, SecretString>,
     /// Properties whose value is read from a file: passwords.
     pub(super) property_files: BTreeMap<String, PathBuf>,
@@ -64,7 +66,7 @@ impl Default for Kafka {
 }
 
 /// `[admin]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Admin {
     /// Where /metrics, /livez, /readyz and /status listen.
@@ -78,7 +80,7 @@ impl Default for Admin {
 }
 
 /// `[green_api]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct GreenApi {
     /// The API host of instances that do not name their own.
@@ -123,12 +125,13 @@ impl Default for GreenApi {
 }
 
 /// `[[green_api.instances]]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Instance {
     /// `idInstance` from the console.
     pub(super) id: Option<u64>,
     /// `apiTokenInstance` from the console.
+    #[schemars(with = "Option<String>")]
     pub(super) token: Option<SecretString>,
     /// A file holding the token, instead of `token`.
     pub(super) token_file: Option<PathBuf>,
@@ -141,7 +144,7 @@ pub(super) struct Instance {
 }
 
 /// How an instance's events come in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Receive {
     /// By receiveNotification.
@@ -150,7 +153,7 @@ pub(super) enum Receive {
 }
 
 /// `[events]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Events {
     /// What happens to a typeWebhook or typeMessage this version does not know: publish, drop or dead_letter.
@@ -169,7 +172,7 @@ impl Default for Events {
 }
 
 /// `events.unknown`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownPolicy {
     /// As `unknown` or `unsupported`, with `raw`.
@@ -182,7 +185,7 @@ pub enum UnknownPolicy {
 }
 
 /// `[calls]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Calls {
     /// Which call events are published: none, ringing, outcome or all (seed 004, ways 1 to 4).
@@ -190,7 +193,7 @@ pub(super) struct Calls {
 }
 
 /// `calls.publish`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallPolicy {
     /// No call at all.

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::ChatType;
 
 /// GREEN-API's `idInstance`: up to 12 digits were seen (reference §1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InstanceId(u64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
+#[schemars(transparent, extend("pattern" = "^[0-9]+$"))]
+pub struct InstanceId(#[schemars(with = "String")] u64);
 
 impl InstanceId {
     /// Wraps the number the console shows.
@@ -39,8 +41,9 @@ impl Serialize for InstanceId {
 }
 
 /// A chat, exactly as upstream names it (reference §10). Never empty.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("minLength" = 1))]
 pub struct ChatId(String);
 
 impl ChatId {
@@ -83,9 +86,14 @@ fn is_digits(text: &str) -> bool {
 }
 
 /// `ce_id`: the same event has the same id however often and by whatever road it comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct EventId(#[serde(serialize_with = "hyphenated")] Uuid);
+#[schemars(extend("format" = "uuid"))]
+pub struct EventId(
+    #[serde(serialize_with = "hyphenated")]
+    #[schemars(with = "String")]
+    Uuid,
+);
 
 impl EventId {
     /// UUIDv5 of `content` in the namespace UUIDv5(URL, `source`): any language's uuid library makes the same one.

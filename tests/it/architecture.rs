@@ -55,7 +55,7 @@ fn only(places: &[&str], word: &str) {
 
 #[test]
 fn pure_logic_has_no_runtime_and_no_wires() {
-    let pure = ["event", "json", "normalize", "record", "policy", "retry", "green_api/answer", "oracle"];
+    let pure = ["event", "json", "normalize", "record", "policy", "retry", "green_api/answer", "oracle", "schema"];
     absent(&pure, &["tokio", "reqwest", "rdkafka", "axum", "std::fs", "std::net", "Timestamp::now"]);
 }
 

@@ -184,3 +184,19 @@ fn a_log_that_cannot_be_written_and_a_foreign_variable_do_not_end_the_bridge() {
     child.kill().expect("our child");
     child.wait().expect("our child");
 }
+
+#[test]
+fn the_contract_is_printed() {
+    for (arguments, name) in [
+        (&["schema"][..], "event.schema.json"),
+        (&["schema", "event"], "event.schema.json"),
+        (&["schema", "config"], "config.schema.json"),
+        (&["schema", "asyncapi"], "asyncapi.json"),
+    ] {
+        let output = chatbridge(arguments, "");
+        assert!(output.status.success(), "{arguments:?}");
+        let committed = fs::read(format!("{}/deploy/schemas/{name}", env!("CARGO_MANIFEST_DIR"))).expect("readable");
+        assert_eq!(text(&output.stdout), text(&committed), "{arguments:?}");
+    }
+    assert_eq!(chatbridge(&["schema", "poem"], "").status.code(), Some(64));
+}

@@ -16,6 +16,8 @@ mod support {
 mod architecture;
 mod commands;
 mod normalize;
+mod properties;
+mod schemas;
 mod sdk;
 mod secrets;
 mod wire;

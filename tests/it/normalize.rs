@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-fn fixtures() -> Vec<PathBuf> {
+pub(crate) fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let mut fixtures: Vec<PathBuf> = fs::read_dir(folder)
         .expect("tests/fixtures is there")
@@ -31,18 +31,23 @@ fn record(body: &str, now: Timestamp) -> Record {
     prepare(notification, &Policy::default(), now).record(&RecordFactory::default(), now).expect("not dropped")
 }
 
+/// The record of a fixture, made a minute after the fixtures' time, so that its timestamp is the event's own.
+pub(crate) fn record_of(body: &str) -> Record {
+    record(body, Timestamp::from_second(1_760_000_060).expect("in range"))
+}
+
+/// serde_json's `Value` cannot hold a lone surrogate; the record itself keeps it verbatim in `raw`.
+pub(crate) fn parsed(json: &[u8]) -> Value {
+    let text = String::from_utf8(json.to_vec()).expect("UTF-8").replace(r"\ud83d", r"\ufffd");
+    serde_json::from_str(&text).expect("JSON")
+}
+
 #[test]
 fn every_fixture_becomes_the_record_beside_it() {
-    // A minute after the fixtures' time, so that the record's timestamp is the event's own.
-    let now = Timestamp::from_second(1_760_000_060).expect("in range");
     for path in fixtures() {
         let body = fs::read_to_string(&path).expect("readable");
-        let record = record(body.trim(), now);
-        let mut value: Value = serde_json::from_slice(
-            // serde_json's Value cannot hold a lone surrogate; the record itself keeps it verbatim in `raw`.
-            String::from_utf8(record.value.clone()).expect("UTF-8").replace(r"\ud83d", r"\ufffd").as_bytes(),
-        )
-        .expect("a value is JSON");
+        let record = record_of(body.trim());
+        let mut value = parsed(&record.value);
         assert!(
             String::from_utf8_lossy(&record.value).contains(body.trim()),
             "{}: raw is the body, byte for byte",

@@ -1,0 +1,69 @@
+//! The block of `message_status`: how far a message got.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_with::skip_serializing_none;
+
+use super::{Direction, UpstreamError};
+
+/// Block of `message_status`.
+#[skip_serializing_none]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Status {
+    /// The message it is about; some failures come without (reference §9.2).
+    pub message_id: Option<String>,
+    /// Whose message: ours on its way out, or theirs being read.
+    pub direction: Direction,
+    /// How far it got.
+    pub state: DeliveryState,
+    /// Upstream's word.
+    pub status: Option<String>,
+    /// Why it failed, in upstream's words.
+    pub description: Option<String>,
+    /// The upstream error that `description` names.
+    pub error: Option<UpstreamError>,
+    /// Whether the message was sent through the API.
+    pub sent_by_api: Option<bool>,
+}
+
+/// How far a message got (reference §9.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Left for the recipient.
+    Sent,
+    /// Reached the recipient's device.
+    Delivered,
+    /// Was read.
+    Read,
+    /// Will not arrive.
+    Failed,
+    /// The recipient has no account.
+    NoAccount,
+    /// The sender is not a member of the group.
+    NotInGroup,
+    /// Sending is suspended.
+    Suspended,
+    /// WABA: no session is open with the recipient.
+    NoActiveSession,
+    /// A word this version does not know; see `status`.
+    Unknown,
+}
+
+impl DeliveryState {
+    /// From upstream's word, in every spelling seen (reference §9.6, §12.9).
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "sent" => Self::Sent,
+            "delivered" => Self::Delivered,
+            "read" => Self::Read,
+            "failed" | "fail" => Self::Failed,
+            "noAccount" => Self::NoAccount,
+            "notInGroup" => Self::NotInGroup,
+            "yellowCard" | "suspended" => Self::Suspended,
+            "noActiveSession" => Self::NoActiveSession,
+            _ => Self::Unknown,
+        }
+    }
+}

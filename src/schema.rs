@@ -1,0 +1,125 @@
+//! The contract in the languages of machines: JSON Schema of the event and of the configuration, AsyncAPI of the topics.
+//!
+//! All of it is generated from the types that are serialised and parsed, doc comments included, so that it cannot say
+//! anything else than the code. Copies lie under `deploy/schemas/`, kept true by a test.
+
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::transform_subschemas;
+use serde_json::{Value, json};
+
+use crate::config;
+use crate::event::KindName;
+use crate::record;
+
+mod async_api;
+
+pub use async_api::async_api;
+
+/// The JSON Schema (draft 2020-12) of a record's value.
+#[must_use]
+pub fn event() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with_transform(never_null).with_transform(readable);
+    let mut schema = settings.into_generator().into_root_schema_for::<record::Value>();
+    schema.insert("$id".to_owned(), record::EVENT_SCHEMA.into());
+    schema.insert("title".to_owned(), "chatbridge event, v1".into());
+    schema.insert("allOf".to_owned(), KindName::ALL.iter().filter_map(|kind| block_of(*kind)).collect());
+    schema.to_value()
+}
+
+/// The JSON Schema (draft 2020-12) of the configuration file.
+#[must_use]
+pub fn config() -> Value {
+    let settings = SchemaSettings::draft2020_12().with_transform(never_null).with_transform(readable);
+    let mut schema = config::schema(settings.into_generator());
+    schema.insert("$id".to_owned(), "urn:chatbridge:config:v1".into());
+    schema.insert("title".to_owned(), "chatbridge configuration".into());
+    schema.to_value()
+}
+
+/// An event of this kind has this block.
+fn block_of(kind: KindName) -> Option<Value> {
+    let block = kind.block()?;
+    Some(json!({
+        "if": {"properties": {"kind": {"const": kind.as_str()}}},
+        "then": {"required": [block]},
+    }))
+}
+
+/// An `Option` is absent rather than null in a record, and TOML has no null.
+fn never_null(schema: &mut Schema) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|one| one != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+        choices.retain(|choice| choice["type"] != "null");
+        if let [Value::Object(only)] = choices.as_slice() {
+            let only = only.clone();
+            schema.remove("anyOf");
+            schema.ensure_object().extend(only);
+        }
+    }
+    if schema.get("default").is_some_and(Value::is_null) {
+        schema.remove("default");
+    }
+    transform_subschemas(&mut never_null, schema);
+}
+
+/// Doc comments are written for readers of the code, on lines of the code's width and with references to its sources.
+fn readable(schema: &mut Schema) {
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        *description = without_references(description);
+    }
+    transform_subschemas(&mut readable, schema);
+}
+
+fn without_references(description: &str) -> String {
+    let mut kept = String::with_capacity(description.len());
+    let mut rest = description;
+    while let Some((before, after)) = rest.split_once(" (") {
+        let is_reference = ["reference ", "seed ", "§"].iter().any(|word| after.starts_with(word));
+        match after.split_once(')') {
+            Some((_, behind)) if is_reference => {
+                kept.push_str(before);
+                rest = behind;
+            }
+            _ => {
+                kept.push_str(before);
+                kept.push_str(" (");
+                rest = after;
+            }
+        }
+    }
+    kept.push_str(rest);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_lose_their_references_and_nothing_else() {
+        for (text, expected) in [
+            ("A place (reference §9.4).", "A place."),
+            ("Sorts of chats (reference §9.3, §10) by id (if any).", "Sorts of chats by id (if any)."),
+            ("The sum (250000 is 2500.00).", "The sum (250000 is 2500.00)."),
+            ("Open (reference", "Open (reference"),
+        ] {
+            assert_eq!(without_references(text), expected);
+        }
+    }
+
+    #[test]
+    fn the_reasons_of_dead_letters_are_the_words_of_their_header() {
+        use crate::event::DeadLetterReason::*;
+        let schema = schemars::schema_for!(crate::event::DeadLetterReason).to_value().to_string();
+        for reason in [NotJson, NotUtf8, NoBody, TooLong, TooLarge, Refused, UnknownType] {
+            assert!(schema.contains(&format!("\"{}\"", reason.as_str())), "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Any answer of receiveNotification becomes a record, whatever its bytes.
+//!
+//! ```text
+//! cargo install cargo-fuzz
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz -s none decode \
+//!     tests/fuzz/corpus/decode tests/fixtures -- -dict=tests/fuzz/decode.dict -max_total_time=600
+//! ```
+//!
+//! `RUSTC_BOOTSTRAP` stands in for a nightly compiler. No sanitizer: there is no unsafe code here to watch.
+
+#![no_main]
+
+use chatbridge::bridge::prepare;
+use chatbridge::event::{Body, InstanceId, Notification};
+use chatbridge::green_api;
+use chatbridge::normalize::normalize;
+use chatbridge::policy::Policy;
+use chatbridge::record::{Extent, Record, RecordFactory};
+use jiff::Timestamp;
+use libfuzzer_sys::fuzz_target;
+use serde_json::value::RawValue;
+
+const INSTANCE: u64 = 1_101_000_001;
+
+fuzz_target!(|bytes: &[u8]| {
+    answer(bytes);
+    // The same bytes as a body spare the fuzzer from finding the envelope.
+    answer(&[br#"{"receiptId":7,"body":"#, bytes, b"}"].concat());
+});
+
+fn answer(bytes: &[u8]) {
+    let Ok(Some(received)) = green_api::decode(InstanceId::new(INSTANCE), bytes.to_vec()) else { return };
+    let now = Timestamp::from_second(1_760_000_000).expect("in range");
+    let body = match &received.notification.body {
+        Body::Json(raw) => Some(raw.clone()),
+        Body::Undecodable { .. } => None,
+    };
+    let first = record(received.notification.clone(), now);
+    assert!(!first.key.is_empty());
+    assert!(first == record(received.notification, now), "the same twice");
+    let id = |record: &Record| record.headers.iter().find(|(name, _)| *name == "ce_id").map(|(_, id)| id.clone());
+    assert!(id(&first).is_some());
+    let Some(body) = body else {
+        assert!(&*first.topic == "chat-events-dlq" && bytes.starts_with(&first.value));
+        return;
+    };
+    let end = [b",\"raw\":", body.get().as_bytes(), b"}"].concat();
+    assert!(first.value.ends_with(&end), "raw is the body, byte for byte");
+    is_json(&first.value);
+
+    let event = normalize(InstanceId::new(INSTANCE), body);
+    let reduced = RecordFactory::default().record(&event, Extent::WithoutThumbnails, now);
+    assert!(reduced.key == first.key && id(&reduced) == id(&first));
+    is_json(&reduced.value);
+}
+
+fn record(notification: Notification, now: Timestamp) -> Record {
+    prepare(notification, &Policy::default(), now).record(&RecordFactory::default(), now).expect("nothing is dropped")
+}
+
+fn is_json(value: &[u8]) {
+    serde_json::from_slice::<&RawValue>(value).expect("a value is JSON");
+}

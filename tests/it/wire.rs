@@ -193,12 +193,13 @@ fn the_admin_server_shows_what_the_design_promises() {
         assert!(metrics.contains(&format!("\nchatbridge_{name}")), "{name} is missing from {metrics}");
     }
     assert!(metrics.contains("process_resident_memory_bytes"));
-    let status = bridge.status();
-    assert_eq!(status["ready"], true);
-    assert_eq!(status["instances"][0]["deleted"], 30);
     bridge.wait("an empty answer", |bridge| {
         (bridge.status()["instances"][0]["seconds_until_loss"] == 86_400).then_some(())
     });
+    let status = bridge.status();
+    assert_eq!(status["ready"], true);
+    assert_eq!(status["kafka"]["usable"], true);
+    assert_eq!(status["instances"][0]["deleted"], 30);
     assert!(status["instances"][0]["last_event"]["received_at"].is_string(), "{status}");
     assert_eq!(bridge.get("/nothing").0, 404);
     assert!(bridge.terminate().success());

@@ -122,7 +122,10 @@ fn every_event_arrives_in_order_on_the_partition_java_would_choose() {
     let mut bridge = Bridge::start(&scene.home, &[]);
     bridge.wait_until_ready();
     scene.wait_until_emptied(&bridge);
-    let deleted = bridge.metric("chatbridge_notifications_deleted_total", "");
+    // The queue is empty a moment before the answer to the last delete has come.
+    bridge.wait("the last answer", |bridge| {
+        (bridge.metric("chatbridge_notifications_deleted_total", "") == 1000.0).then_some(())
+    });
     let published = bridge.metric("chatbridge_events_published_total", "");
     assert!(bridge.terminate().success());
 
@@ -131,7 +134,7 @@ fn every_event_arrives_in_order_on_the_partition_java_would_choose() {
     eprintln!("end to end: {verdict:?}");
     assert!(verdict.promise_held(), "{verdict:?}");
     assert_eq!((verdict.queued, verdict.repeated), (1000, 0));
-    assert_eq!((published, deleted), (1000.0, 1000.0));
+    assert_eq!(published, 1000.0);
 
     let partitions = topic.partitions();
     let used: std::collections::BTreeSet<i64> = partitions.values().copied().collect();

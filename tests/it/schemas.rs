@@ -4,9 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chatbridge::event::KindName;
+use chatbridge::bridge::prepare;
+use chatbridge::config::{CallPolicy, Events, UnknownPolicy};
+use chatbridge::event::{Body, DeadLetterReason, InstanceId, KindName, Notification};
+use chatbridge::policy::Policy;
+use chatbridge::record::RecordFactory;
 use chatbridge::schema;
+use jiff::Timestamp;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::normalize::{fixtures, parsed, record_of};
 
@@ -180,6 +186,29 @@ fn the_async_api_document_describes_the_headers() {
         let headers: Value = record.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let kind = headers["ce_type"].as_str().and_then(|word| word.split('.').nth(1)).expect("a kind");
         let schema = &document["components"]["messages"][kind]["headers"];
+        assert!(jsonschema::is_valid(schema, &headers), "{headers}");
+        for name in headers.as_object().expect("headers").keys() {
+            assert!(!schema["properties"][name].is_null(), "{name} is not described");
+        }
+    }
+}
+
+#[test]
+fn the_async_api_document_describes_the_headers_of_dead_letters() {
+    let schema = &schema::async_api()["components"]["messages"]["dead_letter"]["headers"];
+    let now = Timestamp::from_second(1_760_000_060).expect("in range");
+    let event = r#"{"typeWebhook":"brandNewThing","timestamp":1760000000,"chatId":"79995550001@c.us"}"#;
+    let bytes = Body::Undecodable {
+        bytes: b"{".to_vec(),
+        reason: DeadLetterReason::NotJson,
+        error: "not JSON, line 1 column 1".to_owned(),
+    };
+    for body in [Body::Json(RawValue::from_string(event.to_owned()).expect("JSON")), bytes] {
+        let notification = Notification { instance: InstanceId::new(7), receipt_id: Some("7".to_owned()), body };
+        let events = Events { unknown: UnknownPolicy::DeadLetter, ..Events::default() };
+        let policy = Policy::new(events, CallPolicy::All);
+        let record = prepare(notification, &policy, now).record(&RecordFactory::default(), now).expect("a dead letter");
+        let headers: Value = record.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert!(jsonschema::is_valid(schema, &headers), "{headers}");
         for name in headers.as_object().expect("headers").keys() {
             assert!(!schema["properties"][name].is_null(), "{name} is not described");

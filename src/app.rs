@@ -12,12 +12,12 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Shown};
 use crate::bridge::Bridge;
-use crate::config::{Config, Instance};
+use crate::config::{CloudEventsMode, Config, Instance};
 use crate::green_api::{InstanceClient, http_client};
 use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
-use crate::record::RecordFactory;
+use crate::record::{RecordFactory, ValueForm};
 use crate::source::queue::{Pacing, Poller};
 use crate::source::watch;
 use crate::supervisor::supervise;
@@ -140,6 +140,7 @@ fn start_pollers(
         topic: Arc::clone(&config.kafka.topic),
         dead_letter_topic: Arc::clone(&config.kafka.dead_letter_topic),
         include_raw: config.events.include_raw,
+        form: value_form(config),
     };
     let policy = Policy::new(config.events.clone(), config.calls);
     let bridge = Arc::new(Bridge::new(Arc::clone(publisher), records, policy));
@@ -159,6 +160,13 @@ fn start_pollers(
         }));
     }
     pollers
+}
+
+fn value_form(config: &Config) -> ValueForm {
+    match config.kafka.cloudevents_mode {
+        CloudEventsMode::Binary => ValueForm::Plain,
+        CloudEventsMode::Structured => ValueForm::CloudEvent,
+    }
 }
 
 /// Waits for the brokers and both topics, telling about it once a minute. Nothing is received before: it could only be

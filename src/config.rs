@@ -18,7 +18,7 @@ mod file;
 mod load;
 mod validate;
 
-pub use file::{CallPolicy, UnknownPolicy};
+pub use file::{CallPolicy, CloudEventsMode, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
 
 /// Everything the daemon needs to know, valid throughout.
@@ -49,6 +49,8 @@ pub struct Kafka {
     pub topic: Arc<str>,
     /// Topic of dead letters.
     pub dead_letter_topic: Arc<str>,
+    /// Where an event's CloudEvents attributes are.
+    pub cloudevents_mode: CloudEventsMode,
     /// librdkafka properties as given. Values may be passwords, so none of them prints.
     pub properties: BTreeMap<String, SecretString>,
 }

@@ -281,6 +281,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
             brokers: broker.bootstrap().to_owned(),
             topic: Arc::from(broker.topic()),
             dead_letter_topic: Arc::from(broker.dead_letter_topic()),
+            cloudevents_mode: crate::config::CloudEventsMode::default(),
             properties: Default::default(),
         },
         admin: Admin { listen: ([127, 0, 0, 1], 0).into() },

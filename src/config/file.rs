@@ -45,6 +45,8 @@ pub(super) struct Kafka {
     pub(super) topic: String,
     /// Topic of what cannot be published as an event.
     pub(super) dead_letter_topic: String,
+    /// Where an event's CloudEvents attributes are: binary (in headers) or structured (around the value).
+    pub(super) cloudevents_mode: CloudEventsMode,
     /// Any librdkafka property but those the promise rests on.
     pub(super) properties: BTreeMap<String, SecretString>,
     /// Properties whose value is read from a file: passwords.
@@ -57,10 +59,22 @@ impl Default for Kafka {
             brokers: "localhost:9092".to_owned(),
             topic: "chat-events".to_owned(),
             dead_letter_topic: "chat-events-dlq".to_owned(),
+            cloudevents_mode: CloudEventsMode::default(),
             properties: BTreeMap::new(),
             property_files: BTreeMap::new(),
         }
     }
+}
+
+/// `kafka.cloudevents_mode`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloudEventsMode {
+    /// In `ce_` headers; the value is the event alone.
+    #[default]
+    Binary,
+    /// In a JSON envelope that is the value; the event is its `data`.
+    Structured,
 }
 
 /// `[admin]`

@@ -109,6 +109,7 @@ fn kafka(kafka: file::Kafka, problems: &mut Vec<Problem>) -> Kafka {
         brokers: brokers.join(","),
         topic: kafka.topic.into(),
         dead_letter_topic: kafka.dead_letter_topic.into(),
+        cloudevents_mode: kafka.cloudevents_mode,
         properties: properties(kafka.properties, kafka.property_files, problems),
     }
 }

@@ -16,5 +16,7 @@ mod support {
     pub(crate) mod python;
 }
 
+mod cloudevents;
 mod harness;
 mod promise;
+mod scene;

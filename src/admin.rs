@@ -19,6 +19,7 @@ use tracing::warn;
 
 use crate::publish::kafka::Health;
 use crate::readiness::Readiness;
+use crate::schema_registry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::{InstanceView, StatusBoard};
 
@@ -33,6 +34,8 @@ pub struct Shown {
     pub readiness: Readiness,
     /// How the brokers are.
     pub kafka: Arc<Health>,
+    /// How the schema registry is, where there is one.
+    pub schema_registry: Option<Arc<schema_registry::Health>>,
     /// Since when the process runs.
     pub started: Instant,
 }
@@ -44,6 +47,7 @@ struct Status {
     uptime_seconds: u64,
     ready: bool,
     kafka: KafkaStatus,
+    schema_registry: Option<SchemaRegistryStatus>,
     instances: Vec<InstanceView>,
 }
 
@@ -52,6 +56,13 @@ struct Status {
 struct KafkaStatus {
     reachable: bool,
     away_seconds: Option<u64>,
+    last_error: Option<String>,
+}
+
+#[skip_serializing_none]
+#[derive(Serialize)]
+struct SchemaRegistryStatus {
+    registered: bool,
     last_error: Option<String>,
 }
 
@@ -79,7 +90,10 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
     if shown.readiness.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting, waiting for Kafka, or stopping; see /status\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: starting, waiting for Kafka or the schema registry, or stopping; see /status\n",
+        )
     }
 }
 
@@ -94,6 +108,10 @@ async fn status(State(shown): State<Shown>) -> Json<Status> {
             away_seconds: trouble.as_ref().map(|(since, _)| since.elapsed().as_secs()),
             last_error: trouble.map(|(_, error)| error),
         },
+        schema_registry: shown
+            .schema_registry
+            .map(|registry| registry.trouble())
+            .map(|trouble| SchemaRegistryStatus { registered: trouble.is_none(), last_error: trouble }),
         instances: shown.board.instances().iter().map(|status| status.view()).collect(),
     })
 }

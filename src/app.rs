@@ -12,12 +12,13 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Shown};
 use crate::bridge::Bridge;
-use crate::config::{CloudEventsMode, Config, Instance};
+use crate::config::{Config, Instance};
 use crate::green_api::{InstanceClient, http_client};
 use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
 use crate::record::{RecordFactory, ValueForm};
+use crate::schema_registry::SchemaRegistry;
 use crate::source::queue::{Pacing, Poller};
 use crate::source::watch;
 use crate::supervisor::supervise;
@@ -26,10 +27,12 @@ use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 
+mod framing;
+
 /// How often the brokers are asked while they are away.
 const KAFKA_PROBE: Duration = Duration::from_secs(2);
-/// How often an operator is reminded of a broker that stays away.
-const KAFKA_REMINDER: Duration = Duration::from_secs(60);
+/// How often an operator is reminded of a broker, or a schema registry, that stays away.
+const REMINDER: Duration = Duration::from_secs(60);
 /// The part of the grace period that belongs to the flush.
 const FLUSH_MIN: Duration = Duration::from_millis(500);
 
@@ -39,7 +42,7 @@ pub enum StartError {
     /// librdkafka refused the configuration.
     #[error("failed to make the Kafka producer: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
-    /// TLS towards GREEN-API cannot be set up.
+    /// TLS towards GREEN-API or a schema registry cannot be set up.
     #[error("failed to make the HTTP client (are the system's root certificates installed?): {0}")]
     Http(#[source] reqwest::Error),
 }
@@ -52,12 +55,13 @@ pub enum StartError {
 pub async fn run(config: Config, admin_listener: TcpListener, stop: CancellationToken) -> Result<(), StartError> {
     let publisher = Arc::new(KafkaPublisher::new(&config.kafka)?);
     let clients = instance_clients(&config).map_err(StartError::Http)?;
+    let registry = framing::registry(&config).map_err(StartError::Http)?;
 
     let metrics = Arc::new(Metrics::new());
     let board = Arc::new(StatusBoard::default());
     let readiness = Readiness::default();
     let health = publisher.health();
-    let kafka_found = readiness.latch();
+    let all_found = readiness.latch();
     let background = TaskTracker::new();
     let background_stop = CancellationToken::new();
     let shown = Shown {
@@ -65,6 +69,7 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
         board: Arc::clone(&board),
         readiness: readiness.clone(),
         kafka: health,
+        schema_registry: registry.as_ref().map(SchemaRegistry::health),
         started: Instant::now(),
     };
     background.spawn(admin::serve(admin_listener, shown, background_stop.clone()));
@@ -79,15 +84,16 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
         version = env!("CARGO_PKG_VERSION"), librdkafka = librdkafka_version(), features = librdkafka_features(),
         instances = clients.len(), topic = %config.kafka.topic, "started"
     );
-    systemd::ready("waiting for Kafka");
+    systemd::ready(if registry.is_some() { "waiting for Kafka and the schema registry" } else { "waiting for Kafka" });
 
-    let found = find_kafka(&publisher, &config, &metrics);
-    if stop.run_until_cancelled(found).await.is_some() {
-        drop(kafka_found);
+    let form = framing::value_form(&config, registry.as_ref());
+    let found = async { tokio::join!(find_kafka(&publisher, &config, &metrics), form) };
+    if let Some(((), form)) = stop.run_until_cancelled(found).await {
+        drop(all_found);
         systemd::status("delivering");
         info!("Kafka is there; polling begins");
         background.spawn(watch_kafka(Arc::clone(&publisher), config.clone(), metrics, background_stop.clone()));
-        let pollers = start_pollers(&config, &publisher, &clients, &telemetry, &stop);
+        let pollers = start_pollers(&config, form, &publisher, &clients, &telemetry, &stop);
         if let Some(interval) = config.green_api.watch_interval {
             let watched = clients.into_iter().zip(telemetry).collect();
             background.spawn(watch::watch(watched, interval, stop.clone()));
@@ -131,6 +137,7 @@ fn is_loopback(url: &url::Url) -> bool {
 /// One supervised poller per instance.
 fn start_pollers(
     config: &Config,
+    form: ValueForm,
     publisher: &Arc<KafkaPublisher>,
     clients: &[Arc<InstanceClient>],
     telemetry: &[Arc<InstanceTelemetry>],
@@ -140,7 +147,7 @@ fn start_pollers(
         topic: Arc::clone(&config.kafka.topic),
         dead_letter_topic: Arc::clone(&config.kafka.dead_letter_topic),
         include_raw: config.events.include_raw,
-        form: value_form(config),
+        form,
     };
     let policy = Policy::new(config.events.clone(), config.calls);
     let bridge = Arc::new(Bridge::new(Arc::clone(publisher), records, policy));
@@ -162,13 +169,6 @@ fn start_pollers(
     pollers
 }
 
-fn value_form(config: &Config) -> ValueForm {
-    match config.kafka.cloudevents_mode {
-        CloudEventsMode::Binary => ValueForm::Plain,
-        CloudEventsMode::Structured => ValueForm::CloudEvent,
-    }
-}
-
 /// Waits for the brokers and both topics, telling about it once a minute. Nothing is received before: it could only be
 /// held in memory.
 async fn find_kafka(publisher: &KafkaPublisher, config: &Config, metrics: &Metrics) {
@@ -183,7 +183,7 @@ async fn find_kafka(publisher: &KafkaPublisher, config: &Config, metrics: &Metri
             metrics.kafka_up(true);
             return;
         };
-        if told_at.is_none_or(|at| at.elapsed() >= KAFKA_REMINDER) {
+        if told_at.is_none_or(|at| at.elapsed() >= REMINDER) {
             told_at = Some(Instant::now());
             warn!(
                 brokers = config.kafka.brokers,
@@ -210,7 +210,7 @@ async fn watch_kafka(publisher: Arc<KafkaPublisher>, config: Config, metrics: Ar
                 continue;
             };
             metrics.kafka_up(false);
-            if told_at.is_none_or(|at| at.elapsed() >= KAFKA_REMINDER) {
+            if told_at.is_none_or(|at| at.elapsed() >= REMINDER) {
                 told_at = Some(Instant::now());
                 warn!(
                     away_seconds = since.elapsed().as_secs(),

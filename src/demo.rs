@@ -284,6 +284,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
             cloudevents_mode: crate::config::CloudEventsMode::default(),
             properties: Default::default(),
         },
+        schema_registry: None,
         admin: Admin { listen: ([127, 0, 0, 1], 0).into() },
         green_api: GreenApi { watch_interval: None, ..GreenApi::default() },
         instances,

@@ -16,6 +16,7 @@ pub(super) struct File {
     /// How long a stop may take: notifications in hand are published and deleted, then the process ends.
     pub(super) shutdown_timeout_seconds: u64,
     pub(super) kafka: Kafka,
+    pub(super) schema_registry: SchemaRegistry,
     pub(super) admin: Admin,
     pub(super) green_api: GreenApi,
     pub(super) events: Events,
@@ -27,6 +28,7 @@ impl Default for File {
         Self {
             shutdown_timeout_seconds: 25,
             kafka: Kafka::default(),
+            schema_registry: SchemaRegistry::default(),
             admin: Admin::default(),
             green_api: GreenApi::default(),
             events: Events::default(),
@@ -75,6 +77,40 @@ pub enum CloudEventsMode {
     Binary,
     /// In a JSON envelope that is the value; the event is its `data`.
     Structured,
+}
+
+/// `[schema_registry]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SchemaRegistry {
+    /// The address of a registry with Confluent's API; without one there is no framing.
+    pub(super) url: Option<String>,
+    /// Whether to register the schema, or only to find it there.
+    pub(super) register: bool,
+    /// For Basic authentication, with `password` or `password_file`.
+    pub(super) username: Option<String>,
+    pub(super) password: Option<SecretString>,
+    pub(super) password_file: Option<PathBuf>,
+    /// For Bearer authentication.
+    pub(super) token: Option<SecretString>,
+    pub(super) token_file: Option<PathBuf>,
+    /// How long a request may take, connecting included.
+    pub(super) request_timeout_seconds: u64,
+}
+
+impl Default for SchemaRegistry {
+    fn default() -> Self {
+        Self {
+            url: None,
+            register: true,
+            username: None,
+            password: None,
+            password_file: None,
+            token: None,
+            token_file: None,
+            request_timeout_seconds: 10,
+        }
+    }
 }
 
 /// `[admin]`

@@ -14,9 +14,11 @@ mod support {
     pub(crate) mod judge;
     pub(crate) mod needs;
     pub(crate) mod python;
+    pub(crate) mod registry;
 }
 
 mod cloudevents;
 mod harness;
 mod promise;
 mod scene;
+mod schema_registry;

@@ -4,8 +4,8 @@
 #   deploy/prerequisites.sh build | test
 #
 # On Debian and Ubuntu by apt (as root, else through sudo), Rust by rustup. Elsewhere it names what to install and
-# stops. Java, Maven and Python serve only the tests against a real Kafka, which are skipped without them: where they
-# cannot be installed it says so and goes on, unless CI=true. When nothing is missing it says nothing.
+# stops. Java, Maven, Python and Node serve only the tests against a real Kafka, which are skipped without them: where
+# they cannot be installed it says so and goes on, unless CI=true. When nothing is missing it says nothing.
 set -eu
 
 goal=${1:-}
@@ -47,6 +47,12 @@ have_jdk() {
 # Debian's python3 has venv, but not the ensurepip that it needs, until python3-venv is installed.
 have_python() { python3 -I -S -c 'import importlib.util as i; i.find_spec("venv").name + i.find_spec("ensurepip").name' >/dev/null 2>&1; }
 
+have_node() {
+    have node || return 1
+    major=$(node --version | sed -n 's/^v\([0-9]*\).*/\1/p')
+    [ "${major:-0}" -ge 18 ]
+}
+
 # In the names of Debian's packages, but for "jdk".
 missing_to_build() {
     have cc || echo gcc
@@ -64,6 +70,8 @@ missing_to_test() {
     have mvn || echo maven
     have python3 || echo python3
     have_python || echo python3-venv
+    have_node || echo nodejs
+    have npm || echo npm
 }
 
 rust_fits() {
@@ -156,16 +164,16 @@ advise() {
     case $(uname -s) in
         Darwin) cat >&2 <<'EOF'
   xcode-select --install; brew install pkgconf openssl@3
-  for the tests also: brew install openjdk maven python (and export JAVA_HOME="$(brew --prefix openjdk)")
+  for the tests also: brew install openjdk maven python node (and export JAVA_HOME="$(brew --prefix openjdk)")
 EOF
             ;;
         *) cat >&2 <<'EOF'
   Fedora:  dnf install gcc gcc-c++ make pkgconf-pkg-config openssl-devel zlib-ng-compat-devel ca-certificates
-           for the tests also: java-21-openjdk-devel maven python3
+           for the tests also: java-21-openjdk-devel maven python3 nodejs npm
   Alpine:  apk add build-base bash pkgconf openssl-dev zlib-dev ca-certificates
-           for the tests also: openjdk17-jdk maven python3
+           for the tests also: openjdk17-jdk maven python3 nodejs npm
   others:  a C and C++ compiler, make, pkg-config, and the headers of OpenSSL and zlib
-           for the tests also: a JDK (17 or newer), Maven, Python 3 with venv
+           for the tests also: a JDK (17 or newer), Maven, Python 3 with venv, Node (18 or newer) with npm
 EOF
             ;;
     esac
@@ -194,7 +202,7 @@ missing=$(missing_to_test)
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086 # one word each
     if have apt-get; then install $missing || true; fi
-    missing=$(missing_to_test | sed 's/^jdk$/jdk>=17/' | tr '\n' ' ')
+    missing=$(missing_to_test | sed 's/^jdk$/jdk>=17/; s/^nodejs$/nodejs>=18/' | tr '\n' ' ')
     if [ -n "$missing" ]; then
         say "missing, for the tests against a real Kafka: ${missing}(if installed, look at PATH and JAVA_HOME)"
         [ "${CI:-}" != true ] || exit 1

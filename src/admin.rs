@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use tracing::warn;
 use crate::kafka_watch::{self, KafkaStatus};
 use crate::publish::kafka::Health;
 use crate::readiness::Readiness;
+use crate::schema_registry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::{InstanceView, StatusBoard};
 
@@ -33,6 +35,8 @@ pub struct Shown {
     pub readiness: Readiness,
     /// How the brokers are.
     pub kafka: Arc<Health>,
+    /// How the schema registry is, where there is one.
+    pub schema_registry: Option<Arc<schema_registry::Health>>,
     /// Since when the process runs.
     pub started: Instant,
 }
@@ -43,7 +47,15 @@ struct Status {
     uptime_seconds: u64,
     ready: bool,
     kafka: KafkaStatus,
+    schema_registry: Option<SchemaRegistryStatus>,
     instances: Vec<InstanceView>,
+}
+
+#[skip_serializing_none]
+#[derive(Serialize)]
+struct SchemaRegistryStatus {
+    registered: bool,
+    last_error: Option<String>,
 }
 
 /// Serves on `listener` until `stop`.
@@ -70,7 +82,10 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
     if shown.readiness.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting, waiting for Kafka, or stopping; see /status\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: starting, waiting for Kafka or the schema registry, or stopping; see /status\n",
+        )
     }
 }
 
@@ -80,6 +95,10 @@ async fn status(State(shown): State<Shown>) -> Json<Status> {
         uptime_seconds: shown.started.elapsed().as_secs(),
         ready: shown.readiness.is_ready(),
         kafka: kafka_watch::status(&shown.kafka, &shown.board),
+        schema_registry: shown
+            .schema_registry
+            .map(|registry| registry.trouble())
+            .map(|trouble| SchemaRegistryStatus { registered: trouble.is_none(), last_error: trouble }),
         instances: shown.board.instances().iter().map(|status| status.view()).collect(),
     })
 }

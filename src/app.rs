@@ -18,7 +18,8 @@ use crate::kafka_watch::KafkaWatch;
 use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
-use crate::record::RecordFactory;
+use crate::record::{RecordFactory, ValueForm};
+use crate::schema_registry::SchemaRegistry;
 use crate::source::queue::{Pacing, Poller};
 use crate::source::watch;
 use crate::supervisor::supervise;
@@ -27,6 +28,10 @@ use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 
+mod framing;
+
+/// How often an operator is reminded of a schema registry that stays away.
+const REMINDER: Duration = Duration::from_secs(60);
 /// The part of the grace period that belongs to the flush.
 const FLUSH_MIN: Duration = Duration::from_millis(500);
 /// What the admin server's clients get at the end for what they are reading.
@@ -38,7 +43,7 @@ pub enum StartError {
     /// librdkafka refused the configuration.
     #[error(transparent)]
     Kafka(#[from] ProducerError),
-    /// TLS towards GREEN-API cannot be set up.
+    /// TLS towards GREEN-API or a schema registry cannot be set up.
     #[error("failed to make the HTTP client (are the system's root certificates installed?): {0}")]
     Http(#[source] reqwest::Error),
 }
@@ -51,12 +56,13 @@ pub enum StartError {
 pub async fn run(config: Config, admin_listener: TcpListener, stop: CancellationToken) -> Result<(), StartError> {
     let publisher = Arc::new(KafkaPublisher::new(&config.kafka)?);
     let clients = instance_clients(&config).map_err(StartError::Http)?;
+    let registry = framing::registry(&config).map_err(StartError::Http)?;
 
     let metrics = Arc::new(Metrics::new());
     let board = Arc::new(StatusBoard::default());
     let readiness = Readiness::default();
     let health = publisher.health();
-    let kafka_found = readiness.latch();
+    let all_found = readiness.latch();
     let background = TaskTracker::new();
     let background_stop = CancellationToken::new();
     let kafka = KafkaWatch::new(Arc::clone(&publisher), config.kafka.clone(), Arc::clone(&board), Arc::clone(&metrics));
@@ -65,6 +71,7 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
         board: Arc::clone(&board),
         readiness: readiness.clone(),
         kafka: health,
+        schema_registry: registry.as_ref().map(SchemaRegistry::health),
         started: Instant::now(),
     };
     background.spawn(admin::serve(admin_listener, shown, background_stop.clone()));
@@ -83,13 +90,15 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
         version = env!("CARGO_PKG_VERSION"), librdkafka = librdkafka_version(), features = librdkafka_features(),
         instances = clients.len(), topic = %config.kafka.topic, "started"
     );
-    systemd::ready("waiting for Kafka");
+    systemd::ready(if registry.is_some() { "waiting for Kafka and the schema registry" } else { "waiting for Kafka" });
 
-    if stop.run_until_cancelled(kafka.found()).await.is_some() {
-        drop(kafka_found);
+    let form = framing::value_form(&config, registry.as_ref());
+    let found = async { tokio::join!(kafka.found(), form) };
+    if let Some(((), form)) = stop.run_until_cancelled(found).await {
+        drop(all_found);
         systemd::status("delivering");
         info!("Kafka is there; polling begins");
-        let mut pollers = start_pollers(&config, &publisher, &clients, &telemetry, &stop);
+        let mut pollers = start_pollers(&config, form, &publisher, &clients, &telemetry, &stop);
         if let Some(interval) = config.green_api.watch_interval {
             let watched = clients.into_iter().zip(telemetry).collect();
             background.spawn(watch::watch(watched, interval, stop.clone()));
@@ -128,6 +137,7 @@ fn instance_clients(config: &Config) -> Result<Vec<Arc<InstanceClient>>, reqwest
 /// One supervised poller per instance.
 fn start_pollers(
     config: &Config,
+    form: ValueForm,
     publisher: &Arc<KafkaPublisher>,
     clients: &[Arc<InstanceClient>],
     telemetry: &[Arc<InstanceTelemetry>],
@@ -137,6 +147,7 @@ fn start_pollers(
         topic: Arc::clone(&config.kafka.topic),
         dead_letter_topic: Arc::clone(&config.kafka.dead_letter_topic),
         include_raw: config.events.include_raw,
+        form,
     };
     let policy = Policy::new(config.events.clone(), config.calls);
     let bridge = Arc::new(Bridge::new(Arc::clone(publisher), records, policy));

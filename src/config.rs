@@ -16,9 +16,10 @@ use crate::event::InstanceId;
 
 mod file;
 mod load;
+mod schema_registry;
 mod validate;
 
-pub use file::{CallPolicy, UnknownPolicy};
+pub use file::{CallPolicy, CloudEventsMode, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
 
 /// The JSON Schema of the file, for editors.
@@ -34,6 +35,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// Where records go.
     pub kafka: Kafka,
+    /// Where the schema of events is registered, if anywhere.
+    pub schema_registry: Option<SchemaRegistry>,
     /// The admin server.
     pub admin: Admin,
     /// How GREEN-API is asked.
@@ -46,6 +49,14 @@ pub struct Config {
     pub calls: CallPolicy,
 }
 
+impl Config {
+    /// Every topic that events may go to, each once.
+    #[must_use]
+    pub fn event_topics(&self) -> Vec<Arc<str>> {
+        vec![Arc::clone(&self.kafka.topic)]
+    }
+}
+
 /// Where records go.
 #[derive(Debug, Clone)]
 pub struct Kafka {
@@ -55,8 +66,39 @@ pub struct Kafka {
     pub topic: Arc<str>,
     /// Topic of dead letters.
     pub dead_letter_topic: Arc<str>,
+    /// Where an event's CloudEvents attributes are.
+    pub cloudevents_mode: CloudEventsMode,
     /// librdkafka properties as given. Values may be passwords, so none of them prints.
     pub properties: BTreeMap<String, SecretString>,
+}
+
+/// Where the schema of events is registered.
+#[derive(Debug, Clone)]
+pub struct SchemaRegistry {
+    /// The root of Confluent's API.
+    pub url: Url,
+    /// Whether to register the schema, or only to find it there.
+    pub register: bool,
+    /// Who asks.
+    pub credentials: Credentials,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+}
+
+/// What an HTTP service wants to see.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// Nothing.
+    None,
+    /// Basic authentication.
+    Basic {
+        /// Whose password it is.
+        username: String,
+        /// The password.
+        password: SecretString,
+    },
+    /// A bearer token.
+    Bearer(SecretString),
 }
 
 /// The admin server.

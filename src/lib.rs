@@ -44,6 +44,7 @@
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! publish/kafka ─► publish, record, config                  never a source
+//! schema_registry ─► record (its ids), config               never a source, never a publisher
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! kafka_watch ─► publish/kafka, telemetry; admin ─► kafka_watch, readiness, telemetry
 //! normalize, record ─► event, json; policy ─► event, config
@@ -53,8 +54,9 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`, `record`,
-//! `policy`, `retry`, `green_api/answer`; no rdkafka outside `publish/kafka` and the demo, which starts its brokers; no
-//! reqwest outside `green_api` and the composition root; no global state.
+//! `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`; no rdkafka outside `publish/kafka` and the
+//! demo, which starts its brokers; no reqwest outside `green_api`, `schema_registry` and the composition root; no global
+//! state.
 //!
 //! # Why it is so
 //!
@@ -66,6 +68,10 @@
 //!
 //! *A refusal is asked for twice.* librdkafka sends several instances' records in one request, and a broker that finds
 //! the request too large refuses them all. So a refused record is sent once more, alone; only that verdict counts.
+//!
+//! *A schema registry is waited for like a broker.* Its ids stand in every framed value, so without them nothing is
+//! received; a refusal is waited out as well, since it is mended there and not here. Plain values in a topic whose
+//! consumers expect frames would be a loss to each of them.
 //!
 //! *A tolerant JSON reader of our own* ([`json`]). `serde_json` checks every body first. It would then refuse what
 //! upstream really sends and what must not be refused: half a surrogate pair, numbers of any size, nesting of any depth.
@@ -92,6 +98,7 @@ pub mod readiness;
 pub mod record;
 pub mod retry;
 pub mod schema;
+pub mod schema_registry;
 pub mod shutdown;
 pub mod simulator;
 pub mod source;

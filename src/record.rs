@@ -1,7 +1,8 @@
 //! Event to record: what Kafka gets. Plain functions; the time is passed in.
 //!
-//! The form is the contract with consumers: CloudEvents 1.0 over Kafka, binary mode, keyed by chat. The value's shape
-//! is a struct of its own here, so that the core [`Event`] may change without consumers noticing.
+//! The form is the contract with consumers: CloudEvents 1.0 over Kafka, keyed by chat, in binary mode unless another
+//! [`ValueForm`] is asked for. The value's shape is a struct of its own here, so that the core [`Event`] may change
+//! without consumers noticing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use crate::event::{
 use crate::json::Json;
 
 pub mod dead_letter;
+mod value_form;
+
+pub use value_form::{SchemaIds, ValueForm};
 
 /// Kafka's retention may delete what claims to be older, so such an event carries the time of its publishing instead.
 const TIMESTAMP_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -101,12 +105,19 @@ pub struct RecordFactory {
     pub dead_letter_topic: Arc<str>,
     /// Whether the body travels along as `raw`.
     pub include_raw: bool,
+    /// What the values of events look like.
+    pub form: ValueForm,
 }
 
-/// The default topics, with `raw`.
+/// The default topics, with `raw`, in binary mode.
 impl Default for RecordFactory {
     fn default() -> Self {
-        Self { topic: "chat-events".into(), dead_letter_topic: "chat-events-dlq".into(), include_raw: true }
+        Self {
+            topic: "chat-events".into(),
+            dead_letter_topic: "chat-events-dlq".into(),
+            include_raw: true,
+            form: ValueForm::Plain,
+        }
     }
 }
 
@@ -116,7 +127,7 @@ impl RecordFactory {
     pub fn record(&self, event: &Event, extent: Extent, now: Timestamp) -> Record {
         let reduced = (extent == Extent::WithoutThumbnails).then(|| without_thumbnails(event));
         let event = reduced.as_ref().unwrap_or(event);
-        let value = serde_json::to_vec(&Value {
+        let object = Value {
             id: event.id,
             kind: event.kind.kind_name(),
             time: event.time,
@@ -139,12 +150,15 @@ impl RecordFactory {
             },
             reduced: reduced.is_some().then_some(true),
             raw: self.include_raw.then_some(&*event.raw),
-        })
-        .expect("string keys and a Vec: nothing in a value can fail to serialise");
+        };
+        let mut value = self.form.opening(&self.topic, event);
+        serde_json::to_writer(&mut value, &object)
+            .expect("string keys and a Vec: nothing in a value can fail to serialise");
+        value.extend_from_slice(self.form.closing());
         Record {
             topic: Arc::clone(&self.topic),
             key: key(event.source.instance, event.chat.as_ref()),
-            headers: headers(event),
+            headers: self.form.headers(event),
             timestamp_ms: timestamp(event.time, now).as_millisecond(),
             value,
         }

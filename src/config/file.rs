@@ -17,6 +17,7 @@ pub(super) struct File {
     /// How long a stop may take: notifications in hand are published and deleted, then the process ends.
     pub(super) shutdown_timeout_seconds: u64,
     pub(super) kafka: Kafka,
+    pub(super) schema_registry: SchemaRegistry,
     pub(super) admin: Admin,
     pub(super) green_api: GreenApi,
     pub(super) events: Events,
@@ -28,6 +29,7 @@ impl Default for File {
         Self {
             shutdown_timeout_seconds: 25,
             kafka: Kafka::default(),
+            schema_registry: SchemaRegistry::default(),
             admin: Admin::default(),
             green_api: GreenApi::default(),
             events: Events::default(),
@@ -46,6 +48,8 @@ pub(super) struct Kafka {
     pub(super) topic: String,
     /// Topic of what cannot be published as an event.
     pub(super) dead_letter_topic: String,
+    /// Where an event's CloudEvents attributes are: binary (in headers) or structured (around the value).
+    pub(super) cloudevents_mode: CloudEventsMode,
     /// Any librdkafka property but those the promise rests on.
     #[schemars(with = "BTreeMap<String, String>")]
     pub(super) properties: BTreeMap<String, SecretString>,
@@ -59,8 +63,56 @@ impl Default for Kafka {
             brokers: "localhost:9092".to_owned(),
             topic: "chat-events".to_owned(),
             dead_letter_topic: "chat-events-dlq".to_owned(),
+            cloudevents_mode: CloudEventsMode::default(),
             properties: BTreeMap::new(),
             property_files: BTreeMap::new(),
+        }
+    }
+}
+
+/// `kafka.cloudevents_mode`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CloudEventsMode {
+    /// In `ce_` headers; the value is the event alone.
+    #[default]
+    Binary,
+    /// In a JSON envelope that is the value; the event is its `data`.
+    Structured,
+}
+
+/// `[schema_registry]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SchemaRegistry {
+    /// The address of a registry with Confluent's API; without one there is no framing.
+    pub(super) url: Option<String>,
+    /// Whether to register the schema, or only to find it there.
+    pub(super) register: bool,
+    /// For Basic authentication, with `password` or `password_file`.
+    pub(super) username: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub(super) password: Option<SecretString>,
+    pub(super) password_file: Option<PathBuf>,
+    /// For Bearer authentication.
+    #[schemars(with = "Option<String>")]
+    pub(super) token: Option<SecretString>,
+    pub(super) token_file: Option<PathBuf>,
+    /// How long a request may take, connecting included.
+    pub(super) request_timeout_seconds: u64,
+}
+
+impl Default for SchemaRegistry {
+    fn default() -> Self {
+        Self {
+            url: None,
+            register: true,
+            username: None,
+            password: None,
+            password_file: None,
+            token: None,
+            token_file: None,
+            request_timeout_seconds: 10,
         }
     }
 }

@@ -206,7 +206,7 @@ fn explain(key: &str, error: &ReadError) -> String {
 }
 
 fn holds_secret(key: &str) -> bool {
-    key.ends_with("token") || key.starts_with("kafka.properties")
+    key.ends_with("token") || key.ends_with("password") || key.starts_with("kafka.properties")
 }
 
 fn remove(root: &mut Value, path: &serde_path_to_error::Path) -> bool {

@@ -120,6 +120,43 @@ fn a_problem_never_repeats_a_secret() {
 }
 
 #[test]
+fn a_schema_registry_is_whole_or_not_at_all() {
+    let with = |lines: &str| format!("[schema_registry]\n{lines}\n{SMALLEST}");
+    for (lines, expected) in [
+        ("register = false", "schema_registry.url: is missing"),
+        ("token = \"hunter2\"", "schema_registry.url: is missing"),
+        ("url = \"registry:8081\"", "schema_registry.url: expected one http"),
+        ("url = \"http://me:hunter2@registry\"", "schema_registry.url: expected one http"),
+        ("url = \"http://a\"\nusername = \"me\"", "schema_registry.password: is missing"),
+        ("url = \"http://a\"\npassword = \"hunter2\"", "schema_registry.username: is missing"),
+        ("url = \"http://a\"\npassword = [\"hunter2\"]", "schema_registry.password: expected"),
+        ("url = \"http://a\"\nusername = \"a:b\"\npassword = \"hunter2\"", "schema_registry.username: cannot"),
+        ("url = \"http://a\"\ntoken = \"hunter2\\n\"", "schema_registry.token: holds"),
+        ("url = \"http://a\"\ntoken = \"\"", "schema_registry.token: is empty"),
+        ("url = \"http://a\"\ntoken = \"hunter2\"\ntoken_file = \"/x\"", "schema_registry.token_file: token is"),
+        ("url = \"http://a\"\npassword_file = \"/nowhere\"", "schema_registry.password_file: /nowhere"),
+        (
+            "url = \"http://a\"\nusername = \"me\"\npassword = \"hunter2\"\ntoken = \"hunter2\"",
+            "schema_registry.token: there is a password",
+        ),
+        ("url = \"http://a\"\nrequest_timeout_seconds = 0", "schema_registry.request_timeout_seconds: 0 is not"),
+    ] {
+        let problems = problems(&with(lines));
+        assert!(problems[0].starts_with(expected), "{lines}: {problems:?}");
+        assert!(!problems.concat().contains("hunter2"), "{problems:?}");
+    }
+    let both = format!("[kafka]\ncloudevents_mode = \"structured\"\n{}", with("url = \"http://a\""));
+    assert!(problems(&both)[0].starts_with("kafka.cloudevents_mode: must be"), "{:?}", problems(&both));
+
+    let environment = [("CHATBRIDGE__SCHEMA_REGISTRY__USERNAME", "me"), ("CHATBRIDGE__SCHEMA_REGISTRY__PASSWORD", "7")];
+    let config = load(&with("url = \"http://a/apis/ccompat/v7/\""), &environment).expect("valid");
+    let registry = config.schema_registry.expect("there is one");
+    assert!(registry.register);
+    let Credentials::Basic { username, password } = registry.credentials else { panic!("{registry:?}") };
+    assert_eq!((username.as_str(), password.expose_secret()), ("me", "7"));
+}
+
+#[test]
 fn the_environment_wins_over_the_file() {
     let config = load(
         SMALLEST,
@@ -213,6 +250,7 @@ fn the_sample_is_true() {
     for (table, place) in [
         ("", "zzz = 1\n"),
         ("kafka", "[kafka]\nzzz = 1\n"),
+        ("schema_registry", "[schema_registry]\nzzz = 1\n"),
         ("admin", "[admin]\nzzz = 1\n"),
         ("green_api", "[green_api]\nzzz = 1\n"),
         ("green_api.instances", "[[green_api.instances]]\nzzz = 1\n"),

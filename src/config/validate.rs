@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::schema_registry::schema_registry;
 use super::{Admin, Config, Events, GreenApi, Instance, Kafka, Problem, file};
 use crate::event::InstanceId;
 
@@ -49,6 +50,7 @@ const REFUSED_PROPERTIES: &[(&str, &str)] = &[
 pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<Config> {
     let shutdown_timeout = seconds("shutdown_timeout_seconds", file.shutdown_timeout_seconds, 1..=3600, problems);
     let kafka = kafka(file.kafka, problems);
+    let schema_registry = schema_registry(file.schema_registry, kafka.cloudevents_mode, problems);
     let listen = match file.admin.listen.parse() {
         Ok(listen) => Some(listen),
         Err(_) => complain(problems, "admin.listen", "expected address:port, such as 127.0.0.1:9464"),
@@ -60,6 +62,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
     Some(Config {
         shutdown_timeout,
         kafka,
+        schema_registry,
         admin: Admin { listen: listen? },
         green_api,
         instances,
@@ -68,7 +71,11 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
     })
 }
 
-fn complain<T>(problems: &mut Vec<Problem>, key: impl Into<String>, message: impl Into<String>) -> Option<T> {
+pub(super) fn complain<T>(
+    problems: &mut Vec<Problem>,
+    key: impl Into<String>,
+    message: impl Into<String>,
+) -> Option<T> {
     problems.push(Problem::new(key, message));
     None
 }
@@ -85,7 +92,12 @@ fn number<N: PartialOrd + Copy + std::fmt::Display>(
     value
 }
 
-fn seconds(key: &str, value: u64, range: std::ops::RangeInclusive<u64>, problems: &mut Vec<Problem>) -> Duration {
+pub(super) fn seconds(
+    key: &str,
+    value: u64,
+    range: std::ops::RangeInclusive<u64>,
+    problems: &mut Vec<Problem>,
+) -> Duration {
     Duration::from_secs(number(key, value, range, problems))
 }
 
@@ -110,6 +122,7 @@ fn kafka(kafka: file::Kafka, problems: &mut Vec<Problem>) -> Kafka {
         brokers: brokers.join(","),
         topic: kafka.topic.into(),
         dead_letter_topic: kafka.dead_letter_topic.into(),
+        cloudevents_mode: kafka.cloudevents_mode,
         properties: properties(kafka.properties, kafka.property_files, problems),
     }
 }
@@ -146,7 +159,7 @@ fn properties(
     properties
 }
 
-fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
+pub(super) fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
     match std::fs::read_to_string(path) {
         Ok(text) if text.trim().is_empty() => complain(problems, key, format!("{} is empty", path.display())),
         Ok(text) => Some(text.trim().to_owned().into()),

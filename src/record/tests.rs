@@ -79,6 +79,39 @@ fn raw_can_be_left_out() {
 }
 
 #[test]
+fn structured_mode_is_one_envelope_with_the_attributes_of_binary_mode() {
+    let event = event(r#"{"typeWebhook":"incomingCall","timestamp":1760000000,"from":"79\"00@c.us"}"#);
+    let plain = RecordFactory::default().record(&event, Extent::Whole, now());
+    let factory = RecordFactory { form: ValueForm::CloudEvent, ..RecordFactory::default() };
+    let structured = factory.record(&event, Extent::Whole, now());
+    assert_eq!(structured.headers, [("content-type", "application/cloudevents+json; charset=UTF-8".to_owned())]);
+    assert_eq!((&structured.key, structured.timestamp_ms), (&plain.key, plain.timestamp_ms));
+    let mut envelope: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&structured.value).expect("JSON");
+    let data: serde_json::Value = serde_json::from_slice(&plain.value).expect("JSON");
+    assert_eq!(envelope.remove("data"), Some(data));
+    assert_eq!(envelope.remove("datacontenttype"), Some("application/json".into()));
+    let as_headers: std::collections::BTreeMap<_, _> =
+        envelope.iter().map(|(name, value)| (format!("ce_{name}"), value.as_str().expect("text"))).collect();
+    for (name, value) in plain.headers.iter().filter(|(name, _)| name.starts_with("ce_")) {
+        assert_eq!(as_headers.get(*name), Some(&value.as_str()), "{name}");
+    }
+    assert_eq!(as_headers.len(), plain.headers.len() - 1, "and no more");
+}
+
+#[test]
+fn a_framed_value_is_five_bytes_and_the_plain_value() {
+    let event = event("{}");
+    let plain = RecordFactory::default().record(&event, Extent::Whole, now());
+    let ids = SchemaIds::new([("chat-events".into(), 0x0102_0304)].into());
+    let factory = RecordFactory { form: ValueForm::Framed(ids), ..RecordFactory::default() };
+    let framed = factory.record(&event, Extent::Whole, now());
+    assert_eq!(framed.value[..5], [0, 1, 2, 3, 4]);
+    assert_eq!(framed.value[5..], plain.value);
+    assert_eq!(framed.headers, plain.headers);
+}
+
+#[test]
 fn a_dead_letter_carries_its_story_and_nothing_that_could_poison_it_again() {
     let event = event(&format!(r#"{{"chatId":"{}"}}"#, "9".repeat(5000)));
     let letter = dead_letter::DeadLetter {

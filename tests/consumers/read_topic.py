@@ -35,19 +35,12 @@ def line(record):
     return json.dumps(out)
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("bootstrap")
-    arguments.add_argument("topic")
-    arguments.add_argument(
-        "--idle-seconds", type=float, default=30, help="fail when no record comes for so long before the end (default 30)"
-    )
-    given = arguments.parse_args()
-
+def records(bootstrap, topic, idle_seconds):
+    """Yields what the topic holds now, each partition in its order; ends the process with a word where that fails."""
     # group.id is compulsory and unused: assign() joins no group, and nothing is committed.
     consumer = Consumer(
         {
-            "bootstrap.servers": given.bootstrap,
+            "bootstrap.servers": bootstrap,
             "group.id": "read_topic",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -57,24 +50,22 @@ def main():
         }
     )
     try:
-        topic = consumer.list_topics(given.topic, timeout=given.idle_seconds).topics[given.topic]
-        if topic.error is not None:
-            raise KafkaException(topic.error)
+        found = consumer.list_topics(topic, timeout=idle_seconds).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
         ends = {}
-        for partition in topic.partitions:
-            low, high = consumer.get_watermark_offsets(
-                TopicPartition(given.topic, partition), timeout=given.idle_seconds
-            )
+        for partition in found.partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=idle_seconds)
             if high > low:
                 ends[partition] = high
-        consumer.assign([TopicPartition(given.topic, partition, OFFSET_BEGINNING) for partition in ends])
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
         idle = 0
         while ends:
-            records = consumer.consume(num_messages=10_000, timeout=0.2)
-            idle = 0 if records else idle + 0.2
-            if idle >= given.idle_seconds:
-                sys.exit(f"nothing came for {given.idle_seconds} s; not read to the end: partitions {sorted(ends)}")
-            for record in records:
+            batch = consumer.consume(num_messages=10_000, timeout=0.2)
+            idle = 0 if batch else idle + 0.2
+            if idle >= idle_seconds:
+                sys.exit(f"nothing came for {idle_seconds} s; not read to the end: partitions {sorted(ends)}")
+            for record in batch:
                 partition = record.partition()
                 error = record.error()
                 if error is None:
@@ -82,7 +73,7 @@ def main():
                     if end is None or record.offset() >= end:
                         ends.pop(partition, None)  # written after the start: not asked for
                         continue
-                    print(line(record))
+                    yield record
                     if record.offset() + 1 == end:
                         del ends[partition]
                 # The end of the partition also counts: the last offsets may hold no records (a transaction's marker).
@@ -91,9 +82,22 @@ def main():
                 else:
                     raise KafkaException(error)
     except KafkaException as error:
-        sys.exit(f"{given.topic}: {error}")
+        sys.exit(f"{topic}: {error}")
     finally:
         consumer.close()
 
 
-main()
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("bootstrap")
+    arguments.add_argument("topic")
+    arguments.add_argument(
+        "--idle-seconds", type=float, default=30, help="fail when no record comes for so long before the end (default 30)"
+    )
+    given = arguments.parse_args()
+    for record in records(given.bootstrap, given.topic, given.idle_seconds):
+        print(line(record))
+
+
+if __name__ == "__main__":
+    main()

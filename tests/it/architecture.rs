@@ -55,7 +55,18 @@ fn only(places: &[&str], word: &str) {
 
 #[test]
 fn pure_logic_has_no_runtime_and_no_wires() {
-    let pure = ["event", "json", "normalize", "record", "policy", "retry", "green_api/answer", "oracle", "schema"];
+    let pure = [
+        "event",
+        "json",
+        "normalize",
+        "record",
+        "policy",
+        "retry",
+        "green_api/answer",
+        "schema_registry/answer",
+        "schema",
+        "oracle",
+    ];
     absent(&pure, &["tokio", "reqwest", "rdkafka", "axum", "std::fs", "std::net", "Timestamp::now"]);
 }
 
@@ -69,12 +80,13 @@ fn values_know_nothing_of_what_is_done_with_them() {
 fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
     absent(&["source"], &["rdkafka", "publish::kafka", "reqwest", "green_api"]);
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
+    absent(&["schema_registry"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish"]);
 }
 
 #[test]
 fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "demo"], "rdkafka::");
-    only(&["green_api", "app"], "reqwest::");
+    only(&["green_api", "schema_registry", "app"], "reqwest::");
     only(&["admin", "simulator"], "axum::");
     only(&["cli", "logging"], "clap::");
 }

@@ -202,6 +202,7 @@ fn the_async_api_document_describes_the_headers_of_dead_letters() {
         bytes: b"{".to_vec(),
         reason: DeadLetterReason::NotJson,
         error: "not JSON, line 1 column 1".to_owned(),
+        receipt_at: 0..0,
     };
     for body in [Body::Json(RawValue::from_string(event.to_owned()).expect("JSON")), bytes] {
         let notification = Notification { instance: InstanceId::new(7), receipt_id: Some("7".to_owned()), body };

@@ -13,8 +13,14 @@ mod support {
     pub(crate) mod broker;
     pub(crate) mod judge;
     pub(crate) mod needs;
+    pub(crate) mod node;
     pub(crate) mod python;
+    pub(crate) mod registry;
 }
 
+mod cloudevents;
+mod consumers;
 mod harness;
 mod promise;
+mod scene;
+mod schema_registry;

@@ -2,117 +2,19 @@
 
 use std::fs;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
-use tokio::runtime::Runtime;
+use chatbridge::simulator::JournalEvent;
 
-use crate::support::bridge::{Bridge, Home};
+use crate::scene::Scene;
+use crate::support::bridge::Bridge;
 use crate::support::broker::{Broker, java_partitions};
 use crate::support::judge::{Topic, judge};
 use crate::support::needs::or_skip;
 
 const TOPIC: &str = "chat-events";
 const DEAD_LETTERS: &str = "chat-events-dlq";
-/// Whatever has to happen happens within this, or a minute of waiting says what did not.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Everything a run needs: a broker with both topics, a simulator, a bridge's home.
-struct Scene {
-    runtime: Runtime,
-    simulator: Simulator,
-    broker: Broker,
-    home: Home,
-    ids: Vec<u64>,
-}
-
-impl Scene {
-    fn new(instances: u64, broker_properties: &[(&str, &str)]) -> Option<Self> {
-        // With 12 partitions each, as the broker makes topics by default.
-        let properties = [&[("auto.create.topics.enable", "true")], broker_properties].concat();
-        let broker = or_skip(Broker::start_with(&properties))?;
-        let runtime = Runtime::new().expect("a runtime");
-        let simulated: Vec<SimulatedInstance> = (0..instances)
-            .map(|n| SimulatedInstance::new(1_101_000_001 + n, format!("{:032x}", fastrand::u128(..))))
-            .collect();
-        let config = SimulatorConfig {
-            instances: simulated.clone(),
-            // The speed of this machine is not the point; the limit of 100 a second would only slow the test.
-            requests_per_second_max: 100_000,
-            other_requests_per_second_max: 100_000,
-            ..SimulatorConfig::default()
-        };
-        let simulator = runtime.block_on(Simulator::start(config)).expect("a free port");
-        let instances: Vec<(u64, String)> = simulated.iter().map(|i| (i.id, i.token.clone())).collect();
-        let home = Home::new(simulator.url(), &instances, &broker.bootstrap(), "shutdown_timeout_seconds = 20");
-        let ids = instances.iter().map(|(id, _)| *id).collect();
-        Some(Self { runtime, simulator, broker, home, ids })
-    }
-
-    /// Queues `events` for each instance at once.
-    fn queue(&self, events: usize) {
-        for id in &self.ids {
-            let mut generator = Generator::new(*id, 7).with_chats(40);
-            for _ in 0..events {
-                self.simulator.enqueue(*id, generator.body()).expect("room");
-            }
-        }
-    }
-
-    /// Queues events at `rate` a second over all instances until the load is dropped.
-    fn load(&self, rate: u32) -> Load {
-        let (simulator, ids) = (self.simulator.clone(), self.ids.clone());
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::spawn(move || {
-            let mut generators: Vec<Generator> = ids.iter().map(|id| Generator::new(*id, 7).with_chats(40)).collect();
-            let mut turns = (0..ids.len()).cycle();
-            while !stopped.load(Ordering::Relaxed) {
-                let turn = turns.next().expect("instances");
-                simulator.enqueue(ids[turn], generators[turn].body()).expect("room");
-                thread::sleep(Duration::from_secs(1) / rate);
-            }
-        });
-        Load { stop, thread: Some(thread) }
-    }
-
-    fn wait_until_emptied(&self, bridge: &Bridge) {
-        let emptied = async { tokio::time::timeout(PATIENCE, self.simulator.emptied()).await };
-        assert!(
-            self.runtime.block_on(emptied).is_ok(),
-            "{} left; log:\n{}",
-            self.simulator.total_depth(),
-            bridge.log()
-        );
-    }
-
-    fn count(&self, wanted: impl Fn(&JournalEvent) -> bool) -> usize {
-        self.simulator.journal().iter().filter(|entry| wanted(&entry.what)).count()
-    }
-
-    fn deleted(&self) -> usize {
-        self.count(|what| matches!(what, JournalEvent::Deleted { .. }))
-    }
-}
-
-/// Stops when dropped.
-struct Load {
-    stop: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the load does not panic");
-        }
-    }
-}
 
 #[test]
 #[ignore = "starts a real Kafka"]

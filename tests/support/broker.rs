@@ -96,8 +96,7 @@ pub(crate) struct Broker {
 #[derive(Debug)]
 struct Server {
     java: Child,
-    /// A shell whose standard input ends when this process does, however it dies. It then does what `Drop` could
-    /// not: no broker outlives its test.
+    /// Does what `Drop` cannot when this process is killed: no broker outlives its test.
     watch: Child,
 }
 
@@ -234,15 +233,7 @@ impl Broker {
             .stderr(errors)
             .spawn()
             .map_err(|e| failed("java", e))?;
-        let watch = Command::new("sh")
-            .args(["-c", r#"trap "" INT TERM HUP; read -r _; kill -KILL "$1"; rm -rf "$2""#, "watch"])
-            .arg(java.id().to_string())
-            .arg(&self.dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|e| failed("sh", e))?;
+        let watch = watch(&java, &self.dir).map_err(|e| failed("sh", e))?;
         let server = self.server.insert(Server { java, watch });
 
         let deadline = Instant::now() + PATIENCE;
@@ -315,6 +306,18 @@ impl Server {
             let _ = process.wait();
         }
     }
+}
+
+/// A shell whose standard input ends when this process does, however it dies. It then kills `process` and removes `dir`.
+pub(crate) fn watch(process: &Child, dir: &Path) -> std::io::Result<Child> {
+    Command::new("sh")
+        .args(["-c", r#"trap "" INT TERM HUP; read -r _; kill -KILL "$1"; rm -rf "$2""#, "watch"])
+        .arg(process.id().to_string())
+        .arg(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
 }
 
 /// A loopback port that nobody holds at the moment.

@@ -63,7 +63,8 @@ fn install(home: &Path, requirements: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn run(command: &mut Command) -> Result<String, String> {
+/// What the command prints, or what it says when it fails.
+pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     let out = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     if out.status.success() {
         return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
@@ -73,6 +74,6 @@ fn run(command: &mut Command) -> Result<String, String> {
 }
 
 /// FNV-1a: the standard library's hash may change with the compiler, and this names a folder.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

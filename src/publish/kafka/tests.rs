@@ -11,6 +11,7 @@ fn kafka(brokers: &str, properties: &[(&str, &str)]) -> Kafka {
         brokers: brokers.to_owned(),
         topic: "chat-events".into(),
         dead_letter_topic: "chat-events-dlq".into(),
+        cloudevents_mode: crate::config::CloudEventsMode::default(),
         properties: properties.iter().map(|(k, v)| ((*k).to_owned(), SecretString::from((*v).to_owned()))).collect(),
     }
 }

@@ -1,0 +1,64 @@
+//! What this run's values look like; where they are framed, that has to be asked of the schema registry first.
+
+use reqwest::Error;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::REMINDER;
+use crate::config::{CloudEventsMode, Config};
+use crate::green_api::is_loopback;
+use crate::record::ValueForm;
+use crate::retry::Backoff;
+use crate::schema;
+use crate::schema_registry::{REFUSED_RETRY, RETRY_MAX, RETRY_MIN, RegistryError, SchemaRegistry, http_client};
+
+/// The client of the configured schema registry, if there is one.
+pub(super) fn registry(config: &Config) -> Result<Option<SchemaRegistry>, Error> {
+    let Some(registry) = &config.schema_registry else { return Ok(None) };
+    let http = http_client(registry, is_loopback(&registry.url))?;
+    Ok(Some(SchemaRegistry::new(http, registry)))
+}
+
+/// The form of values. With a schema registry, waits for it as for a broker, refusals included: they are mended in the
+/// registry, after which there is nothing to restart here. Never falls back to plain values.
+pub(super) async fn value_form(config: &Config, registry: Option<&SchemaRegistry>) -> ValueForm {
+    let Some(registry) = registry else {
+        return match config.kafka.cloudevents_mode {
+            CloudEventsMode::Binary => ValueForm::Plain,
+            CloudEventsMode::Structured => ValueForm::CloudEvent,
+        };
+    };
+    let (topics, schema) = (config.event_topics(), schema::event());
+    let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+    let mut told_at: Option<Instant> = None;
+    loop {
+        let wait = match registry.schema_ids(&topics, &schema).await {
+            Ok(ids) => {
+                info!(?registry, ?ids, "values are framed with the ids of the schema registry");
+                return ValueForm::Framed(ids);
+            }
+            Err(RegistryError::Unavailable(reason)) => {
+                if told_at.is_none_or(|at| at.elapsed() >= REMINDER) {
+                    told_at = Some(Instant::now());
+                    warn!(
+                        ?registry,
+                        reason,
+                        "the schema registry cannot be used yet; nothing is received from GREEN-API until it can"
+                    );
+                }
+                backoff.next(fastrand::f64())
+            }
+            // Its wait is the interval of the reminder, too.
+            Err(RegistryError::Refused(reason)) => {
+                error!(
+                    ?registry,
+                    reason,
+                    retry_seconds = REFUSED_RETRY.as_secs(),
+                    "the schema registry refuses; nothing is received from GREEN-API until that is mended"
+                );
+                REFUSED_RETRY
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}

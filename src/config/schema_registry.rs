@@ -1,0 +1,100 @@
+//! `[schema_registry]`: its words into values that can only be valid.
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::validate::{complain, seconds, secret_file};
+use super::{CloudEventsMode, Credentials, Problem, SchemaRegistry, file};
+
+/// `None` where there is no registry, or where something is wrong with it (then `problems` has grown).
+pub(super) fn schema_registry(
+    file: file::SchemaRegistry,
+    mode: CloudEventsMode,
+    problems: &mut Vec<Problem>,
+) -> Option<SchemaRegistry> {
+    let request_timeout =
+        seconds("schema_registry.request_timeout_seconds", file.request_timeout_seconds, 1..=300, problems);
+    let has_credentials = file.username.is_some()
+        || file.password.is_some()
+        || file.password_file.is_some()
+        || file.token.is_some()
+        || file.token_file.is_some();
+    let Some(text) = &file.url else {
+        if has_credentials || !file.register {
+            // Whoever sets these expects framed values, and would get plain ones.
+            return complain(problems, "schema_registry.url", "is missing: the other keys are about that registry");
+        }
+        return None;
+    };
+    if mode == CloudEventsMode::Structured {
+        problems.push(Problem::new(
+            "kafka.cloudevents_mode",
+            "must be \"binary\" with a schema registry: what is framed is the event, not a CloudEvents envelope",
+        ));
+    }
+    let url = url(text, problems);
+    let register = file.register;
+    let credentials = credentials(file, problems);
+    Some(SchemaRegistry { url: url?, register, credentials: credentials?, request_timeout })
+}
+
+/// The root of the API; credentials have keys of their own, where they cannot be printed.
+fn url(text: &str, problems: &mut Vec<Problem>) -> Option<Url> {
+    let usable = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    match Url::parse(text) {
+        Ok(url) if usable(&url) => Some(url),
+        _ => complain(
+            problems,
+            "schema_registry.url",
+            "expected one http or https address such as http://localhost:8081, without user or password",
+        ),
+    }
+}
+
+fn credentials(file: file::SchemaRegistry, problems: &mut Vec<Problem>) -> Option<Credentials> {
+    let password = secret("password", file.password, file.password_file.as_deref(), problems);
+    let token = secret("token", file.token, file.token_file.as_deref(), problems);
+    match (file.username, password?, token?) {
+        (None, None, None) => Some(Credentials::None),
+        (Some(username), Some(password), None) if !username.contains(':') => {
+            Some(Credentials::Basic { username, password })
+        }
+        (Some(_), Some(_), None) => complain(problems, "schema_registry.username", "cannot hold a colon"),
+        (Some(_), None, _) => complain(problems, "schema_registry.password", "is missing (or password_file)"),
+        (None, Some(_), _) => complain(problems, "schema_registry.username", "is missing"),
+        (None, None, Some(token)) if is_header_text(&token) => Some(Credentials::Bearer(token)),
+        (None, None, Some(_)) => complain(problems, "schema_registry.token", "holds characters no header takes"),
+        (Some(_), Some(_), Some(_)) => {
+            complain(problems, "schema_registry.token", "there is a password as well: keep one")
+        }
+    }
+}
+
+/// The secret from its key or its file; outside `None` where that failed.
+fn secret(
+    name: &str,
+    given: Option<SecretString>,
+    path: Option<&std::path::Path>,
+    problems: &mut Vec<Problem>,
+) -> Option<Option<SecretString>> {
+    let file_key = format!("schema_registry.{name}_file");
+    match (given, path) {
+        (Some(_), Some(_)) => complain(problems, file_key, format!("{name} is given as well: keep one")),
+        (Some(secret), None) if secret.expose_secret().is_empty() => {
+            complain(problems, format!("schema_registry.{name}"), "is empty")
+        }
+        (None, Some(path)) => secret_file(&file_key, path, problems).map(Some),
+        (given, None) => Some(given),
+    }
+}
+
+fn is_header_text(token: &SecretString) -> bool {
+    token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic())
+}

@@ -1,0 +1,92 @@
+//! What the value of an event's record looks like from outside, and which headers stand beside it.
+//!
+//! Whatever the form, inside it lies the same JSON object. So a form is two pieces of bytes around that object, and
+//! writing a record stays one pass into one buffer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Headers, headers};
+use crate::event::Event;
+
+const STRUCTURED_CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
+/// What a deserialiser of Confluent's wire format looks for first.
+const MAGIC_BYTE: u8 = 0;
+
+/// The form of the values in the topics of events. Dead letters have none: their bytes travel as they came.
+#[derive(Debug, Clone, Default)]
+pub enum ValueForm {
+    /// The object alone; CloudEvents attributes are headers (binary mode).
+    #[default]
+    Plain,
+    /// A CloudEvents JSON envelope with the object as its `data` (structured mode).
+    ///
+    /// The attributes are in the envelope only. The binding would allow them as headers too, but a consumer may take a
+    /// `ce_` header for the mark of binary mode (Python's `cloudevents` does) and the whole envelope for the data.
+    CloudEvent,
+    /// The object in Confluent's wire format; CloudEvents attributes are headers. `content-type` names what is inside
+    /// the frame, as `datacontenttype` is about data and not about their transport.
+    Framed(SchemaIds),
+}
+
+impl ValueForm {
+    /// The record's headers.
+    pub(super) fn headers(&self, event: &Event) -> Headers {
+        match self {
+            Self::Plain | Self::Framed(_) => headers(event),
+            Self::CloudEvent => vec![("content-type", STRUCTURED_CONTENT_TYPE.to_owned())],
+        }
+    }
+
+    /// What stands before the object.
+    pub(super) fn opening(&self, topic: &str, event: &Event) -> Vec<u8> {
+        match self {
+            Self::Plain => Vec::new(),
+            Self::CloudEvent => envelope_opening(event),
+            Self::Framed(ids) => ids.frame(topic).to_vec(),
+        }
+    }
+
+    /// What stands after it.
+    pub(super) fn closing(&self) -> &'static [u8] {
+        match self {
+            Self::Plain | Self::Framed(_) => b"",
+            Self::CloudEvent => b"}",
+        }
+    }
+}
+
+/// Everything of the envelope up to its `data`: the attributes of binary mode, by their own names.
+fn envelope_opening(event: &Event) -> Vec<u8> {
+    let mut opening = vec![b'{'];
+    for (header, value) in headers(event) {
+        let name = match header {
+            "content-type" => "datacontenttype",
+            other => other.strip_prefix("ce_").unwrap_or(other),
+        };
+        for (text, end) in [(name, b':'), (value.as_str(), b',')] {
+            serde_json::to_writer(&mut opening, text).expect("text into a Vec: nothing here can fail");
+            opening.push(end);
+        }
+    }
+    opening.extend_from_slice(b"\"data\":");
+    opening
+}
+
+/// The id that the schema registry gave the event schema, for each topic of events.
+#[derive(Debug, Clone, Default)]
+pub struct SchemaIds(BTreeMap<Arc<str>, u32>);
+
+impl SchemaIds {
+    /// Ids by topic. Every topic that events may go to has to be among them.
+    #[must_use]
+    pub fn new(ids: BTreeMap<Arc<str>, u32>) -> Self {
+        Self(ids)
+    }
+
+    fn frame(&self, topic: &str) -> [u8; 5] {
+        let id = self.0.get(topic).expect("nothing is received before each topic of events has its schema id");
+        let [a, b, c, d] = id.to_be_bytes();
+        [MAGIC_BYTE, a, b, c, d]
+    }
+}

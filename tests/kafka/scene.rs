@@ -1,0 +1,129 @@
+//! What a run against a real Kafka needs: the broker, a simulated GREEN-API, a home for the bridge.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use chatbridge::simulator::generator::Generator;
+use chatbridge::simulator::{JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
+use tokio::runtime::Runtime;
+
+use crate::support::bridge::{Bridge, Home};
+use crate::support::broker::Broker;
+use crate::support::needs::{or_skip, tests_path};
+
+/// Whatever has to happen happens within this, or two minutes of waiting say what did not.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Everything a run needs: a broker with both topics, a simulator, a bridge's home.
+pub(crate) struct Scene {
+    pub(crate) runtime: Runtime,
+    pub(crate) simulator: Simulator,
+    pub(crate) broker: Broker,
+    pub(crate) home: Home,
+    pub(crate) ids: Vec<u64>,
+}
+
+impl Scene {
+    pub(crate) fn new(instances: u64, broker_properties: &[(&str, &str)]) -> Option<Self> {
+        // With 12 partitions each, as the broker makes topics by default.
+        let properties = [&[("auto.create.topics.enable", "true")], broker_properties].concat();
+        let broker = or_skip(Broker::start_with(&properties))?;
+        let runtime = Runtime::new().expect("a runtime");
+        let simulated: Vec<SimulatedInstance> = (0..instances)
+            .map(|n| SimulatedInstance::new(1_101_000_001 + n, format!("{:032x}", fastrand::u128(..))))
+            .collect();
+        let config = SimulatorConfig {
+            instances: simulated.clone(),
+            // The speed of this machine is not the point; the limit of 100 a second would only slow the test.
+            requests_per_second_max: 100_000,
+            other_requests_per_second_max: 100_000,
+            ..SimulatorConfig::default()
+        };
+        let simulator = runtime.block_on(Simulator::start(config)).expect("a free port");
+        let instances: Vec<(u64, String)> = simulated.iter().map(|i| (i.id, i.token.clone())).collect();
+        let home = Home::new(simulator.url(), &instances, &broker.bootstrap(), "shutdown_timeout_seconds = 20");
+        let ids = instances.iter().map(|(id, _)| *id).collect();
+        Some(Self { runtime, simulator, broker, home, ids })
+    }
+
+    /// Queues `events` for each instance at once.
+    pub(crate) fn queue(&self, events: usize) {
+        for id in &self.ids {
+            let mut generator = Generator::new(*id, 7).with_chats(40);
+            for _ in 0..events {
+                self.simulator.enqueue(*id, generator.body()).expect("room");
+            }
+        }
+    }
+
+    /// Queues the body of every fixture for the first instance, and says how many there are.
+    pub(crate) fn queue_fixtures(&self) -> usize {
+        let bodies = fixture_bodies();
+        for body in &bodies {
+            self.simulator.enqueue(self.ids[0], body.clone()).expect("room");
+        }
+        bodies.len()
+    }
+
+    /// Queues events at `rate` a second over all instances until the load is dropped.
+    pub(crate) fn load(&self, rate: u32) -> Load {
+        let (simulator, ids) = (self.simulator.clone(), self.ids.clone());
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut generators: Vec<Generator> = ids.iter().map(|id| Generator::new(*id, 7).with_chats(40)).collect();
+            let mut turns = (0..ids.len()).cycle();
+            while !stopped.load(Ordering::Relaxed) {
+                let turn = turns.next().expect("instances");
+                simulator.enqueue(ids[turn], generators[turn].body()).expect("room");
+                thread::sleep(Duration::from_secs(1) / rate);
+            }
+        });
+        Load { stop, thread: Some(thread) }
+    }
+
+    pub(crate) fn wait_until_emptied(&self, bridge: &Bridge) {
+        let emptied = async { tokio::time::timeout(PATIENCE, self.simulator.emptied()).await };
+        assert!(
+            self.runtime.block_on(emptied).is_ok(),
+            "{} left; log:\n{}",
+            self.simulator.total_depth(),
+            bridge.log()
+        );
+    }
+
+    pub(crate) fn count(&self, wanted: impl Fn(&JournalEvent) -> bool) -> usize {
+        self.simulator.journal().iter().filter(|entry| wanted(&entry.what)).count()
+    }
+
+    pub(crate) fn deleted(&self) -> usize {
+        self.count(|what| matches!(what, JournalEvent::Deleted { .. }))
+    }
+}
+
+/// Stops when dropped.
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the load does not panic");
+        }
+    }
+}
+
+/// Every body in `tests/fixtures`.
+fn fixture_bodies() -> Vec<String> {
+    let entries = fs::read_dir(tests_path("fixtures")).expect("tests/fixtures is there");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    paths.iter().map(|path| fs::read_to_string(path).expect("readable")).collect()
+}

@@ -1,0 +1,66 @@
+//! The Node programs of `tests/consumers/node`, with the packages of its lock file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::needs::{Unavailable, tests_path};
+use super::python::{fnv1a, run};
+
+/// Debian 12 has 18; nothing newer is needed.
+const NODE_MAJOR_MIN: u32 = 18;
+
+/// One of the programs, ready for its arguments.
+pub(crate) fn consumer(script: &str) -> Result<Command, Unavailable> {
+    let mut command = Command::new("node");
+    command.arg(tests_path("consumers/node").join(script)).env("NODE_PATH", modules()?).stdin(Stdio::null());
+    Ok(command)
+}
+
+/// The folder with the packages, installed the first time.
+fn modules() -> Result<PathBuf, Unavailable> {
+    let missing = |_| {
+        Unavailable::Missing(format!(
+            "tests with Node clients need Node {NODE_MAJOR_MIN} or newer and npm: apt-get install nodejs npm"
+        ))
+    };
+    let version = run(Command::new("node").arg("--version")).map_err(missing)?;
+    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < NODE_MAJOR_MIN) {
+        return Err(missing(version));
+    }
+    run(Command::new("npm").arg("--version")).map_err(missing)?;
+
+    let broken = |error: String| Unavailable::Broken(format!("the Node packages for the tests: {error}"));
+    let lists = ["package.json", "package-lock.json"].map(|name| tests_path("consumers/node").join(name));
+    let mut wanted = Vec::new();
+    for list in &lists {
+        wanted.extend(fs::read(list).map_err(|error| broken(format!("{}: {error}", list.display())))?);
+    }
+    // Another list of packages gets another folder; an old one is never repaired.
+    let cache = tests_path(".cache/node");
+    let home = cache.join(format!("{:016x}", fnv1a(&wanted)));
+    let modules = home.join("node_modules");
+    if modules.exists() {
+        return Ok(modules);
+    }
+    // Made beside its place and renamed when whole, as the Python environment is.
+    let part = cache.join(format!(".{}", std::process::id()));
+    let done = install(&part, &lists).and_then(|()| match fs::rename(&part, &home) {
+        Err(error) if !modules.exists() => Err(error.to_string()),
+        _ => Ok(modules),
+    });
+    let _ = fs::remove_dir_all(&part);
+    done.map_err(broken)
+}
+
+fn install(home: &Path, lists: &[PathBuf]) -> Result<(), String> {
+    fs::create_dir_all(home).map_err(|error| error.to_string())?;
+    for list in lists {
+        let name = list.file_name().unwrap_or_default();
+        fs::copy(list, home.join(name)).map_err(|error| error.to_string())?;
+    }
+    // Exactly the lock file's packages, and none of their scripts.
+    run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(home))?;
+    Ok(())
+}

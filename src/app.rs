@@ -138,10 +138,11 @@ fn start_pollers(
 ) -> tokio::task::JoinSet<()> {
     let records = RecordFactory {
         topic: Arc::clone(&config.kafka.topic),
+        routing: config.routing.clone(),
         dead_letter_topic: Arc::clone(&config.kafka.dead_letter_topic),
         include_raw: config.events.include_raw,
     };
-    let policy = Policy::new(config.events.clone(), config.calls);
+    let policy = Policy::new(config.events.clone(), config.calls.clone());
     let bridge = Arc::new(Bridge::new(Arc::clone(publisher), records, policy));
     let mut pollers = tokio::task::JoinSet::new();
     for ((instance, client), telemetry) in config.instances.iter().zip(clients).zip(telemetry) {
@@ -161,15 +162,17 @@ fn start_pollers(
     pollers
 }
 
-/// Waits for the brokers and both topics, telling about it once a minute. Nothing is received before: it could only be
+/// Waits for the brokers and every topic, telling about it once a minute. Nothing is received before: it could only be
 /// held in memory.
 async fn find_kafka(publisher: &KafkaPublisher, config: &Config, metrics: &Metrics) {
     let mut told_at: Option<Instant> = None;
     loop {
         let asked_at = Instant::now();
         let found = async {
-            publisher.find_topic(Arc::clone(&config.kafka.topic)).await?;
-            publisher.find_topic(Arc::clone(&config.kafka.dead_letter_topic)).await
+            for topic in config.topics() {
+                publisher.find_topic(topic).await?;
+            }
+            Ok::<(), String>(())
         };
         let Err(reason) = found.await else {
             metrics.kafka_up(true);

@@ -113,7 +113,8 @@ pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> P
     let Notification { instance, receipt_id, body } = notification;
     match body {
         Body::Json(raw) => {
-            let event = normalize(instance, raw);
+            let mut event = normalize(instance, raw);
+            policy.annotate(&mut event);
             let id = event.id;
             let destination = match policy.verdict(&event) {
                 Verdict::Publish => Destination::Topic(Box::new(event)),
@@ -129,6 +130,7 @@ pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> P
             let letter = DeadLetter {
                 id: EventId::of(&Source::uri(instance), &bytes),
                 instance,
+                kind: None,
                 key: record::key(instance, None),
                 reason,
                 error,
@@ -283,6 +285,7 @@ fn letter_of_event(
     DeadLetter {
         id: event.id,
         instance: event.source.instance,
+        kind: Some(event.kind.name()),
         key: record::key(event.source.instance, event.chat.as_ref()),
         reason,
         error: error.to_owned(),

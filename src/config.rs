@@ -18,7 +18,7 @@ mod file;
 mod load;
 mod validate;
 
-pub use file::{CallPolicy, UnknownPolicy};
+pub use file::{CallPolicy, Language, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
 
 /// Everything the daemon needs to know, valid throughout.
@@ -37,7 +37,23 @@ pub struct Config {
     /// What happens to events.
     pub events: Events,
     /// What happens to calls.
-    pub calls: CallPolicy,
+    pub calls: Calls,
+    /// Topics of their own for some kinds, by the kind's word; every other kind goes to [`Kafka::topic`].
+    pub routing: BTreeMap<&'static str, Arc<str>>,
+}
+
+impl Config {
+    /// Every topic that records may go to, dead letters included, each once.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Arc<str>> {
+        let mut topics = vec![Arc::clone(&self.kafka.topic), Arc::clone(&self.kafka.dead_letter_topic)];
+        for topic in self.routing.values() {
+            if !topics.contains(topic) {
+                topics.push(Arc::clone(topic));
+            }
+        }
+        topics
+    }
 }
 
 /// Where records go.
@@ -103,6 +119,15 @@ pub struct Events {
     pub drop: Vec<String>,
     /// Whether the body travels along as `raw`.
     pub include_raw: bool,
+}
+
+/// What happens to calls.
+#[derive(Debug, Clone, Default)]
+pub struct Calls {
+    /// Which call events are published.
+    pub publish: CallPolicy,
+    /// The language of the line about a call for the people in the chat; `None`: no such line.
+    pub language: Option<Language>,
 }
 
 /// One thing wrong with the configuration.

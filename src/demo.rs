@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::bridge::prepare;
-use crate::config::{Admin, CallPolicy, Config, Events, GreenApi, Instance, Kafka};
+use crate::config::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka};
 use crate::event::{Body, InstanceId, Notification};
 use crate::oracle::{Oracle, Verdict};
 use crate::policy::Policy;
@@ -287,6 +287,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
         green_api: GreenApi { watch_interval: None, ..GreenApi::default() },
         instances,
         events: Events { include_raw: true, ..Events::default() },
-        calls: CallPolicy::All,
+        calls: Calls::default(),
+        routing: Default::default(),
     }
 }

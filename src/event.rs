@@ -194,7 +194,21 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind's word in `ce_type`, in `kind` and in metric labels.
+    /// Every kind's word, for a configuration that names them.
+    pub const NAMES: &[&str] = &[
+        "message",
+        "message_status",
+        "call",
+        "instance_state",
+        "instance_socket",
+        "instance_device",
+        "quota_exceeded",
+        "avatar_changed",
+        "chat_blocked",
+        "unknown",
+    ];
+
+    /// The kind's word in `ce_type`, in `kind` and in metric labels; one of [`Kind::NAMES`].
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -280,6 +294,10 @@ pub struct Call {
     pub state: CallState,
     /// Upstream's word.
     pub status: Option<String>,
+    /// One line about the call for the people in the chat, in the configured language (seed 004).
+    pub summary: Option<&'static str>,
+    /// Incoming calls: the caller's name as the account knows it, where it was asked for and known in time.
+    pub caller_name: Option<String>,
     /// Outgoing calls: with video or without.
     pub video: Option<bool>,
     /// Outgoing calls: how long it lasted.

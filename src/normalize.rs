@@ -127,6 +127,8 @@ fn call(direction: Direction, body: &Json) -> Call {
         direction,
         state: CallState::from_word(word.unwrap_or_default()),
         status: word.map(str::to_owned),
+        summary: None,
+        caller_name: None,
         video: body.get("isVideo").boolean(),
         duration_seconds: body.get("duration").integer(),
     }

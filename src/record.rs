@@ -3,6 +3,7 @@
 //! The form is the contract with consumers: CloudEvents 1.0 over Kafka, binary mode, keyed by chat. The value's shape
 //! is a struct of its own here, so that the core [`Event`] may change without consumers noticing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,11 +73,13 @@ pub enum Extent {
     WithoutThumbnails,
 }
 
-/// Makes records for one pair of topics.
+/// Makes records, each for its topic.
 #[derive(Debug, Clone)]
 pub struct RecordFactory {
-    /// Where events go.
+    /// Where events go whose kind has no topic of its own.
     pub topic: Arc<str>,
+    /// Topics of their own, by the kind's word.
+    pub routing: BTreeMap<&'static str, Arc<str>>,
     /// Where dead letters go.
     pub dead_letter_topic: Arc<str>,
     /// Whether the body travels along as `raw`.
@@ -86,11 +89,22 @@ pub struct RecordFactory {
 /// The default topics, with `raw`.
 impl Default for RecordFactory {
     fn default() -> Self {
-        Self { topic: "chat-events".into(), dead_letter_topic: "chat-events-dlq".into(), include_raw: true }
+        Self {
+            topic: "chat-events".into(),
+            routing: BTreeMap::new(),
+            dead_letter_topic: "chat-events-dlq".into(),
+            include_raw: true,
+        }
     }
 }
 
 impl RecordFactory {
+    /// Where events of this kind go.
+    #[must_use]
+    pub fn topic_of(&self, kind: &str) -> &Arc<str> {
+        self.routing.get(kind).unwrap_or(&self.topic)
+    }
+
     /// The record of `event`. `now` stamps events that carry no usable time.
     #[must_use]
     pub fn record(&self, event: &Event, extent: Extent, now: Timestamp) -> Record {
@@ -115,7 +129,7 @@ impl RecordFactory {
         })
         .expect("string keys and a Vec: nothing in a value can fail to serialise");
         Record {
-            topic: Arc::clone(&self.topic),
+            topic: Arc::clone(self.topic_of(event.kind.name())),
             key: key(event.source.instance, event.chat.as_ref()),
             headers: headers(event),
             timestamp_ms: timestamp(event.time, now).as_millisecond(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer};
 
 /// The whole file.
@@ -20,6 +21,8 @@ pub(super) struct File {
     pub(super) green_api: GreenApi,
     pub(super) events: Events,
     pub(super) calls: Calls,
+    /// Topics of their own for some kinds; every other kind goes to `kafka.topic`.
+    pub(super) routing: BTreeMap<String, String>,
 }
 
 impl Default for File {
@@ -31,6 +34,7 @@ impl Default for File {
             green_api: GreenApi::default(),
             events: Events::default(),
             calls: Calls::default(),
+            routing: BTreeMap::new(),
         }
     }
 }
@@ -137,6 +141,7 @@ pub(super) struct Instance {
     /// This instance's own poll time.
     pub(super) receive_timeout_seconds: Option<u64>,
     /// How events come in.
+    #[serde(deserialize_with = "word")]
     pub(super) receive: Receive,
 }
 
@@ -154,6 +159,7 @@ pub(super) enum Receive {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Events {
     /// What happens to a typeWebhook or typeMessage this version does not know: publish, drop or dead_letter.
+    #[serde(deserialize_with = "word")]
     pub(super) unknown: UnknownPolicy,
     /// typeWebhook values that are deleted unseen.
     #[serde(deserialize_with = "list")]
@@ -186,7 +192,21 @@ pub enum UnknownPolicy {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Calls {
     /// Which call events are published: none, ringing, outcome or all (seed 004, ways 1 to 4).
+    #[serde(deserialize_with = "word")]
     pub(super) publish: CallPolicy,
+    /// The language of `call.summary`, the line about a call for the people in the chat; without one it is absent.
+    #[serde(deserialize_with = "optional_word")]
+    pub(super) language: Option<Language>,
+}
+
+/// `calls.language`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// Russian, as seed 004 words it.
+    Ru,
+    /// English.
+    En,
 }
 
 /// `calls.publish`
@@ -202,6 +222,17 @@ pub enum CallPolicy {
     /// Both.
     #[default]
     All,
+}
+
+/// One of an enum's words. Asked by way of a string, so that it is serde that says which words there are: the `config`
+/// crate's own message for an enum only speaks of "variant constructors".
+fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    T::deserialize(IntoDeserializer::<D::Error>::into_deserializer(word))
+}
+
+fn optional_word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    word(deserializer).map(Some)
 }
 
 /// A list, or from the environment one string with commas.

@@ -3,13 +3,14 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{Admin, Config, Events, GreenApi, Instance, Kafka, Problem, file};
-use crate::event::InstanceId;
+use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, file};
+use crate::event::{InstanceId, Kind};
 
 /// Types that may be named in `events.drop` (reference §9.2).
 const TYPE_WEBHOOKS: &[&str] = &[
@@ -56,6 +57,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
     let green_api = green_api(&file.green_api, problems);
     let instances = instances(file.green_api, default_url.as_ref(), problems);
     let events = events(file.events, problems);
+    let routing = routing(file.routing, &kafka, problems);
     Some(Config {
         shutdown_timeout,
         kafka,
@@ -63,7 +65,8 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
         green_api,
         instances,
         events,
-        calls: file.calls.publish,
+        calls: Calls { publish: file.calls.publish, language: file.calls.language },
+        routing,
     })
 }
 
@@ -276,4 +279,27 @@ fn events(events: file::Events, problems: &mut Vec<Problem>) -> Events {
         }
     }
     Events { unknown: events.unknown, drop: events.drop, include_raw: events.include_raw }
+}
+
+fn routing(
+    routes: BTreeMap<String, String>,
+    kafka: &Kafka,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<&'static str, Arc<str>> {
+    let mut routing = BTreeMap::new();
+    for (kind, name) in routes {
+        let key = format!("routing.{kind}");
+        topic(&key, &name, problems);
+        if *name == *kafka.dead_letter_topic {
+            problems.push(Problem::new(&key, "must not be the topic of dead letters"));
+        }
+        match Kind::NAMES.iter().find(|known| **known == kind) {
+            Some(known) => drop(routing.insert(*known, name.into())),
+            None => {
+                let known = Kind::NAMES.join(", ");
+                problems.push(Problem::new(key, format!("unknown kind `{kind}`, expected one of {known}")));
+            }
+        }
+    }
+    routing
 }

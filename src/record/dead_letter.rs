@@ -16,6 +16,8 @@ pub struct DeadLetter {
     pub id: EventId,
     /// The polled instance.
     pub instance: InstanceId,
+    /// The kind of event it is, where it could be read as one: decides where it would have gone.
+    pub kind: Option<&'static str>,
     /// The key it would have had, or the instance's.
     pub key: String,
     /// Why it is here.
@@ -45,7 +47,7 @@ impl RecordFactory {
             ("instance", letter.instance.to_string()),
             ("attempts", letter.attempts.to_string()),
             ("first_seen", letter.first_seen.to_string()),
-            ("topic", self.topic.to_string()),
+            ("topic", letter.kind.map_or(&self.topic, |kind| self.topic_of(kind)).to_string()),
         ];
         if let Some(receipt_id) = &letter.receipt_id {
             headers.push(("receipt_id", receipt_id.clone()));

@@ -128,6 +128,23 @@ fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
+/// What makes the records this configuration wants.
+#[must_use]
+pub fn records(config: &Config) -> RecordFactory {
+    RecordFactory {
+        topic: Arc::clone(&config.kafka.topic),
+        routing: config.routing.clone(),
+        dead_letter_topic: Arc::clone(&config.kafka.dead_letter_topic),
+        include_raw: config.events.include_raw,
+    }
+}
+
+/// What decides as this configuration wants.
+#[must_use]
+pub fn policy(config: &Config) -> Policy {
+    Policy::new(config.events.clone(), config.calls.clone())
+}
+
 /// One supervised poller per instance.
 fn start_pollers(
     config: &Config,
@@ -136,14 +153,7 @@ fn start_pollers(
     telemetry: &[Arc<InstanceTelemetry>],
     stop: &CancellationToken,
 ) -> tokio::task::JoinSet<()> {
-    let records = RecordFactory {
-        topic: Arc::clone(&config.kafka.topic),
-        routing: config.routing.clone(),
-        dead_letter_topic: Arc::clone(&config.kafka.dead_letter_topic),
-        include_raw: config.events.include_raw,
-    };
-    let policy = Policy::new(config.events.clone(), config.calls.clone());
-    let bridge = Arc::new(Bridge::new(Arc::clone(publisher), records, policy));
+    let bridge = Arc::new(Bridge::new(Arc::clone(publisher), records(config), policy(config)));
     let mut pollers = tokio::task::JoinSet::new();
     for ((instance, client), telemetry) in config.instances.iter().zip(clients).zip(telemetry) {
         let pacing = Pacing {

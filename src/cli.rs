@@ -11,6 +11,7 @@ use crate::publish::kafka;
 
 mod check;
 mod demo;
+mod dlq;
 mod documents;
 mod inject;
 mod normalize;
@@ -47,6 +48,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Posts notifications to a simulator, or to GREEN-API's debug endpoint
     Inject(inject::InjectArgs),
+    /// The dead letters: shows them, drives them again
+    Dlq(dlq::DlqArgs),
 }
 
 /// Where the configuration comes from.
@@ -100,6 +103,10 @@ pub fn main() -> ExitCode {
         Command::Inject(args) => {
             logging::init(log_format, "warn");
             inject::inject(&args)
+        }
+        Command::Dlq(args) => {
+            logging::init(log_format, "warn");
+            dlq::dlq(&args)
         }
     }
 }

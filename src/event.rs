@@ -61,6 +61,10 @@ pub enum DeadLetterReason {
 }
 
 impl DeadLetterReason {
+    /// Every reason there is.
+    pub const ALL: [Self; 7] =
+        [Self::NotJson, Self::NotUtf8, Self::NoBody, Self::TooLong, Self::TooLarge, Self::Refused, Self::UnknownType];
+
     /// The word used in headers and labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {

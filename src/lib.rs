@@ -39,18 +39,21 @@
 //!
 //! ```text
 //! main ─► cli ─► config, app, logging, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator
+//! cli::dlq ─► dead_letters, consume, publish/kafka
 //! app ──► everyone                                          (the composition root, the only one)
 //! source/* ──► bridge, event, retry, telemetry              never kafka, never reqwest
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! publish/kafka ─► publish, record, config                  never a source
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
+//! consume ─► config                                         reads topics back; never writes
+//! dead_letters ─► consume, bridge, policy, record, publish  what a replay does; never kafka itself
 //! normalize, record, policy ─► event, json
 //! event, json ─► nothing of ours but each other
 //! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`, `record`,
-//! `policy`, `retry`, `green_api/answer`; no rdkafka outside `publish/kafka` and the demo, which starts its brokers; no
+//! `policy`, `retry`, `green_api/answer`; no rdkafka outside `publish/kafka`, `consume` and the demo, which starts its brokers; no
 //! reqwest outside `green_api` and the composition root; no global state.
 //!
 //! # Why it is so
@@ -70,11 +73,17 @@
 //! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
 //! only within a chat, quota events have none, and receipts may change with each redelivery.
 
+//!
+//! *A replayed dead letter is marked in its own topic*, behind the letter and under its key. A consumer group's offset
+//! would be the usual place, but it knows one end only: replaying a selection would declare everything before it done.
+
 pub mod admin;
 pub mod app;
 pub mod bridge;
 pub mod cli;
 pub mod config;
+pub mod consume;
+pub mod dead_letters;
 pub mod demo;
 pub mod event;
 pub mod green_api;

@@ -69,11 +69,13 @@ fn values_know_nothing_of_what_is_done_with_them() {
 fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
     absent(&["source"], &["rdkafka", "publish::kafka", "reqwest", "green_api"]);
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
+    absent(&["consume"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
+    absent(&["dead_letters"], &["rdkafka", "publish::kafka", "crate::config", "crate::source", "crate::green_api"]);
 }
 
 #[test]
 fn libraries_stay_at_the_rim() {
-    only(&["publish/kafka", "demo", "app"], "rdkafka::");
+    only(&["publish/kafka", "consume", "demo", "app"], "rdkafka::");
     only(&["green_api", "app"], "reqwest::");
     only(&["admin", "simulator"], "axum::");
     only(&["cli", "logging"], "clap::");

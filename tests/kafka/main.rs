@@ -16,5 +16,6 @@ mod support {
     pub(crate) mod python;
 }
 
+mod dead_letters;
 mod harness;
 mod promise;

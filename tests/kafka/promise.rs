@@ -22,16 +22,16 @@ const DEAD_LETTERS: &str = "chat-events-dlq";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Everything a run needs: a broker with both topics, a simulator, a bridge's home.
-struct Scene {
-    runtime: Runtime,
-    simulator: Simulator,
-    broker: Broker,
-    home: Home,
-    ids: Vec<u64>,
+pub(crate) struct Scene {
+    pub(crate) runtime: Runtime,
+    pub(crate) simulator: Simulator,
+    pub(crate) broker: Broker,
+    pub(crate) home: Home,
+    pub(crate) ids: Vec<u64>,
 }
 
 impl Scene {
-    fn new(instances: u64, broker_properties: &[(&str, &str)]) -> Option<Self> {
+    pub(crate) fn new(instances: u64, broker_properties: &[(&str, &str)]) -> Option<Self> {
         // With 12 partitions each, as the broker makes topics by default.
         let properties = [&[("auto.create.topics.enable", "true")], broker_properties].concat();
         let broker = or_skip(Broker::start_with(&properties))?;
@@ -80,7 +80,7 @@ impl Scene {
         Load { stop, thread: Some(thread) }
     }
 
-    fn wait_until_emptied(&self, bridge: &Bridge) {
+    pub(crate) fn wait_until_emptied(&self, bridge: &Bridge) {
         let emptied = async { tokio::time::timeout(PATIENCE, self.simulator.emptied()).await };
         assert!(
             self.runtime.block_on(emptied).is_ok(),

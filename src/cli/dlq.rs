@@ -116,7 +116,15 @@ fn reason(word: &str) -> Result<DeadLetterReason, String> {
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {
-    let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp());
+    // A time without a zone would be read as a day, too, its hours unsaid.
+    let day = || {
+        text.parse::<Date>()
+            .ok()
+            .filter(|_| !text.contains(':'))?
+            .to_zoned(TimeZone::UTC)
+            .ok()
+            .map(|midnight| midnight.timestamp())
+    };
     let ago = || {
         // A day is 24 hours here; as a unit of the calendar it would depend on where one stands.
         let hours = text.strip_suffix('d').and_then(|days| days.trim().parse::<i64>().ok()?.checked_mul(24));

@@ -93,7 +93,8 @@ fn dead_letters_are_listed_replayed_once_the_cause_is_mended_and_then_settled() 
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     letters.iter().for_each(|letter| *reasons.entry(letter["reason"].as_str().expect("a word")).or_default() += 1);
     assert_eq!(reasons, [("not_json", 1), ("too_large", 1), ("unknown_type", 2)].into(), "{letters:#?}");
-    assert!(letters.iter().all(|letter| letter["topic"] == TOPIC && letter["instance"] == id.to_string()));
+    let instance = Value::from(id.to_string());
+    assert!(letters.iter().all(|letter| letter["topic"] == TOPIC && letter["instance"] == instance));
     let table = dlq(&scene, &["list", "--reason", "too_large", "--since", "10m"], &[]);
     assert!(table.contains("1 in all: too_large 1") && table.contains("TIME"), "{table}");
     assert!(!table.contains("7999555"), "no phone numbers: {table}");

@@ -18,6 +18,7 @@ use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
 use crate::record::RecordFactory;
+use crate::source::caller::{CallerCache, CallerLookup};
 use crate::source::queue::{Pacing, Poller};
 use crate::source::watch;
 use crate::supervisor::supervise;
@@ -154,6 +155,7 @@ fn start_pollers(
     stop: &CancellationToken,
 ) -> tokio::task::JoinSet<()> {
     let bridge = Arc::new(Bridge::new(Arc::clone(publisher), records(config), policy(config)));
+    let callers = config.calls.caller_lookup.then(CallerCache::default);
     let mut pollers = tokio::task::JoinSet::new();
     for ((instance, client), telemetry) in config.instances.iter().zip(clients).zip(telemetry) {
         let pacing = Pacing {
@@ -162,7 +164,10 @@ fn start_pollers(
             retry_max: config.green_api.retry_max,
             misconfigured_retry: config.green_api.misconfigured_retry,
         };
-        let poller = Arc::new(Poller::new(Arc::clone(client), Arc::clone(&bridge), pacing, Arc::clone(telemetry)));
+        let caller_names =
+            callers.clone().map(|callers| CallerLookup::new(Arc::clone(client), callers, Arc::clone(telemetry)));
+        let poller = Poller::new(Arc::clone(client), Arc::clone(&bridge), pacing, Arc::clone(telemetry));
+        let poller = Arc::new(poller.with_caller_names(caller_names));
         let stopped = stop.clone();
         pollers.spawn(supervise(Arc::clone(telemetry), stop.clone(), move || {
             let (poller, stopped) = (Arc::clone(&poller), stopped.clone());

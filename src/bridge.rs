@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::event::{Body, DeadLetterReason, Event, EventId, Notification, Source};
+use crate::event::{Body, ChatId, DeadLetterReason, Direction, Event, EventId, Kind, Notification, Source};
 use crate::normalize::normalize;
 use crate::policy::{DropReason, Policy, Verdict};
 use crate::publish::{Delivered, PublishError, Publisher};
@@ -85,6 +85,27 @@ impl Prepared {
     #[must_use]
     pub fn event_time(&self) -> Option<Timestamp> {
         self.event().and_then(|event| event.time)
+    }
+
+    /// Who is calling, where this is an incoming call that will be published.
+    #[must_use]
+    pub fn caller(&self) -> Option<&ChatId> {
+        match &self.destination {
+            Destination::Topic(event) => match &event.kind {
+                Kind::Call(call) if call.direction == Direction::Incoming => event.chat.as_ref().map(|chat| &chat.id),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Says who [`Prepared::caller`] is. The id was made before and stays.
+    pub fn set_caller_name(&mut self, name: String) {
+        if let Destination::Topic(event) = &mut self.destination
+            && let Kind::Call(call) = &mut event.kind
+        {
+            call.caller_name = Some(name);
+        }
     }
 
     /// The record of the first try; `None` for what is dropped.

@@ -126,6 +126,8 @@ pub struct Events {
 pub struct Calls {
     /// Which call events are published.
     pub publish: CallPolicy,
+    /// Whether GREEN-API is asked for the caller's name.
+    pub caller_lookup: bool,
     /// The language of the line about a call for the people in the chat; `None`: no such line.
     pub language: Option<Language>,
 }

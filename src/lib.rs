@@ -28,6 +28,7 @@
 //! 2. [`bridge::prepare`] understands it: [`normalize::normalize`] makes the [`event::Event`] and its id,
 //!    [`policy::Policy`] says publish, drop or dead-letter.
 //! 3. Is it the event settled last? Then its deletion had failed: it is not published again, only deleted (6).
+//!    Of a call, [`source::caller::CallerLookup`] may know the caller's name by now; where not, it goes without.
 //! 4. [`bridge::Bridge::deliver`] has [`record::RecordFactory`] write the record and hands it to the publisher until the
 //!    broker has said yes, or never. "Never" leads to the dead letters by way of a record without thumbnails.
 //! 5. [`publish::kafka::KafkaPublisher`] sends it with `acks=all` and idempotence, for as long as it takes, through a

@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn summaries(publish: CallPolicy, language: Option<Language>, upstream_type: &str) -> Vec<Option<&'static str>> {
-        let policy = Policy::new(Events::default(), Calls { publish, language });
+        let policy = Policy::new(Events::default(), Calls { publish, language, ..Calls::default() });
         ["offer", "pickUp", "hungUp", "hangUp", "missed", "declined", "invalid"]
             .iter()
             .map(|status| {

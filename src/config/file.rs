@@ -194,6 +194,8 @@ pub(super) struct Calls {
     /// Which call events are published: none, ringing, outcome or all (seed 004, ways 1 to 4).
     #[serde(deserialize_with = "word")]
     pub(super) publish: CallPolicy,
+    /// Whether GREEN-API is asked for the name of who calls: `call.caller_name`.
+    pub(super) caller_lookup: bool,
     /// The language of `call.summary`, the line about a call for the people in the chat; without one it is absent.
     #[serde(deserialize_with = "optional_word")]
     pub(super) language: Option<Language>,

@@ -65,7 +65,11 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
         green_api,
         instances,
         events,
-        calls: Calls { publish: file.calls.publish, language: file.calls.language },
+        calls: Calls {
+            publish: file.calls.publish,
+            caller_lookup: file.calls.caller_lookup,
+            language: file.calls.language,
+        },
         routing,
     })
 }

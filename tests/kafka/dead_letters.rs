@@ -5,14 +5,12 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
 use serde_json::Value;
 
 use crate::promise::Scene;
 use crate::support::bridge::Bridge;
 use crate::support::judge::Topic;
+use crate::topics::{change_topic, make_topic};
 
 const TOPIC: &str = "chat-events";
 const DEAD_LETTERS: &str = "chat-events-dlq";
@@ -20,24 +18,9 @@ const BURY_UNKNOWN: &[(&str, &str)] =
     &[("CHATBRIDGE__EVENTS__UNKNOWN", "dead_letter"), ("CHATBRIDGE__KAFKA__PROPERTIES__COMPRESSION_TYPE", "none")];
 const PUBLISH_UNKNOWN: &[(&str, &str)] = &[("CHATBRIDGE__KAFKA__PROPERTIES__COMPRESSION_TYPE", "none")];
 
-fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
-    ClientConfig::new().set("bootstrap.servers", scene.broker.bootstrap()).create().expect("an admin client")
-}
-
-fn make_topics(scene: &Scene, events_bytes_max: &str) {
-    let topic = |name, partitions| NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-    let topics = [
-        topic(TOPIC, 4).set("max.message.bytes", events_bytes_max),
-        topic(DEAD_LETTERS, 3).set("max.message.bytes", "4000000"),
-    ];
-    let made = scene.runtime.block_on(admin(scene).create_topics(&topics, &AdminOptions::new())).expect("the broker");
-    assert!(made.iter().all(Result::is_ok), "{made:?}");
-}
-
-fn allow_larger_events(scene: &Scene) {
-    let change = AlterConfig::new(ResourceSpecifier::Topic(TOPIC)).set("max.message.bytes", "4000000");
-    let changed = scene.runtime.block_on(admin(scene).alter_configs(&[change], &AdminOptions::new()));
-    assert!(changed.expect("the broker").iter().all(Result::is_ok));
+fn make_topics(scene: &Scene) {
+    make_topic(scene, TOPIC, &[("max.message.bytes", "100000")]);
+    make_topic(scene, DEAD_LETTERS, &[("max.message.bytes", "4000000")]);
 }
 
 fn dlq_command(scene: &Scene, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -71,7 +54,7 @@ fn ids(scene: &Scene) -> Option<HashMap<String, usize>> {
 #[ignore = "starts a real Kafka"]
 fn dead_letters_are_listed_replayed_once_the_cause_is_mended_and_then_settled() {
     let Some(scene) = Scene::new(1, &[]) else { return };
-    make_topics(&scene, "100000");
+    make_topics(&scene);
     let id = scene.ids[0];
     let large: String = (0..300_000).map(|_| fastrand::alphanumeric()).collect();
     for body in [
@@ -108,7 +91,7 @@ fn dead_letters_are_listed_replayed_once_the_cause_is_mended_and_then_settled() 
     assert_eq!(summary["replayed"], 0, "{summary}");
     assert_eq!(summary["left"], serde_json::json!({"undecodable": 1, "still_unknown": 2, "refused_again": 1}));
 
-    allow_larger_events(&scene);
+    change_topic(&scene, TOPIC, ("max.message.bytes", "4000000"));
     let foreseen = dlq(&scene, &["replay", "--dry-run"], PUBLISH_UNKNOWN);
     assert!(foreseen.starts_with("3 of 4 would be replayed\n"), "{foreseen}");
     let Some(before) = ids(&scene) else { return };
@@ -136,7 +119,7 @@ fn dead_letters_are_listed_replayed_once_the_cause_is_mended_and_then_settled() 
 fn a_replay_killed_in_the_middle_and_repeated_brings_every_letter() {
     const LETTERS: usize = 4_000;
     let Some(scene) = Scene::new(1, &[]) else { return };
-    make_topics(&scene, "100000");
+    make_topics(&scene);
     for n in 0..LETTERS {
         let body = format!(r#"{{"typeWebhook":"new","chatId":"7999555{:04}@c.us","n":{n}}}"#, n % 50);
         scene.simulator.enqueue(scene.ids[0], body).expect("room");

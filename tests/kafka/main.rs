@@ -19,3 +19,4 @@ mod support {
 mod dead_letters;
 mod harness;
 mod promise;
+mod topics;

@@ -20,6 +20,7 @@ use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, 
 use crate::readiness::Readiness;
 use crate::record::{RecordFactory, ValueForm};
 use crate::schema_registry::SchemaRegistry;
+use crate::source::caller::{CallerCache, CallerLookup};
 use crate::source::queue::{Pacing, Poller};
 use crate::source::watch;
 use crate::supervisor::supervise;
@@ -65,7 +66,7 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
     let all_found = readiness.latch();
     let background = TaskTracker::new();
     let background_stop = CancellationToken::new();
-    let kafka = KafkaWatch::new(Arc::clone(&publisher), config.kafka.clone(), Arc::clone(&board), Arc::clone(&metrics));
+    let kafka = KafkaWatch::new(Arc::clone(&publisher), &config, Arc::clone(&board), Arc::clone(&metrics));
     let shown = Shown {
         metrics: Arc::clone(&metrics),
         board: Arc::clone(&board),
@@ -134,6 +135,33 @@ fn instance_clients(config: &Config) -> Result<Vec<Arc<InstanceClient>>, reqwest
         .collect())
 }
 
+/// The form of values this configuration wants; with a schema registry, once that has given its ids.
+///
+/// # Errors
+/// Where TLS towards the registry cannot be set up.
+pub async fn value_form(config: &Config) -> Result<ValueForm, reqwest::Error> {
+    let registry = framing::registry(config)?;
+    Ok(framing::value_form(config, registry.as_ref()).await)
+}
+
+/// What makes the records this configuration wants, their values in `form`.
+#[must_use]
+pub fn records(config: &Config, form: ValueForm) -> RecordFactory {
+    RecordFactory {
+        topic: Arc::clone(&config.kafka.topic),
+        routing: config.routing.clone(),
+        dead_letter_topic: Arc::clone(&config.kafka.dead_letter_topic),
+        include_raw: config.events.include_raw,
+        form,
+    }
+}
+
+/// What decides as this configuration wants.
+#[must_use]
+pub fn policy(config: &Config) -> Policy {
+    Policy::new(config.events.clone(), config.calls.clone())
+}
+
 /// One supervised poller per instance.
 fn start_pollers(
     config: &Config,
@@ -143,14 +171,8 @@ fn start_pollers(
     telemetry: &[Arc<InstanceTelemetry>],
     stop: &CancellationToken,
 ) -> tokio::task::JoinSet<()> {
-    let records = RecordFactory {
-        topic: Arc::clone(&config.kafka.topic),
-        dead_letter_topic: Arc::clone(&config.kafka.dead_letter_topic),
-        include_raw: config.events.include_raw,
-        form,
-    };
-    let policy = Policy::new(config.events.clone(), config.calls);
-    let bridge = Arc::new(Bridge::new(Arc::clone(publisher), records, policy));
+    let bridge = Arc::new(Bridge::new(Arc::clone(publisher), records(config, form), policy(config)));
+    let callers = config.calls.caller_lookup.then(CallerCache::default);
     let mut pollers = tokio::task::JoinSet::new();
     for ((instance, client), telemetry) in config.instances.iter().zip(clients).zip(telemetry) {
         let pacing = Pacing {
@@ -159,7 +181,10 @@ fn start_pollers(
             retry_max: config.green_api.retry_max,
             misconfigured_retry: config.green_api.misconfigured_retry,
         };
-        let poller = Arc::new(Poller::new(Arc::clone(client), Arc::clone(&bridge), pacing, Arc::clone(telemetry)));
+        let caller_names =
+            callers.clone().map(|callers| CallerLookup::new(Arc::clone(client), callers, Arc::clone(telemetry)));
+        let poller = Poller::new(Arc::clone(client), Arc::clone(&bridge), pacing, Arc::clone(telemetry));
+        let poller = Arc::new(poller.with_caller_names(caller_names));
         let stopped = stop.clone();
         pollers.spawn(supervise(Arc::clone(telemetry), stop.clone(), move || {
             let (poller, stopped) = (Arc::clone(&poller), stopped.clone());

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::event::{Body, DeadLetterReason, Event, EventId, Notification, Source};
+use crate::event::{Body, ChatId, DeadLetterReason, Direction, Event, EventId, Kind, Notification, Source};
 use crate::normalize::normalize;
 use crate::policy::{DropReason, Policy, Verdict};
 use crate::publish::{Delivered, PublishError, Publisher};
@@ -87,6 +87,27 @@ impl Prepared {
         self.event().and_then(|event| event.time)
     }
 
+    /// Who is calling, where this is an incoming call that will be published.
+    #[must_use]
+    pub fn caller(&self) -> Option<&ChatId> {
+        match &self.destination {
+            Destination::Topic(event) => match &event.kind {
+                Kind::Call(call) if call.direction == Direction::Incoming => event.chat.as_ref().map(|chat| &chat.id),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Says who [`Prepared::caller`] is. The id was made before and stays.
+    pub fn set_caller_name(&mut self, name: String) {
+        if let Destination::Topic(event) = &mut self.destination
+            && let Kind::Call(call) = &mut event.kind
+        {
+            call.caller_name = Some(name);
+        }
+    }
+
     /// The record of the first try; `None` for what is dropped.
     #[must_use]
     pub fn record(&self, records: &RecordFactory, now: Timestamp) -> Option<Record> {
@@ -114,7 +135,8 @@ pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> P
     let undecodable_content = body.undecodable_content();
     match body {
         Body::Json(raw) => {
-            let event = normalize(instance, raw);
+            let mut event = normalize(instance, raw);
+            policy.annotate(&mut event);
             let id = event.id;
             let destination = match policy.verdict(&event) {
                 Verdict::Publish => Destination::Topic(Box::new(event)),
@@ -130,6 +152,7 @@ pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> P
             let letter = DeadLetter {
                 id: EventId::of(&Source::uri(instance), &undecodable_content.unwrap_or_default()),
                 instance,
+                kind: None,
                 key: record::key(instance, None),
                 reason,
                 error,
@@ -279,6 +302,7 @@ fn letter_of_event(
     DeadLetter {
         id: event.id,
         instance: event.source.instance,
+        kind: Some(event.kind.name()),
         key: record::key(event.source.instance, event.chat.as_ref()),
         reason,
         error: error.to_owned(),

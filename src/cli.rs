@@ -11,6 +11,7 @@ use crate::publish::kafka;
 
 mod check;
 mod demo;
+mod dlq;
 mod documents;
 mod inject;
 mod normalize;
@@ -50,6 +51,8 @@ enum Command {
     Inject(inject::InjectArgs),
     /// The JSON Schemas and the AsyncAPI document
     Schema(schema::SchemaArgs),
+    /// The dead letters: shows them, drives them again
+    Dlq(dlq::DlqArgs),
 }
 
 /// Where the configuration comes from.
@@ -108,6 +111,10 @@ pub fn main() -> ExitCode {
             inject::inject(&args)
         }
         Command::Schema(args) => schema::schema(&args),
+        Command::Dlq(args) => {
+            logging::init(log_format, "warn");
+            dlq::dlq(&args)
+        }
     }
 }
 

@@ -19,7 +19,7 @@ mod load;
 mod schema_registry;
 mod validate;
 
-pub use file::{CallPolicy, CloudEventsMode, UnknownPolicy};
+pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
 
 /// The JSON Schema of the file, for editors.
@@ -46,14 +46,30 @@ pub struct Config {
     /// What happens to events.
     pub events: Events,
     /// What happens to calls.
-    pub calls: CallPolicy,
+    pub calls: Calls,
+    /// Topics of their own for some kinds, by the kind's word; every other kind goes to [`Kafka::topic`].
+    pub routing: BTreeMap<&'static str, Arc<str>>,
 }
 
 impl Config {
     /// Every topic that events may go to, each once.
     #[must_use]
     pub fn event_topics(&self) -> Vec<Arc<str>> {
-        vec![Arc::clone(&self.kafka.topic)]
+        let mut topics = vec![Arc::clone(&self.kafka.topic)];
+        for topic in self.routing.values() {
+            if !topics.contains(topic) {
+                topics.push(Arc::clone(topic));
+            }
+        }
+        topics
+    }
+
+    /// Every topic that records may go to, dead letters included, each once.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Arc<str>> {
+        let mut topics = self.event_topics();
+        topics.push(Arc::clone(&self.kafka.dead_letter_topic));
+        topics
     }
 }
 
@@ -151,6 +167,17 @@ pub struct Events {
     pub drop: Vec<String>,
     /// Whether the body travels along as `raw`.
     pub include_raw: bool,
+}
+
+/// What happens to calls.
+#[derive(Debug, Clone, Default)]
+pub struct Calls {
+    /// Which call events are published.
+    pub publish: CallPolicy,
+    /// Whether GREEN-API is asked for the caller's name.
+    pub caller_lookup: bool,
+    /// The language of the line about a call for the people in the chat; `None`: no such line.
+    pub language: Option<Language>,
 }
 
 /// One thing wrong with the configuration.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::bridge::prepare;
-use crate::config::{Admin, CallPolicy, Config, Events, GreenApi, Instance, Kafka};
+use crate::config::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka};
 use crate::event::{Body, InstanceId, Notification};
 use crate::oracle::{Oracle, Verdict};
 use crate::policy::Policy;
@@ -67,9 +67,12 @@ pub enum DemoError {
     /// Ports, output.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The broker in the process, or the consumer.
-    #[error("failed to use Kafka: {0}")]
+    /// The broker in the process.
+    #[error("failed to start the built-in Kafka: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
+    /// The consumer.
+    #[error(transparent)]
+    Read(#[from] crate::consume::ReadError),
     /// The bridge.
     #[error(transparent)]
     Start(#[from] app::StartError),
@@ -175,7 +178,7 @@ impl Demo {
                 }
                 Some(record) = appeared.recv() => {
                     last_progress = Instant::now();
-                    if oracle.appeared(&record.id, &record.key) && let Some(at) = queued_at.get(&record.id) {
+                    if oracle.appeared(&record.id, record.key()) && let Some(at) = queued_at.get(&record.id) {
                         latencies_ms.push(record.at.duration_since(*at).as_secs_f64() * 1000.0);
                     }
                     if samples.len() < self.samples {
@@ -188,7 +191,7 @@ impl Demo {
         progress.finish();
         // Waiting for everything does not show a repeat of the very last events; a moment more does.
         while let Ok(Some(record)) = tokio::time::timeout(Duration::from_millis(300), appeared.recv()).await {
-            oracle.appeared(&record.id, &record.key);
+            oracle.appeared(&record.id, record.key());
         }
         let seconds = last_progress.duration_since(started).as_secs_f64();
         let still_queued = simulator.total_depth() as u64;
@@ -289,6 +292,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
         green_api: GreenApi { watch_interval: None, ..GreenApi::default() },
         instances,
         events: Events { include_raw: true, ..Events::default() },
-        calls: CallPolicy::All,
+        calls: Calls::default(),
+        routing: Default::default(),
     }
 }

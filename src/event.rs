@@ -96,6 +96,10 @@ pub enum DeadLetterReason {
 }
 
 impl DeadLetterReason {
+    /// Every reason there is.
+    pub const ALL: [Self; 7] =
+        [Self::NotJson, Self::NotUtf8, Self::NoBody, Self::TooLong, Self::TooLarge, Self::Refused, Self::UnknownType];
+
     /// The word used in headers and labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -147,6 +151,10 @@ pub struct Call {
     pub state: CallState,
     /// Upstream's word.
     pub status: Option<String>,
+    /// One line about the call for the people in the chat, in the configured language (seed 004).
+    pub summary: Option<&'static str>,
+    /// Incoming calls: the caller's name as the account knows it, where it was asked for and known in time.
+    pub caller_name: Option<String>,
     /// Outgoing calls: with video or without.
     pub video: Option<bool>,
     /// Outgoing calls: who was called, and what became of each.

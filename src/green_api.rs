@@ -12,8 +12,9 @@ use url::Url;
 
 use crate::bridge::Settled;
 use crate::config;
-use crate::event::{InstanceId, InstanceState};
+use crate::event::{ChatId, InstanceId, InstanceState};
 use crate::json::Json;
+use crate::source::caller::{ContactDirectory, LOOKUP_MAX};
 use crate::source::watch::Watched;
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 
@@ -23,6 +24,8 @@ pub mod debug;
 /// Answers of the small methods: a state, a count.
 const SMALL_ANSWER_BYTES_MAX: usize = 64 * 1024;
 const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A contact may be a shop with all its products (reference §6).
+const CONTACT_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Makes the HTTP client all instances share: one connection pool, one TLS configuration.
 ///
@@ -179,6 +182,17 @@ impl NotificationQueue for InstanceClient {
         let request = self.request(Method::DELETE, "deleteNotification", Some(&receipt), self.delete_timeout);
         let answer = self.send(request, SMALL_ANSWER_BYTES_MAX).await?;
         answer::deleted(&answer, &|text| self.redact(text))
+    }
+}
+
+impl ContactDirectory for InstanceClient {
+    async fn contact_name(&self, chat: &ChatId) -> Result<Option<String>, QueueError> {
+        let request = self
+            .request(Method::POST, "getContactInfo", None, LOOKUP_MAX)
+            .header(reqwest::header::CONTENT_TYPE, "application/json")
+            .body(serde_json::json!({ "chatId": chat }).to_string());
+        let answer = self.send(request, CONTACT_ANSWER_BYTES_MAX).await?;
+        answer::contact_name(&answer, &|text| self.redact(text))
     }
 }
 

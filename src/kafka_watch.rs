@@ -12,7 +12,7 @@ use serde_with::skip_serializing_none;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::config;
+use crate::config::Config;
 use crate::publish::kafka::{Health, KafkaPublisher};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
@@ -43,7 +43,8 @@ pub struct KafkaStatus {
 /// Watches Kafka for one process.
 pub struct KafkaWatch {
     publisher: Arc<KafkaPublisher>,
-    kafka: config::Kafka,
+    brokers: String,
+    topics: Vec<Arc<str>>,
     board: Arc<StatusBoard>,
     metrics: Arc<Metrics>,
 }
@@ -63,18 +64,18 @@ pub fn status(health: &Health, board: &StatusBoard) -> KafkaStatus {
 }
 
 impl KafkaWatch {
-    /// A watch over `publisher`'s brokers and the topics of `kafka`.
+    /// A watch over `publisher`'s brokers and every topic of `config`.
     #[must_use]
     pub fn new(
         publisher: Arc<KafkaPublisher>,
-        kafka: config::Kafka,
+        config: &Config,
         board: Arc<StatusBoard>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { publisher, kafka, board, metrics }
+        Self { publisher, brokers: config.kafka.brokers.clone(), topics: config.topics(), board, metrics }
     }
 
-    /// Returns when the brokers answer and both topics are there. Nothing is received before: it could only be held in
+    /// Returns when the brokers answer and every topic is there. Nothing is received before: it could only be held in
     /// memory.
     pub async fn found(&self) {
         let mut told_at = None;
@@ -86,7 +87,7 @@ impl KafkaWatch {
             };
             if is_due(&mut told_at) {
                 warn!(
-                    brokers = self.kafka.brokers,
+                    brokers = self.brokers,
                     reason, "Kafka cannot be used yet; nothing is received from GREEN-API until it can"
                 );
             }
@@ -117,9 +118,9 @@ impl KafkaWatch {
         }
     }
 
-    /// Both topics, at brokers that answer; the most telling reason why not.
+    /// Every topic, at brokers that answer; the most telling reason why not.
     async fn find(&self) -> Result<(), String> {
-        for topic in [&self.kafka.topic, &self.kafka.dead_letter_topic] {
+        for topic in &self.topics {
             if let Err(reason) = self.publisher.find_topic(Arc::clone(topic)).await {
                 let heard = self.publisher.health().last_error().filter(|heard| *heard != reason);
                 return Err(heard.map_or(reason.clone(), |heard| format!("{reason} ({heard})")));

@@ -29,6 +29,7 @@
 //! 2. [`bridge::prepare`] understands it: [`normalize::normalize`] makes the [`event::Event`] and its id,
 //!    [`policy::Policy`] says publish, drop or dead-letter.
 //! 3. Is it the event settled last? Then its deletion had failed: it is not published again, only deleted (6).
+//!    Of a call, [`source::caller::CallerLookup`] may know the caller's name by now; where not, it goes without.
 //! 4. [`bridge::Bridge::deliver`] has [`record::RecordFactory`] write the record and hands it to the publisher until the
 //!    broker has said yes, or never. "Never" leads to the dead letters by way of a record without thumbnails.
 //! 5. [`publish::kafka::KafkaPublisher`] sends it with `acks=all` and idempotence, for as long as it takes, through a
@@ -40,6 +41,7 @@
 //!
 //! ```text
 //! main ─► cli ─► config, app, logging, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator
+//! cli::dlq ─► dead_letters, consume, publish/kafka
 //! app ──► everyone                                          (the composition root, the only one)
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
@@ -47,6 +49,8 @@
 //! schema_registry ─► record (its ids), config               never a source, never a publisher
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! kafka_watch ─► publish/kafka, telemetry; admin ─► kafka_watch, readiness, telemetry
+//! consume ─► config                                         reads topics back; never writes
+//! dead_letters ─► consume, bridge, policy, record, publish  what a replay does; never kafka itself
 //! normalize, record ─► event, json; policy ─► event, config
 //! schema ─► event, record, config: their types, nothing they do
 //! event, json ─► nothing of ours but each other
@@ -54,9 +58,9 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`, `record`,
-//! `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`; no rdkafka outside `publish/kafka` and the
-//! demo, which starts its brokers; no reqwest outside `green_api`, `schema_registry` and the composition root; no global
-//! state.
+//! `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`; no rdkafka outside `publish/kafka`, `consume`
+//! and the demo, which starts its brokers; no reqwest outside `green_api`, `schema_registry` and the composition root; no
+//! global state.
 //!
 //! # Why it is so
 //!
@@ -79,11 +83,17 @@
 //! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
 //! only within a chat, quota events have none, and receipts may change with each redelivery.
 
+//!
+//! *A replayed dead letter is marked in its own topic*, behind the letter and under its key. A consumer group's offset
+//! would be the usual place, but it knows one end only: replaying a selection would declare everything before it done.
+
 pub mod admin;
 pub mod app;
 pub mod bridge;
 pub mod cli;
 pub mod config;
+pub mod consume;
+pub mod dead_letters;
 pub mod demo;
 pub mod event;
 pub mod green_api;

@@ -1,7 +1,10 @@
-//! Which events are published, dropped or dead-lettered: the configuration's wishes as a plain function.
+//! Which events are published, dropped or dead-lettered, and in which words: the configuration's wishes as plain
+//! functions.
 
-use crate::config::{CallPolicy, Events, UnknownPolicy};
+use crate::config::{CallPolicy, Calls, Events, UnknownPolicy};
 use crate::event::{CallState, DeadLetterReason, Event, Kind};
+
+mod call_summary;
 
 /// What to do with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +44,13 @@ impl DropReason {
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     events: Events,
-    calls: CallPolicy,
+    calls: Calls,
 }
 
 impl Policy {
     /// From the configuration.
     #[must_use]
-    pub fn new(events: Events, calls: CallPolicy) -> Self {
+    pub fn new(events: Events, calls: Calls) -> Self {
         Self { events, calls }
     }
 
@@ -65,6 +68,14 @@ impl Policy {
         }
     }
 
+    /// Adds what the configuration wants said beyond the notification itself. The event's id was made before and is
+    /// not touched: it speaks of the notification alone.
+    pub fn annotate(&self, event: &mut Event) {
+        if let (Kind::Call(call), Some(language)) = (&mut event.kind, self.calls.language) {
+            call.summary = call_summary::summary(call, language, self.calls.publish);
+        }
+    }
+
     fn unknown(&self) -> Verdict {
         match self.events.unknown {
             UnknownPolicy::Publish => Verdict::Publish,
@@ -75,7 +86,7 @@ impl Policy {
 
     /// Seed 004's four ways. A call without a readable state counts as ringing and as an outcome: rather one too many.
     fn wants_call(&self, state: CallState) -> bool {
-        match self.calls {
+        match self.calls.publish {
             CallPolicy::None => false,
             CallPolicy::Ringing => matches!(state, CallState::Ringing | CallState::Unknown),
             CallPolicy::Outcome => state != CallState::Ringing,
@@ -87,6 +98,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Language;
     use crate::event::InstanceId;
     use crate::normalize::normalize;
     use serde_json::value::RawValue;
@@ -107,7 +119,7 @@ mod tests {
             (CallPolicy::Outcome, vec!["pickUp", "hungUp", "missed", "declined"]),
             (CallPolicy::All, vec!["offer", "pickUp", "hungUp", "missed", "declined"]),
         ] {
-            let policy = Policy::new(Events::default(), policy);
+            let policy = Policy::new(Events::default(), Calls { publish: policy, ..Calls::default() });
             for status in ["offer", "pickUp", "hungUp", "missed", "declined"] {
                 let expected =
                     if wanted.contains(&status) { Verdict::Publish } else { Verdict::Drop(DropReason::Call) };
@@ -127,7 +139,7 @@ mod tests {
             (UnknownPolicy::Drop, Verdict::Drop(DropReason::UnknownType)),
             (UnknownPolicy::DeadLetter, Verdict::DeadLetter(DeadLetterReason::UnknownType)),
         ] {
-            let policy = Policy::new(Events { unknown: policy, ..Events::default() }, CallPolicy::All);
+            let policy = Policy::new(Events { unknown: policy, ..Events::default() }, Calls::default());
             for event in &unknown {
                 assert_eq!(policy.verdict(event), expected);
             }
@@ -136,8 +148,46 @@ mod tests {
 
     #[test]
     fn types_are_dropped_by_name() {
-        let policy = Policy::new(Events { drop: vec!["incomingCall".into()], ..Events::default() }, CallPolicy::All);
+        let policy = Policy::new(Events { drop: vec!["incomingCall".into()], ..Events::default() }, Calls::default());
         assert_eq!(policy.verdict(&call("offer")), Verdict::Drop(DropReason::Type));
         assert_eq!(policy.verdict(&event(r#"{"typeWebhook":"outgoingCall"}"#)), Verdict::Publish);
+    }
+
+    fn summaries(publish: CallPolicy, language: Option<Language>, upstream_type: &str) -> Vec<Option<&'static str>> {
+        let policy = Policy::new(Events::default(), Calls { publish, language, ..Calls::default() });
+        ["offer", "pickUp", "hungUp", "hangUp", "missed", "declined", "invalid"]
+            .iter()
+            .map(|status| {
+                let mut event = event(&format!(r#"{{"typeWebhook":"{upstream_type}","status":"{status}"}}"#));
+                let id = event.id;
+                policy.annotate(&mut event);
+                assert_eq!(event.id, id, "words take no part in the id");
+                let Kind::Call(call) = event.kind else { panic!("{upstream_type} is a call") };
+                call.summary
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_state_of_a_call_has_the_words_of_seed_004() {
+        use CallPolicy::{All, Outcome};
+        let (missed, rejected) = (Some("Пропущенный звонок"), Some("Сброшенный звонок"));
+        let (ringing, answered) = (Some("Входящий вызов"), Some("Отвеченный звонок"));
+        assert_eq!(
+            summaries(All, Some(Language::Ru), "incomingCall"),
+            [ringing, answered, rejected, rejected, missed, missed, None]
+        );
+        assert_eq!(
+            summaries(Outcome, Some(Language::Ru), "incomingCall")[1..],
+            [answered, missed, missed, missed, missed, None]
+        );
+        let (rejected, missed) = (Some("Rejected call"), Some("Missed call"));
+        assert_eq!(
+            summaries(All, Some(Language::En), "incomingCall"),
+            [Some("Incoming call"), Some("Answered call"), rejected, rejected, missed, missed, None]
+        );
+        assert_eq!(summaries(Outcome, Some(Language::En), "incomingCall")[2], missed);
+        assert_eq!(summaries(All, Some(Language::En), "outgoingCall")[1], Some("Answered outgoing call"));
+        assert_eq!(summaries(All, None, "incomingCall"), [None; 7], "no language, no words");
     }
 }

@@ -4,6 +4,7 @@
 //! [`ValueForm`] is asked for. The value's shape is a struct of its own here, so that the core [`Event`] may change
 //! without consumers noticing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,11 +97,13 @@ pub enum Extent {
     WithoutThumbnails,
 }
 
-/// Makes records for one pair of topics.
+/// Makes records, each for its topic.
 #[derive(Debug, Clone)]
 pub struct RecordFactory {
-    /// Where events go.
+    /// Where events go whose kind has no topic of its own.
     pub topic: Arc<str>,
+    /// Topics of their own, by the kind's word.
+    pub routing: BTreeMap<&'static str, Arc<str>>,
     /// Where dead letters go.
     pub dead_letter_topic: Arc<str>,
     /// Whether the body travels along as `raw`.
@@ -114,6 +117,7 @@ impl Default for RecordFactory {
     fn default() -> Self {
         Self {
             topic: "chat-events".into(),
+            routing: BTreeMap::new(),
             dead_letter_topic: "chat-events-dlq".into(),
             include_raw: true,
             form: ValueForm::Plain,
@@ -122,6 +126,12 @@ impl Default for RecordFactory {
 }
 
 impl RecordFactory {
+    /// Where events of this kind go.
+    #[must_use]
+    pub fn topic_of(&self, kind: &str) -> &Arc<str> {
+        self.routing.get(kind).unwrap_or(&self.topic)
+    }
+
     /// The record of `event`. `now` stamps events that carry no usable time.
     #[must_use]
     pub fn record(&self, event: &Event, extent: Extent, now: Timestamp) -> Record {
@@ -151,12 +161,13 @@ impl RecordFactory {
             reduced: reduced.is_some().then_some(true),
             raw: self.include_raw.then_some(&*event.raw),
         };
-        let mut value = self.form.opening(&self.topic, event);
+        let topic = self.topic_of(event.kind.name());
+        let mut value = self.form.opening(topic, event);
         serde_json::to_writer(&mut value, &object)
             .expect("string keys and a Vec: nothing in a value can fail to serialise");
         value.extend_from_slice(self.form.closing());
         Record {
-            topic: Arc::clone(&self.topic),
+            topic: Arc::clone(topic),
             key: key(event.source.instance, event.chat.as_ref()),
             headers: self.form.headers(event),
             timestamp_ms: timestamp(event.time, now).as_millisecond(),

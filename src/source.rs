@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::bridge::Settled;
 use crate::event::Notification;
 
+pub mod caller;
 pub mod queue;
 pub mod watch;
 

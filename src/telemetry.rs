@@ -14,6 +14,7 @@ use crate::event::{DeadLetterReason, Event, Instance, InstanceId, Kind};
 use crate::policy::DropReason;
 use crate::publish::PublishError;
 use crate::source::QueueError;
+use crate::source::caller::LookupOutcome;
 
 pub mod metrics;
 pub mod status;
@@ -92,6 +93,11 @@ impl InstanceTelemetry {
     /// An event was dropped by configuration.
     pub fn dropped(&self, reason: DropReason) {
         self.metrics.dropped(reason.as_str());
+    }
+
+    /// A caller's name was wanted.
+    pub fn caller_looked_up(&self, outcome: LookupOutcome) {
+        self.metrics.caller_looked_up(outcome.as_str());
     }
 
     /// A publish did not succeed.

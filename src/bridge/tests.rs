@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::config::{CallPolicy, Events, UnknownPolicy};
+use crate::config::{Calls, Events, UnknownPolicy};
 use crate::event::InstanceId;
 use crate::publish::memory::MemoryPublisher;
 use crate::telemetry::metrics::Metrics;
@@ -83,7 +83,7 @@ async fn a_dead_letter_that_is_refused_parks_until_the_topic_is_mended() {
 
 #[tokio::test]
 async fn what_is_not_wanted_is_settled_without_a_record() {
-    let policy = Policy::new(Events { unknown: UnknownPolicy::Drop, ..Events::default() }, CallPolicy::All);
+    let policy = Policy::new(Events { unknown: UnknownPolicy::Drop, ..Events::default() }, Calls::default());
     let bridge = bridge(MemoryPublisher::default(), policy);
     let settled = deliver(&bridge, notification(r#"{"typeWebhook":"new"}"#)).await;
     assert!(matches!(settled.outcome(), Outcome::Dropped(DropReason::UnknownType)));

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serializer as _};
 use serde_json::value::RawValue;
 
 use super::documents::{self, Document};
@@ -24,32 +25,6 @@ pub(super) struct NormalizeArgs {
     /// The instance they were received for [default: the one each body names]
     #[arg(long, value_name = "ID")]
     instance: Option<u64>,
-}
-
-/// One line of output.
-#[derive(Serialize)]
-struct Line<'a> {
-    topic: &'a str,
-    key: &'a str,
-    headers: serde_json::Map<String, serde_json::Value>,
-    value: Value<'a>,
-}
-
-enum Value<'a> {
-    Json(&'a RawValue),
-    OneLine(Box<RawValue>),
-    /// A dead letter that is not JSON.
-    Text(String),
-}
-
-impl Serialize for Value<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Json(raw) => raw.serialize(serializer),
-            Self::OneLine(raw) => raw.serialize(serializer),
-            Self::Text(text) => serializer.serialize_str(text),
-        }
-    }
 }
 
 pub(super) fn normalize(args: &NormalizeArgs) -> ExitCode {
@@ -83,6 +58,47 @@ pub(super) fn enveloped(document: &RawValue) -> Option<Box<RawValue>> {
     serde_json::from_str::<Envelope>(document.get()).ok().map(|envelope| envelope.body)
 }
 
+/// What a document says of itself, before it is normalised.
+struct Seen {
+    receipt_id: Option<String>,
+    /// The instance the body names.
+    instance: Option<u64>,
+    body: Box<RawValue>,
+}
+
+/// The plain case, a bare body with its instance where it belongs, read past everything else. `None` for the others.
+fn glance(document: &RawValue) -> Option<Seen> {
+    #[derive(Deserialize)]
+    struct Plain {
+        #[serde(rename = "instanceData")]
+        data: InstanceData,
+        #[serde(rename = "receiptId")]
+        receipt_id: Option<IgnoredAny>,
+    }
+    #[derive(Deserialize)]
+    struct InstanceData {
+        #[serde(rename = "idInstance")]
+        instance: u64,
+    }
+    let plain: Plain = serde_json::from_str(document.get()).ok()?;
+    let instance = Some(plain.data.instance);
+    plain.receipt_id.is_none().then(|| Seen { receipt_id: None, instance, body: document.to_owned() })
+}
+
+/// Whatever else it may be: an envelope, an instance in another spelling, no object at all.
+fn look_closely(document: &RawValue) -> Seen {
+    let view = Json::parse(document.get()).unwrap_or(Json::Null);
+    let named =
+        |body: &Json| body.get("instanceData").get("idInstance").integer().and_then(|id| u64::try_from(id).ok());
+    match enveloped(document) {
+        Some(body) => {
+            let receipt_id = view.get("receiptId").text().map(str::to_owned);
+            Seen { receipt_id, instance: named(view.get("body")), body }
+        }
+        None => Seen { receipt_id: None, instance: named(&view), body: document.to_owned() },
+    }
+}
+
 struct Normalizer<W> {
     instance: Option<InstanceId>,
     records: RecordFactory,
@@ -104,18 +120,9 @@ impl<W: Write> Normalizer<W> {
     }
 
     fn document(&mut self, document: &RawValue) -> io::Result<()> {
-        let view = Json::parse(document.get()).unwrap_or(Json::Null);
-        let mut receipt_id = None;
-        let mut body = document.to_owned();
-        let mut named = view.get("instanceData").get("idInstance").integer();
-        if let Some(inner) = enveloped(document) {
-            receipt_id = view.get("receiptId").text().map(str::to_owned);
-            named = view.get("body").get("instanceData").get("idInstance").integer();
-            body = inner;
-        }
-        let named = named.and_then(|id| u64::try_from(id).ok()).unwrap_or_default();
-        let instance = self.instance.unwrap_or(InstanceId::new(named));
-        self.emit(Notification { instance, receipt_id, body: Body::Json(body) })
+        let seen = glance(document).unwrap_or_else(|| look_closely(document));
+        let instance = self.instance.unwrap_or(InstanceId::new(seen.instance.unwrap_or_default()));
+        self.emit(Notification { instance, receipt_id: seen.receipt_id, body: Body::Json(seen.body) })
     }
 
     fn malformed(&mut self, bytes: &[u8], error: &serde_json::Error) -> io::Result<()> {
@@ -131,20 +138,31 @@ impl<W: Write> Normalizer<W> {
         let now = Timestamp::now();
         let prepared = prepare(notification, &self.policy, now);
         let Some(record) = prepared.record(&self.records, now) else { return Ok(()) };
-        let Record { topic, key, headers, value, .. } = record;
-        let line = Line {
-            topic: &topic,
-            key: &key,
-            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
-            value: match serde_json::from_slice::<&RawValue>(&value) {
-                // `raw` may hold the line breaks of a body that was written over several lines.
-                Ok(raw) if raw.get().contains('\n') => Value::OneLine(RawValue::from_string(on_one_line(raw.get()))?),
-                Ok(raw) => Value::Json(raw),
-                Err(_) => Value::Text(String::from_utf8_lossy(&value).into_owned()),
-            },
-        };
-        serde_json::to_writer(&mut self.output, &line)?;
-        self.output.write_all(b"\n")
+        // Written piece by piece: the value is JSON already and goes out as it is.
+        let out = &mut self.output;
+        out.write_all(b"{\"topic\":")?;
+        serde_json::to_writer(&mut *out, &*record.topic)?;
+        out.write_all(b",\"key\":")?;
+        serde_json::to_writer(&mut *out, &record.key)?;
+        out.write_all(b",\"headers\":")?;
+        let headers = record.headers.iter().map(|(name, value)| (name, value));
+        serde_json::Serializer::new(&mut *out).collect_map(headers)?;
+        out.write_all(b",\"value\":")?;
+        write_value(out, &record, prepared.event().is_some())?;
+        out.write_all(b"}\n")
+    }
+}
+
+/// An event's value is JSON; a dead letter's bytes may be anything, and what is no JSON is shown as a string.
+fn write_value(out: &mut impl Write, record: &Record, is_event: bool) -> io::Result<()> {
+    let text = std::str::from_utf8(&record.value)
+        .ok()
+        .filter(|text| is_event || serde_json::from_str::<&RawValue>(text).is_ok());
+    match text {
+        // `raw` may hold the line breaks of a body that was written over several lines.
+        Some(text) if text.contains('\n') => out.write_all(on_one_line(text).as_bytes()),
+        Some(text) => out.write_all(text.as_bytes()),
+        None => Ok(serde_json::to_writer(out, &String::from_utf8_lossy(&record.value))?),
     }
 }
 
@@ -181,6 +199,31 @@ mod tests {
                 lines.iter().all(|line| line["key"] == "7900@c.us" && line["value"]["source"]["instance"] == "7"),
                 "{lines:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_glance_sees_what_a_closer_look_would_or_nothing() {
+        for (document, is_plain) in [
+            (BODY, true),
+            (r#"{"instanceData":{"idInstance":7,"wid":"\ud83d"},"x":[[[{"receiptId":1}]]]}"#, true),
+            (r#"{"instanceData":{"idInstance":"7"}}"#, false),
+            (r#"{"instanceData":{"idInstance":7.5}}"#, false),
+            (r#"{"instanceData":{"idInstance":-7}}"#, false),
+            (r#"{"instanceData":{"idInstance":7},"instanceData":{"idInstance":8}}"#, false),
+            (r#"{"\ud83d":1,"instanceData":{"idInstance":7}}"#, false),
+            (r#"{"receiptId":5,"body":{"instanceData":{"idInstance":7}}}"#, false),
+            (r#"{"receiptId":5,"instanceData":{"idInstance":7},"body":{}}"#, false),
+            (r#""text""#, false),
+            ("null", false),
+        ] {
+            let raw = RawValue::from_string(document.to_owned()).expect("JSON");
+            let (glance, close) = (glance(&raw), look_closely(&raw));
+            assert_eq!(glance.is_some(), is_plain, "{document}");
+            if let Some(seen) = glance {
+                assert_eq!((seen.receipt_id, seen.instance), (close.receipt_id, close.instance), "{document}");
+                assert_eq!(seen.body.get(), close.body.get(), "{document}");
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! `chatbridge simulate`: the GREEN-API simulator by itself.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +42,9 @@ pub(super) struct SimulateArgs {
     /// Write every enqueue, hand-out and delete to this file, one JSON line each
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Print so many generated bodies, one a line, and serve nothing: for `normalize` and `inject`
+    #[arg(long, value_name = "EVENTS")]
+    print: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +61,17 @@ impl FromStr for IdAndToken {
 }
 
 pub(super) fn simulate(args: SimulateArgs) -> ExitCode {
+    if let Some(events) = args.print {
+        return match print(&args.instances, events) {
+            Ok(()) => ExitCode::SUCCESS,
+            // Whoever reads us has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(format_args!("failed to print: {error}"));
+                EXIT_FAILED.into()
+            }
+        };
+    }
     block_on(async move {
         match serve(args).await {
             Ok(()) => ExitCode::SUCCESS,
@@ -97,6 +111,18 @@ async fn serve(args: SimulateArgs) -> io::Result<()> {
     stop.cancelled().await;
     simulator.stop().await;
     Ok(())
+}
+
+/// Bodies of all instances in turn.
+fn print(instances: &[IdAndToken], events: u64) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 18, io::stdout().lock());
+    let mut generators: Vec<Generator> =
+        instances.iter().map(|IdAndToken(instance)| Generator::new(instance.id, 1)).collect();
+    let turns = (0..generators.len()).cycle();
+    for (turn, _) in turns.zip(0..events) {
+        writeln!(out, "{}", generators[turn].body())?;
+    }
+    out.flush()
 }
 
 /// Queues events at `rate`, one instance after the other.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer};
 
 /// The whole file.
@@ -22,6 +23,8 @@ pub(super) struct File {
     pub(super) green_api: GreenApi,
     pub(super) events: Events,
     pub(super) calls: Calls,
+    /// Topics of their own for some kinds; every other kind goes to `kafka.topic`.
+    pub(super) routing: BTreeMap<String, String>,
 }
 
 impl Default for File {
@@ -34,6 +37,7 @@ impl Default for File {
             green_api: GreenApi::default(),
             events: Events::default(),
             calls: Calls::default(),
+            routing: BTreeMap::new(),
         }
     }
 }
@@ -192,6 +196,7 @@ pub(super) struct Instance {
     /// This instance's own poll time.
     pub(super) receive_timeout_seconds: Option<u64>,
     /// How events come in.
+    #[serde(deserialize_with = "word")]
     pub(super) receive: Receive,
 }
 
@@ -209,6 +214,7 @@ pub(super) enum Receive {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Events {
     /// What happens to a typeWebhook or typeMessage this version does not know: publish, drop or dead_letter.
+    #[serde(deserialize_with = "word")]
     pub(super) unknown: UnknownPolicy,
     /// typeWebhook values that are deleted unseen.
     #[serde(deserialize_with = "list")]
@@ -241,7 +247,23 @@ pub enum UnknownPolicy {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Calls {
     /// Which call events are published: none, ringing, outcome or all (seed 004, ways 1 to 4).
+    #[serde(deserialize_with = "word")]
     pub(super) publish: CallPolicy,
+    /// Whether GREEN-API is asked for the name of who calls: `call.caller_name`.
+    pub(super) caller_lookup: bool,
+    /// The language of `call.summary`, the line about a call for the people in the chat; without one it is absent.
+    #[serde(deserialize_with = "optional_word")]
+    pub(super) language: Option<Language>,
+}
+
+/// `calls.language`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// Russian, as seed 004 words it.
+    Ru,
+    /// English.
+    En,
 }
 
 /// `calls.publish`
@@ -257,6 +279,17 @@ pub enum CallPolicy {
     /// Both.
     #[default]
     All,
+}
+
+/// One of an enum's words. Asked by way of a string, so that it is serde that says which words there are: the `config`
+/// crate's own message for an enum only speaks of "variant constructors".
+fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    T::deserialize(IntoDeserializer::<D::Error>::into_deserializer(word))
+}
+
+fn optional_word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    word(deserializer).map(Some)
 }
 
 /// A list, or from the environment one string with commas.

@@ -231,6 +231,23 @@ fn a_missing_file_and_a_broken_one_say_so() {
     assert!(broken[0].contains("line 1"), "{broken:?}");
 }
 
+#[test]
+fn kinds_are_routed_by_name_and_an_unknown_one_is_answered_with_the_known() {
+    let text = format!("[routing]\ncall = \"chat-calls\"\nmessage = \"chat-calls\"\n{SMALLEST}");
+    let config = load(&text, &[("CHATBRIDGE__ROUTING__MESSAGE_STATUS", "statuses")]).expect("valid");
+    assert_eq!(config.routing.keys().copied().collect::<Vec<_>>(), ["call", "message", "message_status"]);
+    let topics: Vec<String> = config.topics().iter().map(ToString::to_string).collect();
+    assert_eq!(topics, ["chat-events", "chat-calls", "statuses", "chat-events-dlq"]);
+
+    let text = format!("[routing]\ncalls = \"x\"\ncall = \"a b\"\nunknown = \"chat-events-dlq\"\n{SMALLEST}");
+    let problems = problems(&text);
+    assert_eq!(problems.len(), 3, "{problems:#?}");
+    let unknown = problems.iter().find(|problem| problem.starts_with("routing.calls: ")).expect("the unknown kind");
+    assert!(unknown.contains("expected one of message, message_status, call,"), "{unknown}");
+    let language = load(&format!("[calls]\nlanguage = \"de\"\n{SMALLEST}"), &[]).expect_err("a problem").to_string();
+    assert!(language.contains("calls.language: unknown word `de`, expected `ru` or `en`"), "{language}");
+}
+
 /// The sample at the root names every key, and every default is the one the code has.
 #[test]
 fn the_sample_is_true() {

@@ -3,14 +3,15 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::schema_registry::schema_registry;
-use super::{Admin, Config, Events, GreenApi, Instance, Kafka, Problem, file};
-use crate::event::InstanceId;
+use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, file};
+use crate::event::{InstanceId, KindName};
 
 /// Types that may be named in `events.drop` (reference §9.2).
 const TYPE_WEBHOOKS: &[&str] = &[
@@ -59,6 +60,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
     let green_api = green_api(&file.green_api, problems);
     let instances = instances(file.green_api, default_url.as_ref(), problems);
     let events = events(file.events, problems);
+    let routing = routing(file.routing, &kafka, problems);
     Some(Config {
         shutdown_timeout,
         kafka,
@@ -67,7 +69,12 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
         green_api,
         instances,
         events,
-        calls: file.calls.publish,
+        calls: Calls {
+            publish: file.calls.publish,
+            caller_lookup: file.calls.caller_lookup,
+            language: file.calls.language,
+        },
+        routing,
     })
 }
 
@@ -299,4 +306,27 @@ fn events(events: file::Events, problems: &mut Vec<Problem>) -> Events {
         }
     }
     Events { unknown: events.unknown, drop: events.drop, include_raw: events.include_raw }
+}
+
+fn routing(
+    routes: BTreeMap<String, String>,
+    kafka: &Kafka,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<&'static str, Arc<str>> {
+    let mut routing = BTreeMap::new();
+    for (kind, name) in routes {
+        let key = format!("routing.{kind}");
+        topic(&key, &name, problems);
+        if *name == *kafka.dead_letter_topic {
+            problems.push(Problem::new(&key, "must not be the topic of dead letters"));
+        }
+        match KindName::ALL.into_iter().map(KindName::as_str).find(|known| *known == kind) {
+            Some(known) => drop(routing.insert(known, name.into())),
+            None => {
+                let known = KindName::ALL.map(KindName::as_str).join(", ");
+                problems.push(Problem::new(key, format!("unknown kind `{kind}`, expected one of {known}")));
+            }
+        }
+    }
+    routing
 }

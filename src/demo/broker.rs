@@ -1,42 +1,28 @@
-//! The demo's Kafka: librdkafka's mock cluster in this process, or one that exists. And a consumer of it.
+//! The demo's Kafka: librdkafka's mock cluster in this process, or one that exists. And what appears in it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers, Message};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::error;
+
+use crate::config::{CloudEventsMode, Kafka};
+use crate::consume::{ConsumedRecord, Position, ReadError, TopicReader};
 
 const PARTITIONS: i32 = 12;
 /// Records read and not yet judged.
 const APPEARED_MAX: usize = 10_000;
-const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the topic may take to appear.
+const TOPIC_TRIES: u32 = 20;
+const TOPIC_RETRY: Duration = Duration::from_millis(500);
 
 /// Longer strings are cut where a record is shown: thumbnails say nothing to a reader.
 const SHOWN_CHARS_MAX: usize = 72;
-
-/// The consumer outlives the brokers by a moment at the end; what librdkafka says about that is for the curious.
-struct Quiet;
-
-impl ClientContext for Quiet {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        debug!(?level, facility, message, "librdkafka");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "librdkafka");
-    }
-}
-
-impl ConsumerContext for Quiet {}
 
 pub(super) struct Broker {
     bootstrap: String,
@@ -49,12 +35,8 @@ pub(super) struct Broker {
 /// A record as the consumer saw it.
 pub(super) struct Appeared {
     pub(super) id: String,
-    pub(super) key: String,
     pub(super) at: Instant,
-    partition: i32,
-    offset: i64,
-    headers: Vec<(String, String)>,
-    value: String,
+    record: ConsumedRecord,
 }
 
 impl Broker {
@@ -90,81 +72,63 @@ impl Broker {
         }
     }
 
-    /// Every record of the topic from now on, in the order of its partition.
-    pub(super) async fn consume(&self) -> Result<mpsc::Receiver<Appeared>, KafkaError> {
-        let consumer: BaseConsumer<Quiet> = ClientConfig::new()
-            .set("bootstrap.servers", &self.bootstrap)
-            // Partitions are assigned below; the group is only a name librdkafka asks for.
-            .set("group.id", "chatbridge-demo")
-            .set("enable.auto.commit", "false")
-            .set("allow.auto.create.topics", "true")
-            .set("fetch.wait.max.ms", "10")
-            .create_with_context(Quiet)?;
-        let topic = self.topic.clone();
+    /// Every record of the topic, and those to come, in the order of their partitions.
+    pub(super) async fn consume(&self) -> Result<mpsc::Receiver<Appeared>, ReadError> {
+        let kafka = Kafka {
+            brokers: self.bootstrap.clone(),
+            topic: self.topic.as_str().into(),
+            dead_letter_topic: self.dead_letter_topic.as_str().into(),
+            cloudevents_mode: CloudEventsMode::Binary,
+            // The demo measures latencies; the mock cluster answers a fetch only when this time is over.
+            properties: [("fetch.wait.max.ms".to_owned(), "10".to_owned().into())].into(),
+        };
+        let mut records = self.open(&kafka).await?.onward();
         let (sender, receiver) = mpsc::channel(APPEARED_MAX);
-        let (ready, started) = tokio::sync::oneshot::channel();
-        // librdkafka's consumer blocks; it gets a thread, and ends when nobody listens any more.
-        tokio::task::spawn_blocking(move || {
-            let outcome = assign(&consumer, &topic);
-            let assigned = outcome.is_ok();
-            drop(ready.send(outcome));
-            while assigned && !sender.is_closed() {
-                let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
-                if sender.blocking_send(Appeared::read(&message)).is_err() {
-                    return;
+        tokio::spawn(async move {
+            while let Some(read) = records.recv().await {
+                match read {
+                    Ok(record) => {
+                        if sender.send(Appeared::new(record)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) => return error!(%error, "failed to read the demo's topic back"),
                 }
             }
         });
-        started.await.unwrap_or(Err(KafkaError::Canceled)).map(|()| receiver)
+        Ok(receiver)
     }
-}
 
-fn assign(consumer: &BaseConsumer<Quiet>, topic: &str) -> Result<(), KafkaError> {
-    let mut partitions = 0;
-    // A broker that creates topics when asked for them needs a moment to do so.
-    for _ in 0..20 {
-        let metadata = consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT)?;
-        partitions = metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |t| t.partitions().len());
-        if partitions > 0 {
-            break;
+    /// A broker that makes topics when the bridge asks for them needs a moment to do so.
+    async fn open(&self, kafka: &Kafka) -> Result<TopicReader, ReadError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match TopicReader::open(kafka, Arc::clone(&kafka.topic)).await {
+                Err(ReadError::Topic { .. }) if tries < TOPIC_TRIES => tokio::time::sleep(TOPIC_RETRY).await,
+                opened => return opened,
+            }
         }
-        drop(consumer.poll(Duration::from_millis(500)));
     }
-    if partitions == 0 {
-        return Err(KafkaError::MetadataFetch(rdkafka::types::RDKafkaErrorCode::UnknownTopicOrPartition));
-    }
-    let mut assignment = TopicPartitionList::new();
-    for partition in 0..partitions {
-        assignment.add_partition_offset(topic, partition as i32, Offset::Beginning)?;
-    }
-    consumer.assign(&assignment)
 }
 
 impl Appeared {
-    fn read<M: Message>(message: &M) -> Self {
-        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-        let headers: Vec<(String, String)> = message
-            .headers()
-            .map(|headers| headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect())
-            .unwrap_or_default();
-        Self {
-            id: headers.iter().find(|(name, _)| name == "ce_id").map(|(_, id)| id.clone()).unwrap_or_default(),
-            key: text(message.key()),
-            at: Instant::now(),
-            partition: message.partition(),
-            offset: message.offset(),
-            headers,
-            value: text(message.payload()),
-        }
+    fn new(record: ConsumedRecord) -> Self {
+        Self { id: record.header("ce_id").unwrap_or_default().to_owned(), at: Instant::now(), record }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.record.key
     }
 
     /// For reading: where it lies, its headers, its value without the raw body.
     pub(super) fn as_a_consumer_sees_it(&self) -> String {
-        let mut shown = format!("partition {} offset {} key {}\n", self.partition, self.offset, self.key);
-        for (name, value) in &self.headers {
+        let Position { partition, offset } = self.record.position;
+        let mut shown = format!("partition {partition} offset {offset} key {}\n", self.record.key);
+        for (name, value) in &self.record.headers {
             shown.push_str(&format!("  {name}: {value}\n"));
         }
-        let value = match serde_json::from_str::<Value>(&self.value) {
+        let value = match serde_json::from_slice::<Value>(&self.record.value) {
             Ok(mut value) => {
                 if let Some(raw) = value.get_mut("raw") {
                     *raw = "…the body exactly as it came…".into();
@@ -172,7 +136,7 @@ impl Appeared {
                 shorten(&mut value);
                 value.to_string()
             }
-            Err(_) => self.value.clone(),
+            Err(_) => String::from_utf8_lossy(&self.record.value).into_owned(),
         };
         shown + "  " + &value
     }

@@ -1,4 +1,4 @@
-//! What an answer of receiveNotification or deleteNotification means: plain functions over status and bytes
+//! What an answer of receiveNotification, deleteNotification or getContactInfo means: plain functions over status and bytes
 //! (reference §2.1, §2.2, §3). Error bodies may be JSON, text, nginx HTML or nothing.
 
 use std::ops::Range;
@@ -134,6 +134,24 @@ pub(super) fn deleted(answer: &Answer, redact: &dyn Fn(&str) -> String) -> Resul
         500 if text.contains("findUnAckedMessage") => Ok(Deletion::AlreadyGone),
         408 | 504 => Err(QueueError::Unreachable { class: "timeout", detail: describe(answer, redact) }),
         _ => Err(failure(answer, redact)),
+    }
+}
+
+/// What the contact is called: `name`, else `contactName` (seed 004); either may be empty (reference §6).
+pub(super) fn contact_name(answer: &Answer, redact: &dyn Fn(&str) -> String) -> Result<Option<String>, QueueError> {
+    match answer.status {
+        200 => {
+            let text = String::from_utf8_lossy(&answer.bytes);
+            let contact = Json::parse(&text).unwrap_or(Json::Null);
+            let names = [contact.get("name"), contact.get("contactName")];
+            let said = names.into_iter().filter_map(Json::words).map(str::trim).find(|name| !name.is_empty());
+            Ok(said.map(str::to_owned))
+        }
+        _ => match failure(answer, redact) {
+            // Not the instance's fault but this chat's: nobody GREEN-API could name.
+            QueueError::Misconfigured { class: "bad_request", .. } => Ok(None),
+            failure => Err(failure),
+        },
     }
 }
 

@@ -12,6 +12,9 @@ pub(super) fn call(direction: Direction, body: &Json) -> Call {
         direction,
         state: CallState::from_word(word.unwrap_or_default()),
         status: word.map(str::to_owned),
+        // Policy and look-up fill these in; the body has neither.
+        summary: None,
+        caller_name: None,
         video: body.get("isVideo").boolean(),
         participants: (!participants.is_empty()).then_some(participants),
         duration_seconds: body.get("duration").integer(),

@@ -1,4 +1,5 @@
-//! The record of a dead letter: the bytes as they came, and headers that say why and where they belong.
+//! The record of a dead letter: the bytes as they came, and headers that say why and where they belong. And the mark
+//! that a replay leaves behind one.
 
 use jiff::Timestamp;
 
@@ -9,6 +10,25 @@ use crate::event::{DeadLetterReason, EventId, InstanceId, Source};
 /// grave. Documented ids have at most 40 characters (reference §10).
 const HEADER_BYTES_MAX: usize = 512;
 
+/// The `reason` of a mark.
+pub const MARK_REASON: &str = "replayed";
+/// The mark's header that names its letter: `partition/offset`.
+pub const MARKED_LETTER: &str = "replayed_letter";
+
+/// Says of a letter that its event is in Kafka now. It lies behind the letter, under the same key.
+pub struct Mark<'a> {
+    /// The letter's partition.
+    pub partition: i32,
+    /// The letter's offset.
+    pub offset: i64,
+    /// The letter's `ce_id`, where it has one.
+    pub id: Option<String>,
+    /// The letter's key.
+    pub key: &'a str,
+    /// Where its event went.
+    pub topic: &'a str,
+}
+
 /// Something that could not be published as an event.
 #[derive(Clone)]
 pub struct DeadLetter {
@@ -16,6 +36,8 @@ pub struct DeadLetter {
     pub id: EventId,
     /// The polled instance.
     pub instance: InstanceId,
+    /// The kind of event it is, where it could be read as one: decides where it would have gone.
+    pub kind: Option<&'static str>,
     /// The key it would have had, or the instance's.
     pub key: String,
     /// Why it is here.
@@ -45,7 +67,7 @@ impl RecordFactory {
             ("instance", letter.instance.to_string()),
             ("attempts", letter.attempts.to_string()),
             ("first_seen", letter.first_seen.to_string()),
-            ("topic", self.topic.to_string()),
+            ("topic", letter.kind.map_or(&self.topic, |kind| self.topic_of(kind)).to_string()),
         ];
         if let Some(receipt_id) = &letter.receipt_id {
             headers.push(("receipt_id", receipt_id.clone()));
@@ -69,6 +91,24 @@ impl RecordFactory {
             headers,
             timestamp_ms: now.as_millisecond(),
             value: value.to_vec(),
+        }
+    }
+
+    /// The record of `mark`. It has no value: what there is to know of the letter lies with the letter.
+    #[must_use]
+    pub fn mark(&self, mark: &Mark<'_>, now: Timestamp) -> Record {
+        let mut headers = vec![
+            ("reason", MARK_REASON.to_owned()),
+            (MARKED_LETTER, format!("{}/{}", mark.partition, mark.offset)),
+            ("topic", mark.topic.to_owned()),
+        ];
+        headers.extend(mark.id.clone().map(|id| ("ce_id", id)));
+        Record {
+            topic: self.dead_letter_topic.clone(),
+            key: mark.key.to_owned(),
+            headers,
+            timestamp_ms: now.as_millisecond(),
+            value: Vec::new(),
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::DeadLetterReason;
 use crate::normalize::normalize;
 
 fn event(body: &str) -> Event {
@@ -115,6 +116,7 @@ fn a_framed_value_is_five_bytes_and_the_plain_value() {
 fn a_dead_letter_carries_its_story_and_nothing_that_could_poison_it_again() {
     let event = event(&format!(r#"{{"chatId":"{}"}}"#, "9".repeat(5000)));
     let letter = dead_letter::DeadLetter {
+        kind: None,
         id: event.id,
         instance: InstanceId::new(1101),
         key: key(event.source.instance, event.chat.as_ref()),
@@ -144,5 +146,51 @@ fn a_dead_letter_carries_its_story_and_nothing_that_could_poison_it_again() {
         ("ce_subject", None),
     ] {
         assert_eq!(header(name), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_kind_goes_to_its_own_topic_and_its_dead_letters_say_so() {
+    let records = RecordFactory { routing: [("call", "chat-calls".into())].into(), ..RecordFactory::default() };
+    let call = event(r#"{"typeWebhook":"incomingCall"}"#);
+    assert_eq!(&*records.record(&call, Extent::Whole, now()).topic, "chat-calls");
+    let state = event(r#"{"typeWebhook":"stateInstanceChanged"}"#);
+    assert_eq!(&*records.record(&state, Extent::Whole, now()).topic, "chat-events");
+    for (kind, expected) in [(Some("call"), "chat-calls"), (Some("message"), "chat-events"), (None, "chat-events")] {
+        let letter = dead_letter::DeadLetter {
+            id: call.id,
+            instance: InstanceId::new(1101),
+            kind,
+            key: "7900@c.us".to_owned(),
+            reason: DeadLetterReason::Refused,
+            error: String::new(),
+            receipt_id: None,
+            attempts: 1,
+            first_seen: now(),
+            event_headers: Vec::new(),
+            bytes: Vec::new(),
+        };
+        let record = records.dead_letter(&letter, usize::MAX, now());
+        assert_eq!(&*record.topic, "chat-events-dlq");
+        assert!(record.headers.contains(&("topic", expected.to_owned())), "{kind:?}: {:?}", record.headers);
+    }
+}
+
+#[test]
+fn every_kind_can_be_routed_by_its_word() {
+    for body in [
+        r#"{"typeWebhook":"incomingMessageReceived"}"#,
+        r#"{"typeWebhook":"outgoingMessageStatus"}"#,
+        r#"{"typeWebhook":"outgoingCall"}"#,
+        r#"{"typeWebhook":"incomingBlock"}"#,
+        r#"{"typeWebhook":"deviceInfo"}"#,
+        r#"{"typeWebhook":"deviceInfo","avatarInfo":{"chatId":"1"}}"#,
+        r#"{"typeWebhook":"stateInstanceChanged"}"#,
+        r#"{"typeWebhook":"statusInstanceChanged"}"#,
+        r#"{"typeWebhook":"quotaExceeded"}"#,
+        r#"{"typeWebhook":"new"}"#,
+    ] {
+        let name = event(body).kind.name();
+        assert!(KindName::ALL.iter().any(|known| known.as_str() == name), "{name}");
     }
 }

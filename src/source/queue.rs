@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::caller::{CallerNames, Nobody};
 use super::weather::Weather;
 use super::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 use crate::bridge::{Bridge, Prepared, Settled};
@@ -42,9 +43,10 @@ pub struct Pacing {
 }
 
 /// Polls one instance's queue into Kafka.
-pub struct Poller<Q, P> {
+pub struct Poller<Q, P, N = Nobody> {
     queue: Q,
     bridge: Arc<Bridge<P>>,
+    caller_names: N,
     pacing: Pacing,
     telemetry: Arc<InstanceTelemetry>,
 }
@@ -52,9 +54,17 @@ pub struct Poller<Q, P> {
 impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
     /// A poller of `queue`. There must be no second one of the same instance, anywhere.
     pub fn new(queue: Q, bridge: Arc<Bridge<P>>, pacing: Pacing, telemetry: Arc<InstanceTelemetry>) -> Self {
-        Self { queue, bridge, pacing, telemetry }
+        Self { queue, bridge, caller_names: Nobody, pacing, telemetry }
     }
 
+    /// Asks `caller_names` who calls.
+    pub fn with_caller_names<N: CallerNames>(self, caller_names: N) -> Poller<Q, P, N> {
+        let Self { queue, bridge, caller_names: Nobody, pacing, telemetry } = self;
+        Poller { queue, bridge, caller_names, pacing, telemetry }
+    }
+}
+
+impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     /// Receive, deliver, delete, until `stop`.
     ///
     /// A crash between `deliver` and `delete` brings the same head again: one repeat with the same `ce_id`, never a
@@ -63,16 +73,28 @@ impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
         let mut weather = Weather::new(&self.pacing);
         let mut last: Option<Settled> = None;
         while let Some(Received { receipt, notification }) = self.receive(&mut weather, &stop).await {
-            let prepared = self.bridge.prepare(notification, Timestamp::now());
+            let mut prepared = self.bridge.prepare(notification, Timestamp::now());
             self.telemetry.received(&prepared);
             let settled = match last.take().filter(|last| last.id() == prepared.id()) {
                 Some(already) => self.repeated(already, &mut weather),
-                None => self.deliver(&prepared, &mut weather).await,
+                None => {
+                    self.name_caller(&mut prepared).await;
+                    self.deliver(&prepared, &mut weather).await
+                }
             };
             self.delete(receipt, &settled, &mut weather, &stop).await;
             last = Some(settled);
         }
         self.telemetry.stopped();
+    }
+
+    /// Takes two seconds at the most and cannot fail: without a name the call is delivered as it came.
+    async fn name_caller(&self, prepared: &mut Prepared) {
+        if let Some(caller) = prepared.caller()
+            && let Some(name) = self.caller_names.name_of(caller).await
+        {
+            prepared.set_caller_name(name);
+        }
     }
 
     async fn deliver(&self, prepared: &Prepared, weather: &mut Weather) -> Settled {

@@ -34,6 +34,7 @@ pub struct Metrics {
     dead_letters: IntCounterVec,
     dropped: IntCounterVec,
     source_errors: IntCounterVec,
+    caller_lookups: IntCounterVec,
     foreign_instance: IntCounterVec,
     rival_suspected: IntCounterVec,
     poller_restarts: IntCounterVec,
@@ -131,6 +132,11 @@ impl Metrics {
                 "source_errors_total",
                 "Receives and deletes that failed",
                 &["instance", "class"],
+            ),
+            caller_lookups: r.counters(
+                "caller_lookups_total",
+                "Callers whose name was wanted, by what came of it",
+                &["instance", "outcome"],
             ),
             foreign_instance: r.counters(
                 "foreign_instance_total",
@@ -234,6 +240,10 @@ impl InstanceMetrics {
 
     pub(super) fn dropped(&self, reason: &str) {
         self.all.dropped.with_label_values(&[self.label.as_str(), reason]).inc();
+    }
+
+    pub(super) fn caller_looked_up(&self, outcome: &str) {
+        self.all.caller_lookups.with_label_values(&[self.label.as_str(), outcome]).inc();
     }
 
     pub(super) fn source_error(&self, class: &str) {

@@ -81,11 +81,13 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
     absent(&["source"], &["rdkafka", "publish::kafka", "reqwest", "green_api"]);
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
     absent(&["schema_registry"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish"]);
+    absent(&["consume"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
+    absent(&["dead_letters"], &["rdkafka", "publish::kafka", "crate::config", "crate::source", "crate::green_api"]);
 }
 
 #[test]
 fn libraries_stay_at_the_rim() {
-    only(&["publish/kafka", "demo"], "rdkafka::");
+    only(&["publish/kafka", "consume", "demo"], "rdkafka::");
     only(&["green_api", "schema_registry", "app"], "reqwest::");
     only(&["admin", "simulator"], "axum::");
     only(&["cli", "logging"], "clap::");

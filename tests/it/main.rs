@@ -16,6 +16,7 @@ mod support {
 mod architecture;
 mod commands;
 mod normalize;
+mod policies;
 mod properties;
 mod schemas;
 mod sdk;

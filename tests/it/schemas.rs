@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chatbridge::bridge::prepare;
-use chatbridge::config::{CallPolicy, Events, UnknownPolicy};
+use chatbridge::config::{Calls, Events, UnknownPolicy};
 use chatbridge::event::{Body, DeadLetterReason, InstanceId, KindName, Notification};
 use chatbridge::policy::Policy;
 use chatbridge::record::RecordFactory;
@@ -207,7 +207,7 @@ fn the_async_api_document_describes_the_headers_of_dead_letters() {
     for body in [Body::Json(RawValue::from_string(event.to_owned()).expect("JSON")), bytes] {
         let notification = Notification { instance: InstanceId::new(7), receipt_id: Some("7".to_owned()), body };
         let events = Events { unknown: UnknownPolicy::DeadLetter, ..Events::default() };
-        let policy = Policy::new(events, CallPolicy::All);
+        let policy = Policy::new(events, Calls::default());
         let record = prepare(notification, &policy, now).record(&RecordFactory::default(), now).expect("a dead letter");
         let headers: Value = record.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert!(jsonschema::is_valid(schema, &headers), "{headers}");

@@ -55,14 +55,14 @@ impl Scene {
         Self { runtime, simulator, brokers, home }
     }
 
-    fn queue(&self, instance: u64, events: usize) {
+    pub(crate) fn queue(&self, instance: u64, events: usize) {
         let mut generator = Generator::new(instance, 3);
         for _ in 0..events {
             self.simulator.enqueue(instance, generator.body()).expect("room");
         }
     }
 
-    fn emptied(&self, bridge: &Bridge) {
+    pub(crate) fn emptied(&self, bridge: &Bridge) {
         let emptied = async { tokio::time::timeout(Duration::from_secs(60), self.simulator.emptied()).await };
         assert!(self.runtime.block_on(emptied).is_ok(), "{} left; {}", self.simulator.total_depth(), bridge.log());
     }

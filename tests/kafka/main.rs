@@ -20,7 +20,9 @@ mod support {
 
 mod cloudevents;
 mod consumers;
+mod dead_letters;
 mod harness;
 mod promise;
 mod scene;
 mod schema_registry;
+mod topics;

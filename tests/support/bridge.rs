@@ -36,6 +36,11 @@ impl Home {
         Self { dir }
     }
 
+    /// The configuration, for another command than `run`.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.join("config.toml")
+    }
+
     fn log(&self) -> PathBuf {
         self.dir.join("log")
     }
@@ -60,7 +65,7 @@ impl Bridge {
         let log = File::create(home.log()).expect("writable");
         let child = Command::new(env!("CARGO_BIN_EXE_chatbridge"))
             .args(["run", "--log-format", "json", "--config"])
-            .arg(home.dir.join("config.toml"))
+            .arg(home.config())
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -152,3 +152,27 @@ fn a_wait_that_was_asked_for_is_passed_on() {
     let asked = Answer { retry_after: Some(Duration::from_secs(7)), ..answer(429, b"") };
     assert_eq!(received(asked).err(), Some(QueueError::RateLimited { retry_after: Some(Duration::from_secs(7)) }));
 }
+
+#[test]
+fn every_answer_of_get_contact_info_has_its_meaning() {
+    for (status, body, expected) in [
+        (200, r#"{"name":"Anna","contactName":"Anna K."}"#, Ok(Some("Anna"))),
+        (200, r#"{"name":"","contactName":"Anna K."}"#, Ok(Some("Anna K."))),
+        (200, r#"{"name":" ","contactName":null}"#, Ok(None)),
+        (200, r#"{"contactName":7}"#, Ok(Some("7"))),
+        (200, "null", Ok(None)),
+        (200, "", Ok(None)),
+        (200, "<html>", Ok(None)),
+        // A group, or a chat that is none: nothing is wrong with the instance.
+        (400, "bad request data", Ok(None)),
+        (400, "instance in starting process try later", Err("starting")),
+        (401, "", Err("unauthorized")),
+        (429, "", Err("rate_limited")),
+        (466, "{}", Err("quota")),
+        (502, "<html>", Err("server_error")),
+    ] {
+        let outcome = contact_name(&answer(status, body.as_bytes()), &|text| text.to_owned());
+        let outcome = outcome.as_ref().map(|name| name.as_deref()).map_err(QueueError::class);
+        assert_eq!(outcome, expected, "{status} {body}");
+    }
+}

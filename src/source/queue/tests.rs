@@ -79,7 +79,8 @@ impl NotificationQueue for PlannedQueue {
             let receipt = format!("{}", 100 + locked(&self.asked).len());
             // One moment for the whole test: a redelivery is the same to the last byte.
             let time = self.began - if number >= OLD { 3600 } else { 0 };
-            let text = format!(r#"{{"typeWebhook":"incomingCall","n":{number},"timestamp":{time}}}"#);
+            let text =
+                format!(r#"{{"typeWebhook":"incomingCall","from":"7900@c.us","n":{number},"timestamp":{time}}}"#);
             let body = match number {
                 GARBAGE => Body::Undecodable {
                     bytes: format!("{{{receipt}").into_bytes(),
@@ -288,4 +289,26 @@ async fn a_stop_lets_the_notification_in_hand_be_published_and_deleted() {
     });
     assert_eq!(run.queue.story(), ["receive", "delete 101"]);
     assert_eq!(run.published().len(), 1);
+}
+
+/// Knows everybody, after a while.
+struct SlowNames;
+
+impl CallerNames for SlowNames {
+    async fn name_of(&self, _caller: &crate::event::ChatId) -> Option<String> {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Some("Anna".to_owned())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_named_between_receiving_and_delivering_and_a_repeat_is_still_known_as_one() {
+    let run = run(PlannedQueue::new([Ok(Some(1)), Ok(Some(1))], [Ok(Deletion::Unclear)]));
+    let Run { queue, publisher, stop, poller, .. } = run;
+    let poller = Arc::into_inner(poller).expect("the only one").with_caller_names(SlowNames);
+    let hour = Duration::from_secs(3600);
+    assert!(tokio::time::timeout(hour, poller.run(stop)).await.is_err(), "it waits in a poll");
+    assert_eq!(publisher.records().len(), 1, "the second is a repeat, and nobody was asked for it");
+    assert!(String::from_utf8_lossy(&publisher.records()[0].value).contains(r#""caller_name":"Anna""#));
+    assert_eq!(queue.story(), ["receive", "delete 101", "receive", "delete 103", "receive"]);
 }

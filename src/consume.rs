@@ -1,0 +1,265 @@
+//! Topics read back: the dead letters for whoever mends them, the demo's topic for its judge. The only consumer there is.
+//!
+//! Partitions are assigned, from their beginning; no group is joined and no offset committed, so that looking changes
+//! nothing and needs no right but to read. What was read waits in a short queue until it is wanted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{Headers as _, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use secrecy::ExposeSecret;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::config::Kafka;
+
+/// Records read and not yet taken. Each may be as large as a record gets.
+const READ_AHEAD_RECORDS: usize = 256;
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(100);
+/// Without a record, and without a partition's end, for so long, the brokers count as away.
+const STALLED: Duration = Duration::from_secs(30);
+
+/// Why a topic cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such topic, or it may not be seen.
+    #[error("topic {topic} cannot be read ({detail}): does it exist, and may this user read it?")]
+    Topic {
+        /// Its name.
+        topic: Arc<str>,
+        /// librdkafka's word for it.
+        detail: String,
+    },
+    /// The brokers do not answer.
+    #[error("Kafka does not answer ({0}): are the brokers of kafka.brokers up and reachable? then try again")]
+    Away(String),
+}
+
+/// A record as a consumer sees it.
+pub struct ConsumedRecord {
+    /// Where it lies.
+    pub position: Position,
+    /// Its timestamp in Unix milliseconds.
+    pub timestamp_ms: Option<i64>,
+    /// Its key; empty where there is none.
+    pub key: String,
+    /// Its headers in their order.
+    pub headers: Vec<(String, String)>,
+    /// Its value; empty where there is none.
+    pub value: Vec<u8>,
+}
+
+/// Where a record lies in its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The partition.
+    pub partition: i32,
+    /// The offset in it.
+    pub offset: i64,
+}
+
+impl ConsumedRecord {
+    /// The first header of this name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+
+    fn read<M: Message>(message: &M) -> Self {
+        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        Self {
+            position: Position { partition: message.partition(), offset: message.offset() },
+            timestamp_ms: message.timestamp().to_millis(),
+            key: text(message.key()),
+            headers: message
+                .headers()
+                .map(|headers| headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect())
+                .unwrap_or_default(),
+            value: message.payload().unwrap_or_default().to_vec(),
+        }
+    }
+}
+
+/// What is read, until there is no more or reading fails.
+pub type Records = mpsc::Receiver<Result<ConsumedRecord, ReadError>>;
+
+/// The consumer outlives the brokers by a moment at the end; what librdkafka says about that is for the curious.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(?level, facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(%error, reason, "librdkafka");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// A topic, with the end each of its partitions had when it was opened.
+#[derive(Clone)]
+pub struct TopicReader {
+    config: ClientConfig,
+    topic: Arc<str>,
+    ends: BTreeMap<i32, i64>,
+}
+
+impl TopicReader {
+    /// Asks the brokers for the topic's partitions and where they end.
+    ///
+    /// # Errors
+    /// Where there is no such topic, or no broker.
+    pub async fn open(kafka: &Kafka, topic: Arc<str>) -> Result<Self, ReadError> {
+        let config = client_config(kafka);
+        let opening = tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer<Quiet> = create(&config)?;
+            let ends = ends(&consumer, &topic)?;
+            Ok(Self { config, topic, ends })
+        });
+        opening.await.unwrap_or_else(|panic| Err(ReadError::Away(panic.to_string())))
+    }
+
+    /// Everything that was in the topic when it was opened, each partition in its order.
+    #[must_use]
+    pub fn to_the_end(&self) -> Records {
+        self.read(true)
+    }
+
+    /// Everything in the topic, and then what comes, for as long as somebody takes it.
+    #[must_use]
+    pub fn onward(&self) -> Records {
+        self.read(false)
+    }
+
+    fn read(&self, to_the_end: bool) -> Records {
+        let (sender, receiver) = mpsc::channel(READ_AHEAD_RECORDS);
+        let reader = self.clone();
+        // librdkafka's consumer blocks, so it gets a thread; that ends when nobody listens any more.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = reader.pump(&sender, to_the_end) {
+                // Nobody is left to be told where this fails.
+                drop(sender.blocking_send(Err(error)));
+            }
+        });
+        receiver
+    }
+
+    fn pump(self, sender: &mpsc::Sender<Result<ConsumedRecord, ReadError>>, to_the_end: bool) -> Result<(), ReadError> {
+        let consumer: BaseConsumer<Quiet> = create(&self.config)?;
+        let mut open: BTreeMap<i32, i64> =
+            self.ends.iter().filter(|(_, end)| **end > 0 || !to_the_end).map(|(p, end)| (*p, *end)).collect();
+        let mut assignment = TopicPartitionList::new();
+        for partition in open.keys() {
+            let added = assignment.add_partition_offset(&self.topic, *partition, Offset::Beginning);
+            added.map_err(|error| self.unreadable(&error))?;
+        }
+        consumer.assign(&assignment).map_err(|error| self.unreadable(&error))?;
+        let mut heard_at = Instant::now();
+        let mut last_error = "no records come".to_owned();
+        while !open.is_empty() && !sender.is_closed() {
+            let partition_at_end = match consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    let end = open.get(&message.partition()).copied();
+                    if to_the_end && end.is_none_or(|end| message.offset() >= end) {
+                        // Written after the topic was opened, so the end lies behind us.
+                        Some(message.partition())
+                    } else {
+                        if sender.blocking_send(Ok(ConsumedRecord::read(&message))).is_err() {
+                            return Ok(());
+                        }
+                        heard_at = Instant::now();
+                        end.is_some_and(|end| message.offset() + 1 >= end).then_some(message.partition())
+                    }
+                }
+                // The last offsets may hold no records: a transaction's marker, or what compaction left.
+                Some(Err(KafkaError::PartitionEOF(partition))) => Some(partition),
+                Some(Err(error)) => {
+                    if is_final(&error) {
+                        return Err(self.unreadable(&error));
+                    }
+                    last_error = error.to_string();
+                    None
+                }
+                None => None,
+            };
+            if to_the_end && let Some(partition) = partition_at_end {
+                open.remove(&partition);
+            }
+            if to_the_end && heard_at.elapsed() > STALLED {
+                return Err(ReadError::Away(last_error));
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, error: &KafkaError) -> ReadError {
+        ReadError::Topic { topic: Arc::clone(&self.topic), detail: error.to_string() }
+    }
+}
+
+/// The operator's own properties first: they say how to log in. Those that only a producer knows are passed over.
+fn client_config(kafka: &Kafka) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("client.id", "chatbridge");
+    for (name, value) in &kafka.properties {
+        config.set(name, value.expose_secret());
+    }
+    config
+        .set("bootstrap.servers", &kafka.brokers)
+        // Only a name librdkafka asks for: no group is joined.
+        .set("group.id", "chatbridge-reader")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest")
+        .set("allow.auto.create.topics", "false")
+        .set_log_level(RDKafkaLogLevel::Info);
+    config
+}
+
+fn create(config: &ClientConfig) -> Result<BaseConsumer<Quiet>, ReadError> {
+    config.create_with_context(Quiet).map_err(|error| ReadError::Away(error.to_string()))
+}
+
+fn ends(consumer: &BaseConsumer<Quiet>, topic: &Arc<str>) -> Result<BTreeMap<i32, i64>, ReadError> {
+    let away = |error: KafkaError| ReadError::Away(error.to_string());
+    let metadata = consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(away)?;
+    let found = metadata.topics().iter().find(|found| found.name() == &**topic);
+    let usable = found.filter(|found| found.error().is_none() && !found.partitions().is_empty());
+    let Some(usable) = usable else {
+        let error = found.and_then(|found| found.error()).map(|error| format!("{:?}", Code::from(error)));
+        let detail = error.unwrap_or_else(|| "no partitions".to_owned());
+        return Err(ReadError::Topic { topic: Arc::clone(topic), detail });
+    };
+    let mut ends = BTreeMap::new();
+    for partition in usable.partitions() {
+        let (begin, end) = consumer.fetch_watermarks(topic, partition.id(), METADATA_TIMEOUT).map_err(away)?;
+        ends.insert(partition.id(), if end > begin { end } else { 0 });
+    }
+    Ok(ends)
+}
+
+/// Errors that no waiting mends.
+fn is_final(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::SaslAuthenticationFailed
+                | Code::Authentication
+        )
+    )
+}

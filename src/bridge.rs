@@ -87,12 +87,14 @@ impl Prepared {
         self.event().and_then(|event| event.time)
     }
 
-    /// Who is calling, where this is an incoming call that will be published.
+    /// Who is calling, in the one spelling of the key, where this is an incoming call that will be published.
     #[must_use]
-    pub fn caller(&self) -> Option<&ChatId> {
+    pub fn caller(&self) -> Option<ChatId> {
         match &self.destination {
             Destination::Topic(event) => match &event.kind {
-                Kind::Call(call) if call.direction == Direction::Incoming => event.chat.as_ref().map(|chat| &chat.id),
+                Kind::Call(call) if call.direction == Direction::Incoming => {
+                    event.chat.as_ref().and_then(|chat| ChatId::new(&record::chat_key(&chat.id)))
+                }
                 _ => None,
             },
             _ => None,

@@ -12,6 +12,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Headers as _, Message};
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
@@ -21,10 +22,10 @@ use tracing::debug;
 use crate::config::Kafka;
 
 /// Records read and not yet taken. Each may be as large as a record gets.
-const READ_AHEAD_RECORDS: usize = 256;
+const READ_AHEAD_RECORDS: usize = 16;
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
-/// Without a record, and without a partition's end, for so long, the brokers count as away.
+/// Without a record for so long, before the end, the brokers count as away.
 const STALLED: Duration = Duration::from_secs(30);
 
 /// Why a topic cannot be read.
@@ -95,6 +96,8 @@ pub type Records = mpsc::Receiver<Result<ConsumedRecord, ReadError>>;
 struct Quiet;
 
 impl ClientContext for Quiet {
+    fn stats(&self, _statistics: Statistics) {}
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         debug!(?level, facility, message, "librdkafka");
     }
@@ -254,7 +257,6 @@ fn is_final(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(
             Code::TopicAuthorizationFailed
-                | Code::GroupAuthorizationFailed
                 | Code::UnknownTopicOrPartition
                 | Code::UnknownTopic
                 | Code::UnknownPartition

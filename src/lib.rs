@@ -40,7 +40,8 @@
 //! # Who may know whom
 //!
 //! ```text
-//! main ─► cli ─► config, app, logging, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator
+//! main ─► cli ─► config, app, logging, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator;
+//!                cli::dlq ─► dead_letters, publish/kafka; demo ─► app, consume, oracle, simulator
 //! cli::dlq ─► dead_letters, consume, publish/kafka
 //! app ──► everyone                                          (the composition root, the only one)
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
@@ -50,7 +51,7 @@
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! kafka_watch ─► publish/kafka, telemetry; admin ─► kafka_watch, readiness, telemetry
 //! consume ─► config                                         reads topics back; never writes
-//! dead_letters ─► consume, bridge, policy, record, publish  what a replay does; never kafka itself
+//! dead_letters ─► consume (its records), bridge, event, policy, record, publish, retry  what a replay does; never kafka itself
 //! normalize, record ─► event, json; policy ─► event, config
 //! schema ─► event, record, config: their types, nothing they do
 //! event, json ─► nothing of ours but each other
@@ -82,7 +83,6 @@
 //!
 //! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
 //! only within a chat, quota events have none, and receipts may change with each redelivery.
-
 //!
 //! *A replayed dead letter is marked in its own topic*, behind the letter and under its key. A consumer group's offset
 //! would be the usual place, but it knows one end only: replaying a selection would declare everything before it done.

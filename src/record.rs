@@ -135,6 +135,18 @@ impl RecordFactory {
     /// The record of `event`. `now` stamps events that carry no usable time.
     #[must_use]
     pub fn record(&self, event: &Event, extent: Extent, now: Timestamp) -> Record {
+        self.record_to(self.topic_of(event.kind.name()), event, extent, now)
+    }
+
+    /// Whether events go to this topic.
+    #[must_use]
+    pub fn is_event_topic(&self, topic: &Arc<str>) -> bool {
+        *topic == self.topic || self.routing.values().any(|routed| routed == topic)
+    }
+
+    /// The record of `event` for this topic, which has to be one that events go to: its frame knows no other.
+    #[must_use]
+    pub fn record_to(&self, topic: &Arc<str>, event: &Event, extent: Extent, now: Timestamp) -> Record {
         let reduced = (extent == Extent::WithoutThumbnails).then(|| without_thumbnails(event));
         let event = reduced.as_ref().unwrap_or(event);
         let object = Value {
@@ -159,9 +171,9 @@ impl RecordFactory {
                 _ => None,
             },
             reduced: reduced.is_some().then_some(true),
-            raw: self.include_raw.then_some(&*event.raw),
+            // What nobody understands is nowhere else.
+            raw: (self.include_raw || !event.kind.is_understood()).then_some(&*event.raw),
         };
-        let topic = self.topic_of(event.kind.name());
         let mut value = self.form.opening(topic, event);
         serde_json::to_writer(&mut value, &object)
             .expect("string keys and a Vec: nothing in a value can fail to serialise");

@@ -19,6 +19,7 @@ use crate::dead_letters::replay::{Outcome, ReplayError, Replayer, Tally};
 use crate::dead_letters::{Entry, Filter, Letter, Survey, SurveyError, survey};
 use crate::event::DeadLetterReason;
 use crate::publish::kafka::KafkaPublisher;
+use crate::record::ValueForm;
 use crate::{app, shutdown};
 
 mod progress;
@@ -212,11 +213,20 @@ async fn list(config: &Config, args: &ListArgs) -> Result<ExitCode, Failure> {
 async fn replay(config: &Config, args: &ReplayArgs) -> Result<ExitCode, Failure> {
     let stop = shutdown::on_signal()?;
     let (reader, found) = look(config, &args.which.filter(args.again)).await?;
+    if found.selected.is_empty() {
+        summarise(&Tally::default(), 0, args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let publisher = Arc::new(KafkaPublisher::new(&config.kafka).map_err(|error| Failure::Producer(error.to_string()))?);
-    let unusable = unusable_topics(config, &publisher, &found, args.reroute).await;
-    let form = match stop.run_until_cancelled(app::value_form(config)).await {
-        Some(form) => form.map_err(|error| Failure::Producer(error.to_string()))?,
-        None => return Ok(EXIT_FAILED.into()),
+    let unusable = unusable_topics(config, &publisher).await;
+    let form = if args.dry_run {
+        // Nothing is written, so nothing has to be registered.
+        ValueForm::Plain
+    } else {
+        match stop.run_until_cancelled(app::value_form(config)).await {
+            Some(form) => form.map_err(|error| Failure::Producer(error.to_string()))?,
+            None => return Ok(EXIT_FAILED.into()),
+        }
     };
     let records = app::records(config, form);
     let replayer = Replayer::new(Arc::clone(&publisher), records, app::policy(config), unusable, args.reroute);
@@ -235,7 +245,11 @@ async fn replay(config: &Config, args: &ReplayArgs) -> Result<ExitCode, Failure>
         complain(problem);
     }
     let mendable = tally.left.keys().any(|left| left.is_mendable());
-    Ok(if ended.is_ok() && !mendable { ExitCode::SUCCESS } else { EXIT_FAILED.into() })
+    let seen = tally.total();
+    if ended.is_ok() && seen < found.selected.len() {
+        complain(format_args!("only {seen} of the selected letters were read again: run the same once more"));
+    }
+    Ok(if ended.is_ok() && !mendable && seen == found.selected.len() { ExitCode::SUCCESS } else { EXIT_FAILED.into() })
 }
 
 /// Every selected letter, in the order of its partition.
@@ -271,13 +285,9 @@ async fn replay_one(
 }
 
 /// Publishing to a topic that is not there would wait for somebody to make it.
-async fn unusable_topics(config: &Config, publisher: &KafkaPublisher, found: &Survey, reroute: bool) -> Vec<Arc<str>> {
-    let mut wanted = config.topics();
-    if !reroute {
-        wanted.extend(found.topics.iter().filter(|topic| !config.topics().contains(topic)).cloned());
-    }
+async fn unusable_topics(config: &Config, publisher: &KafkaPublisher) -> Vec<Arc<str>> {
     let mut unusable = Vec::new();
-    for topic in wanted {
+    for topic in config.topics() {
         if let Err(reason) = publisher.find_topic(Arc::clone(&topic)).await {
             complain(reason);
             unusable.push(topic);

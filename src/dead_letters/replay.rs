@@ -70,7 +70,7 @@ impl Left {
             Self::NotOurs => "no headers of a dead letter: something else writes to this topic",
             Self::StillUnknown => "set events.unknown = \"publish\", or use a version that knows the type",
             Self::Dropped => "the configuration drops it: see events and calls",
-            Self::NoTopic => "the topic cannot be used: create it, or send by today's [routing] with --reroute",
+            Self::NoTopic => "its topic is not there, or not one of this configuration: create it, or use --reroute",
             Self::RefusedAgain => "Kafka refuses it still: raise the topic's max.message.bytes",
         }
     }
@@ -127,11 +127,6 @@ impl<P: Publisher> Replayer<P> {
         Self { publisher, records, policy, unusable, reroute }
     }
 
-    /// The publisher, for whoever has to flush it at the end.
-    pub fn into_publisher(self) -> P {
-        self.publisher
-    }
-
     /// What [`Replayer::replay`] would do, without the broker's word on it.
     #[must_use]
     pub fn foresee(&self, letter: &Letter) -> Outcome {
@@ -151,7 +146,7 @@ impl<P: Publisher> Replayer<P> {
             Plan::Leave(left) => return Ok(Outcome::Left(left)),
         };
         for extent in [Extent::Whole, Extent::WithoutThumbnails] {
-            let record = Record { topic: Arc::clone(&topic), ..self.records.record(&event, extent, Timestamp::now()) };
+            let record = self.records.record_to(&topic, &event, extent, Timestamp::now());
             match self.publish(&record, stop).await? {
                 Ok(()) => {
                     let mark = Mark {
@@ -162,9 +157,12 @@ impl<P: Publisher> Replayer<P> {
                         topic: &topic,
                     };
                     let mark = self.records.mark(&mark, Timestamp::now());
-                    return match self.publish(&mark, stop).await? {
-                        Ok(()) => Ok(Outcome::Replayed),
-                        Err(refusal) => Err(ReplayError::NoMark(refusal.to_string())),
+                    return match self.publish(&mark, stop).await {
+                        Ok(Ok(())) => Ok(Outcome::Replayed),
+                        Ok(Err(refusal)) => Err(ReplayError::NoMark(refusal.to_string())),
+                        // The event was taken a moment ago, so it is this topic that is not.
+                        Err(ReplayError::Away(reason)) => Err(ReplayError::NoMark(reason)),
+                        Err(other) => Err(other),
                     };
                 }
                 Err(refusal) => {
@@ -205,8 +203,11 @@ impl<P: Publisher> Replayer<P> {
             Verdict::DeadLetter(_) => return Plan::Leave(Left::StillUnknown),
         }
         let routed = self.records.topic_of(event.kind.name());
-        let topic = letter.topic.as_ref().filter(|_| !self.reroute).unwrap_or(routed);
-        if self.unusable.contains(topic) || *topic == self.records.dead_letter_topic {
+        // What was unknown when it was buried was on its way to the unknown; now that it has a kind, it goes with those.
+        let now_known = letter.known_reason() == Some(UnknownType) && event.kind.is_understood();
+        let topic = letter.topic.as_ref().filter(|_| !self.reroute && !now_known).unwrap_or(routed);
+        // Another bridge's topic may have values of another form; only that bridge can write them.
+        if self.unusable.contains(topic) || !self.records.is_event_topic(topic) {
             return Plan::Leave(Left::NoTopic);
         }
         Plan::Publish(Box::new(event.clone()), Arc::clone(topic))

@@ -127,10 +127,13 @@ async fn what_cannot_or_shall_not_become_an_event_stays_and_says_why() {
     let (unknown, broken) = (letter(&topic, 0), letter(&topic, 1));
     let cut = Letter { truncated_from_bytes: Some(5_000_000), ..letter(&topic, 0) };
     let foreign = Letter { reason: "oops".to_owned(), ..letter(&topic, 0) };
+    // Its values may have another form, which only the bridge that writes there knows.
+    let of_another_bridge = Letter { topic: Some("framed-events".into()), ..letter(&topic, 0) };
     for (letter, policy, unusable, expected) in [
         (&unknown, UnknownPolicy::DeadLetter, &[][..], Left::StillUnknown),
         (&unknown, UnknownPolicy::Drop, &[], Left::Dropped),
         (&unknown, UnknownPolicy::Publish, &["chat-events"], Left::NoTopic),
+        (&of_another_bridge, UnknownPolicy::Publish, &[], Left::NoTopic),
         (&broken, UnknownPolicy::Publish, &[], Left::Undecodable),
         (&cut, UnknownPolicy::Publish, &[], Left::Truncated),
         (&foreign, UnknownPolicy::Publish, &[], Left::NotOurs),

@@ -31,6 +31,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether this version knows what it is, to the content of a message.
+    #[must_use]
+    pub fn is_understood(&self) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Message(message) => message.content.is_supported(),
+            _ => true,
+        }
+    }
+
     /// Which of the kinds this is, without its block.
     #[must_use]
     pub fn kind_name(&self) -> KindName {

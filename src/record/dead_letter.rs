@@ -29,6 +29,9 @@ pub struct Mark<'a> {
     pub topic: &'a str,
 }
 
+/// The explanation is cut rather than left out.
+const ERROR_CHARS_MAX: usize = 120;
+
 /// Something that could not be published as an event.
 #[derive(Clone)]
 pub struct DeadLetter {
@@ -63,7 +66,7 @@ impl RecordFactory {
         let value = &letter.bytes[..letter.bytes.len().min(value_bytes_max)];
         let mut headers = vec![
             ("reason", letter.reason.as_str().to_owned()),
-            ("error", letter.error.clone()),
+            ("error", letter.error.chars().take(ERROR_CHARS_MAX).collect()),
             ("instance", letter.instance.to_string()),
             ("attempts", letter.attempts.to_string()),
             ("first_seen", letter.first_seen.to_string()),

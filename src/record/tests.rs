@@ -75,8 +75,16 @@ fn the_reduced_record_lacks_thumbnails_and_says_so() {
 #[test]
 fn raw_can_be_left_out() {
     let factory = RecordFactory { include_raw: false, ..RecordFactory::default() };
-    let record = factory.record(&event(r#"{"typeWebhook":"x"}"#), Extent::Whole, now());
-    assert!(!String::from_utf8_lossy(&record.value).contains("raw"));
+    let hologram = r#"{"typeWebhook":"incomingMessageReceived","messageData":{"typeMessage":"hologram"}}"#;
+    for (body, has_raw) in [
+        (r#"{"typeWebhook":"incomingCall"}"#, false),
+        // Nobody understood it, so its body is all there is.
+        (r#"{"typeWebhook":"x"}"#, true),
+        (hologram, true),
+    ] {
+        let record = factory.record(&event(body), Extent::Whole, now());
+        assert_eq!(String::from_utf8_lossy(&record.value).contains("\"raw\""), has_raw, "{body}");
+    }
 }
 
 #[test]

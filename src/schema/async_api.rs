@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::event::{DeadLetterReason, KindName};
+use crate::record::dead_letter::{MARK_REASON, MARKED_LETTER};
 use crate::record::{EVENT_SCHEMA, RecordFactory};
 
 /// Version of the Kafka binding the document is written in.
@@ -16,6 +17,7 @@ pub fn async_api() -> Value {
     let mut messages: Map<String, Value> =
         KindName::ALL.iter().map(|kind| (kind.as_str().to_owned(), message(*kind))).collect();
     messages.insert("dead_letter".to_owned(), dead_letter());
+    messages.insert("dead_letter_replayed".to_owned(), dead_letter_replayed());
     json!({
         "asyncapi": "3.0.0",
         "info": {
@@ -26,11 +28,11 @@ pub fn async_api() -> Value {
         "defaultContentType": "application/json",
         "channels": {
             "chat-events": channel(&topics.topic, "Every event, keyed by chat. Kinds may be routed to topics of their own.", kinds()),
-            "chat-events-dlq": channel(&topics.dead_letter_topic, "What could not be published as an event, byte for byte.", ["dead_letter"]),
+            "chat-events-dlq": channel(&topics.dead_letter_topic, "What could not be published as an event, byte for byte; and marks behind those that were replayed.", ["dead_letter", "dead_letter_replayed"]),
         },
         "operations": {
             "publishEvent": operation("chat-events", kinds()),
-            "publishDeadLetter": operation("chat-events-dlq", ["dead_letter"]),
+            "publishDeadLetter": operation("chat-events-dlq", ["dead_letter", "dead_letter_replayed"]),
         },
         "components": {"messages": messages, "schemas": schemas()},
     })
@@ -122,6 +124,28 @@ fn dead_letter() -> Value {
             "required": ["reason", "error", "instance", "attempts", "first_seen", "topic", "ce_id", "ce_source"],
         },
         "payload": {"description": "The bytes as they came; they need not be JSON."},
+        "bindings": {"kafka": {"key": key(), "bindingVersion": KAFKA_BINDING}},
+    })
+}
+
+/// The mark behind a letter that was replayed.
+fn dead_letter_replayed() -> Value {
+    let text = |description: &str| json!({"type": "string", "description": description});
+    json!({
+        "name": "chatbridge.dead_letter_replayed",
+        "title": "dead_letter_replayed",
+        "summary": "A mark, not a letter: readers of dead letters skip it.",
+        "headers": {
+            "type": "object",
+            "properties": {
+                "reason": {"const": MARK_REASON},
+                MARKED_LETTER: text("Partition and offset of the letter, as partition/offset."),
+                "topic": text("Where its event went."),
+                "ce_id": text("The event's id."),
+            },
+            "required": ["reason", MARKED_LETTER, "topic"],
+        },
+        "payload": {"description": "Empty."},
         "bindings": {"kafka": {"key": key(), "bindingVersion": KAFKA_BINDING}},
     })
 }

@@ -41,7 +41,7 @@ pub(super) fn schema_id(status: u16, body: &[u8], subject: &str, registering: bo
         }
         (409, _) => format!(
             "the schema is not compatible with what subject {subject} holds. If that is an earlier chatbridge's: events \
-             only gain fields, which the subject's compatibility has to allow (FORWARD or NONE; PUT /config/{subject}). \
+             gain fields and words, which the subject's compatibility has to allow (NONE; PUT /config/{subject}). \
              If it is somebody else's: give chatbridge a topic of its own"
         ),
         (422, _) => "it does not take the schema: JSON Schema (draft 2020-12) has to be among its types".to_owned(),
@@ -100,7 +100,7 @@ mod tests {
             (401, r#"{"error_code":40101,"message":"Unauthorized"}"#, "refused: *credentials*401: Unauthorized"),
             (403, "", "refused: *chat-events-value*register = false"),
             (404, "not found", "refused: there is no such API"),
-            (409, r#"{"error_code":409,"message":"why\nso"}"#, "refused: *FORWARD*409: whyso"),
+            (409, r#"{"error_code":409,"message":"why\nso"}"#, "refused: *NONE*409: whyso"),
             (422, r#"{"message":"bad"}"#, "refused: *2020-12*422: bad"),
             (418, "", "refused: *418"),
             (429, "", "later: it answers 429"),

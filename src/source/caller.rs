@@ -94,7 +94,7 @@ pub enum LookupOutcome {
     Failed,
     /// No answer in time.
     TimedOut,
-    /// Not asked: the last request failed a moment ago.
+    /// Not asked: the last request was less than a second ago, or failed less than a minute ago.
     Paused,
 }
 
@@ -118,35 +118,25 @@ pub struct CallerLookup<D> {
     directory: D,
     cache: CallerCache,
     telemetry: Arc<InstanceTelemetry>,
-    /// When the next question may be asked; one poller asks, so nobody else waits for it.
-    next_request: Mutex<Turn>,
-}
-
-#[derive(Clone, Copy)]
-struct Turn {
-    at: Instant,
-    after_failure: bool,
+    /// When the next question may be asked.
+    next_request: Mutex<Instant>,
 }
 
 impl<D: ContactDirectory> CallerLookup<D> {
     /// Lookups of one instance in `directory`.
     pub fn new(directory: D, cache: CallerCache, telemetry: Arc<InstanceTelemetry>) -> Self {
-        let next_request = Mutex::new(Turn { at: Instant::now(), after_failure: false });
+        let next_request = Mutex::new(Instant::now());
         Self { directory, cache, telemetry, next_request }
     }
 
     async fn ask(&self, caller: &ChatId) -> (Option<Arc<str>>, LookupOutcome) {
-        let turn = *self.turn();
-        if turn.after_failure && Instant::now() < turn.at {
+        // Nobody waits for a turn: a name is not worth the time of what is queued behind the call.
+        if Instant::now() < *self.next_request() {
             return (None, LookupOutcome::Paused);
         }
-        let asking = async {
-            tokio::time::sleep_until(turn.at).await;
-            self.directory.contact_name(caller).await
-        };
-        let answer = tokio::time::timeout(LOOKUP_MAX, asking).await;
+        let answer = tokio::time::timeout(LOOKUP_MAX, self.directory.contact_name(caller)).await;
         let pause = if matches!(answer, Ok(Ok(_))) { BETWEEN_REQUESTS } else { PAUSE_AFTER_FAILURE };
-        *self.turn() = Turn { at: Instant::now() + pause, after_failure: pause == PAUSE_AFTER_FAILURE };
+        *self.next_request() = Instant::now() + pause;
         match answer {
             Ok(Ok(Some(name))) => (Some(shortened(&name).into()), LookupOutcome::Found),
             Ok(Ok(None)) => (None, LookupOutcome::Nameless),
@@ -170,7 +160,7 @@ impl<D: ContactDirectory> CallerLookup<D> {
         );
     }
 
-    fn turn(&self) -> MutexGuard<'_, Turn> {
+    fn next_request(&self) -> MutexGuard<'_, Instant> {
         self.next_request.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

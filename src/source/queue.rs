@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::select;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,8 @@ const EMPTY_TOO_SOON: Duration = Duration::from_secs(1);
 const REPEATS_UNPACED_MAX: u32 = 3;
 /// … though fast enough that identical events, which quota notices are by nature, cannot hold the queue up for hours.
 const REPEATS_PAUSE: Duration = Duration::from_millis(100);
+/// Whoever called longer ago than this is not looked up.
+const CALL_FRESH_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// So many in a row deserve a word.
 const REPEATS_TOLD_AT: u32 = 50;
 
@@ -90,8 +92,10 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
 
     /// Takes two seconds at the most and cannot fail: without a name the call is delivered as it came.
     async fn name_caller(&self, prepared: &mut Prepared) {
-        if let Some(caller) = prepared.caller()
-            && let Some(name) = self.caller_names.name_of(caller).await
+        // A call out of a backlog rings no more, and what waits behind it has waited long enough.
+        let is_stale = prepared.event_time().is_some_and(|time| Timestamp::now().duration_since(time) > CALL_FRESH_MAX);
+        if let Some(caller) = prepared.caller().filter(|_| !is_stale)
+            && let Some(name) = self.caller_names.name_of(&caller).await
         {
             prepared.set_caller_name(name);
         }

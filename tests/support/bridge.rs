@@ -26,7 +26,7 @@ impl Home {
         fs::create_dir_all(&dir).expect("the temporary directory takes folders");
         let mut config = format!(
             "{more}\n[kafka]\nbrokers = \"{brokers}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [green_api]\napi_url = \"{api_url}\"\nreceive_timeout_seconds = 5\nretry_max_ms = 2000\n\
+             [green_api]\napi_url = \"{api_url}\"\nreceive_timeout_seconds = 5\nretry_min_ms = 50\nretry_max_ms = 400\n\
              misconfigured_retry_seconds = 1\nwatch_interval_seconds = 1\n"
         );
         for (id, token) in instances {

@@ -14,14 +14,19 @@ pub(super) fn row(letter: &Letter, was_replayed: bool) -> String {
     let instance = letter.instance.map(|instance| instance.to_string()).unwrap_or_default();
     let place = format!("{}/{}", letter.position.partition, letter.position.offset);
     let id = letter.id.map(|id| id.hyphenated().to_string()).unwrap_or_default();
-    let error: String = letter.error.chars().filter(|c| !c.is_control()).take(ERROR_CHARS_MAX).collect();
+    let error = printable(&letter.error);
     let error = if was_replayed { format!("replayed; {error}") } else { error };
     format!(
         "{time:<20}  {instance:<12}  {:<12}  {place:<8}  {:>7}  {:<19}  {id:<36}  {error}",
-        letter.reason,
+        printable(&letter.reason),
         letter.bytes.len(),
-        letter.topic.as_deref().unwrap_or_default(),
+        printable(letter.topic.as_deref().unwrap_or_default()),
     )
+}
+
+/// Whoever may write to the topic shall not write to this terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(ERROR_CHARS_MAX).collect()
 }
 
 pub(super) fn json(letter: &Letter, was_replayed: bool) -> Value {

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::validate::{complain, seconds, secret_file};
+use super::validate::{bare_url, complain, seconds, secret_file};
 use super::{CloudEventsMode, Credentials, Problem, SchemaRegistry, file};
 
 /// `None` where there is no registry, or where something is wrong with it (then `problems` has grown).
@@ -38,24 +38,14 @@ pub(super) fn schema_registry(
     Some(SchemaRegistry { url: url?, register, credentials: credentials?, request_timeout })
 }
 
-/// The root of the API; credentials have keys of their own, where they cannot be printed.
 fn url(text: &str, problems: &mut Vec<Problem>) -> Option<Url> {
-    let usable = |url: &Url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none()
-    };
-    match Url::parse(text) {
-        Ok(url) if usable(&url) => Some(url),
-        _ => complain(
+    bare_url(text).or_else(|| {
+        complain(
             problems,
             "schema_registry.url",
             "expected one http or https address such as http://localhost:8081, without user or password",
-        ),
-    }
+        )
+    })
 }
 
 fn credentials(file: file::SchemaRegistry, problems: &mut Vec<Problem>) -> Option<Credentials> {

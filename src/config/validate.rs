@@ -174,24 +174,26 @@ pub(super) fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -
     }
 }
 
-/// Joined to paths that hold the token, so it must be an address and nothing more.
-fn api_url(key: &str, text: &str, problems: &mut Vec<Problem>) -> Option<Url> {
-    let usable = |url: &Url| {
+/// An address and nothing more: paths are joined to it, and secrets have keys of their own where they cannot be printed.
+pub(super) fn bare_url(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
             && url.has_host()
             && url.username().is_empty()
             && url.password().is_none()
             && url.query().is_none()
             && url.fragment().is_none()
-    };
-    match Url::parse(text) {
-        Ok(url) if usable(&url) && !url.path().contains("waInstance") => Some(url),
-        _ => complain(
+    })
+}
+
+fn api_url(key: &str, text: &str, problems: &mut Vec<Problem>) -> Option<Url> {
+    bare_url(text).filter(|url| !url.path().contains("waInstance")).or_else(|| {
+        complain(
             problems,
             key,
             "expected the apiUrl of the console, such as https://1101.api.green-api.com, without id, method or token",
-        ),
-    }
+        )
+    })
 }
 
 /// What applies where the file says nothing.

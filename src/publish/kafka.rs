@@ -349,10 +349,9 @@ impl Publisher for KafkaPublisher {
             Ok(delivered) => return Ok(delivered),
             Err(error) => error,
         };
-        let fatal = client.client().fatal_error();
-        // Whoever holds the last copy of a replaced producer waits for its threads.
-        drop_elsewhere(client);
-        if let Some((_, reason)) = fatal {
+        if let Some((_, reason)) = client.client().fatal_error() {
+            // Another instance may have replaced it by now, and whoever holds the last copy waits for its threads.
+            drop_elsewhere(client);
             self.replace(number, &reason);
             return Err(self.unavailable(format!("the producer failed for good: {reason}")));
         }

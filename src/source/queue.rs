@@ -141,6 +141,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 if asked_at.elapsed() * 2 < self.pacing.receive_timeout { EMPTY_TOO_SOON } else { Duration::ZERO };
             let wait = match answer {
                 Ok(Some(received)) if weather.is_first_sight_of_garbage(&received.notification) => {
+                    weather.rivals.own_hand_out_may_be_lost();
                     let detail = "an answer that cannot be read; it is asked for once more".to_owned();
                     self.troubled("receive", &QueueError::Unreachable { class: "garbled", detail }, weather)
                 }
@@ -157,6 +158,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                     pause
                 }
                 Err(failure @ QueueError::NoAnswer { .. }) => {
+                    weather.rivals.own_hand_out_may_be_lost();
                     if weather.is_silent_too_long(Instant::now()) {
                         self.troubled("receive", &failure, weather);
                     } else {

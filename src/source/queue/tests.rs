@@ -26,6 +26,8 @@ struct PlannedQueue {
     /// What was asked, and when.
     asked: Mutex<Vec<(Instant, String)>>,
     began: i64,
+    /// Receipts count the receives, lost ones included, as upstream's seem to (reference §2.1).
+    counts_receives: bool,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -45,6 +47,10 @@ impl PlannedQueue {
 
     fn starting_now() -> Self {
         Self { began: Timestamp::now().as_second(), ..Self::default() }
+    }
+
+    fn counting_receipts(self) -> Self {
+        Self { counts_receives: true, ..self }
     }
 
     fn note(&self, what: String) {
@@ -76,7 +82,10 @@ impl NotificationQueue for PlannedQueue {
         tokio::time::sleep(takes).await;
         let number = answer?;
         Ok(number.map(|number| {
-            let receipt = format!("{}", 100 + locked(&self.asked).len());
+            let asked = locked(&self.asked);
+            let receives = asked.iter().filter(|(_, what)| what == "receive").count();
+            let receipt = format!("{}", 100 + if self.counts_receives { receives } else { asked.len() });
+            drop(asked);
             // One moment for the whole test: a redelivery is the same to the last byte.
             let time = self.began - if number >= OLD { 3600 } else { 0 };
             let text =
@@ -311,4 +320,17 @@ async fn a_caller_is_named_between_receiving_and_delivering_and_a_repeat_is_stil
     assert_eq!(publisher.records().len(), 1, "the second is a repeat, and nobody was asked for it");
     assert!(String::from_utf8_lossy(&publisher.records()[0].value).contains(r#""caller_name":"Anna""#));
     assert_eq!(queue.story(), ["receive", "delete 101", "receive", "delete 103", "receive"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hand_outs_that_were_lost_on_their_way_to_us_are_no_rival() {
+    let lost = || Err(QueueError::NoAnswer { detail: "HTTP 504".to_owned() });
+    // The first thirty show that receipts count by one; then every second hand-out is lost to a proxy.
+    let counting = (0..30).map(|n| Ok(Some(n)));
+    let losing = (30..60).flat_map(|n| [Ok(Some(n)), lost()]);
+    let queue = PlannedQueue::starting_now().counting_receipts();
+    locked(&queue.receives).extend(counting.chain(losing).map(|answer| (Duration::ZERO, answer)));
+    let run = run(Arc::new(queue));
+    run.to_the_end().await;
+    assert!(run.status.view().last_error.is_none(), "{:?}", run.status.view().last_error);
 }

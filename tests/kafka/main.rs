@@ -22,6 +22,7 @@ mod cloudevents;
 mod consumers;
 mod dead_letters;
 mod harness;
+mod isolation;
 mod promise;
 mod scene;
 mod schema_registry;

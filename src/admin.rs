@@ -21,6 +21,7 @@ use crate::kafka_watch::{self, KafkaStatus};
 use crate::publish::kafka::Health;
 use crate::readiness::Readiness;
 use crate::schema_registry;
+use crate::telemetry::config::{ConfigView, LiveConfig};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::{InstanceView, StatusBoard};
 
@@ -37,6 +38,8 @@ pub struct Shown {
     pub kafka: Arc<Health>,
     /// How the schema registry is, where there is one.
     pub schema_registry: Option<Arc<schema_registry::Health>>,
+    /// Which configuration is live.
+    pub config: Arc<LiveConfig>,
     /// Since when the process runs.
     pub started: Instant,
 }
@@ -46,6 +49,7 @@ struct Status {
     version: &'static str,
     uptime_seconds: u64,
     ready: bool,
+    config: ConfigView,
     kafka: KafkaStatus,
     schema_registry: Option<SchemaRegistryStatus>,
     instances: Vec<InstanceView>,
@@ -94,6 +98,7 @@ async fn status(State(shown): State<Shown>) -> Json<Status> {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: shown.started.elapsed().as_secs(),
         ready: shown.readiness.is_ready(),
+        config: shown.config.view(),
         kafka: kafka_watch::status(&shown.kafka, &shown.board),
         schema_registry: shown
             .schema_registry

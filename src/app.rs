@@ -3,36 +3,39 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::admin::{self, Shown};
 use crate::bridge::Bridge;
-use crate::config::{Config, Instance};
-use crate::green_api::{InstanceClient, http_client, is_loopback};
+use crate::config::{Config, ConfigError};
+use crate::green_api::is_loopback;
 use crate::kafka_watch::KafkaWatch;
 use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
 use crate::record::{RecordFactory, ValueForm};
+use crate::reload::Reloads;
 use crate::schema_registry::SchemaRegistry;
-use crate::source::caller::{CallerCache, CallerLookup};
-use crate::source::queue::{Pacing, Poller};
 use crate::source::watch;
-use crate::supervisor::supervise;
 use crate::systemd;
-use crate::telemetry::InstanceTelemetry;
+use crate::telemetry::config::LiveConfig;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 
+mod fleet;
 mod framing;
+
+use fleet::Fleet;
 
 /// How often an operator is reminded of a schema registry that stays away.
 const REMINDER: Duration = Duration::from_secs(60);
+/// What `systemctl status` shows.
+const WAITING: &str = "waiting for Kafka, and the schema registry where there is one";
+const DELIVERING: &str = "delivering";
 /// The part of the grace period that belongs to the flush.
 const FLUSH_MIN: Duration = Duration::from_millis(500);
 /// What the admin server's clients get at the end for what they are reading.
@@ -49,14 +52,19 @@ pub enum StartError {
     Http(#[source] reqwest::Error),
 }
 
-/// Runs the bridge until `stop`, then drains it. The admin server answers on `admin_listener` throughout.
+/// Runs the bridge until `stop`, then drains it. The admin server answers on `admin_listener` throughout. Configurations
+/// that `reloads` gives replace the one before, as far as they can without a restart.
 ///
 /// # Errors
 /// Where a part cannot be built. Once running nothing ends it but `stop`: a broker or an instance that is away is
 /// waited for.
-pub async fn run(config: Config, admin_listener: TcpListener, stop: CancellationToken) -> Result<(), StartError> {
+pub async fn run(
+    config: Config,
+    admin_listener: TcpListener,
+    reloads: Option<Reloads>,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
     let publisher = Arc::new(KafkaPublisher::new(&config.kafka)?);
-    let clients = instance_clients(&config).map_err(StartError::Http)?;
     let registry = framing::registry(&config).map_err(StartError::Http)?;
 
     let metrics = Arc::new(Metrics::new());
@@ -67,47 +75,49 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
     let background = TaskTracker::new();
     let background_stop = CancellationToken::new();
     let kafka = KafkaWatch::new(Arc::clone(&publisher), &config, Arc::clone(&board), Arc::clone(&metrics));
+    let mut fleet =
+        Fleet::new(&config, Arc::clone(&metrics), Arc::clone(&board), stop.clone()).map_err(StartError::Http)?;
+    fleet.set_instances(&config.instances);
+    let live = Arc::new(LiveConfig::new(Arc::clone(&metrics)));
     let shown = Shown {
         metrics: Arc::clone(&metrics),
         board: Arc::clone(&board),
         readiness: readiness.clone(),
         kafka: health,
         schema_registry: registry.as_ref().map(SchemaRegistry::health),
+        config: Arc::clone(&live),
         started: Instant::now(),
     };
     background.spawn(admin::serve(admin_listener, shown, background_stop.clone()));
     background.spawn(systemd::watchdog(background_stop.clone()));
 
-    let telemetry: Vec<Arc<InstanceTelemetry>> = config
-        .instances
-        .iter()
-        .map(|instance| Arc::new(InstanceTelemetry::new(&metrics, board.add(instance.id))))
-        .collect();
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());
     for instance in config.instances.iter().filter(|i| i.api_url.scheme() == "http" && !is_loopback(&i.api_url)) {
         warn!(instance = %instance.id, "api_url is http, so the token travels unencrypted: use https");
     }
     info!(
         version = env!("CARGO_PKG_VERSION"), librdkafka = librdkafka_version(), features = librdkafka_features(),
-        instances = clients.len(), topic = %config.kafka.topic, "started"
+        instances = config.instances.len(), topic = %config.kafka.topic, "started"
     );
-    systemd::ready(if registry.is_some() { "waiting for Kafka and the schema registry" } else { "waiting for Kafka" });
+    systemd::ready(WAITING);
 
+    let mut reloading = Reloading { reloads, fleet, live, running: config.clone(), waiting_for: WAITING };
     let form = framing::value_form(&config, registry.as_ref());
     let found = async { tokio::join!(kafka.found(), form) };
-    if let Some(((), form)) = stop.run_until_cancelled(found).await {
+    if let Some(((), form)) = stop.run_until_cancelled(reloading.until(found)).await {
         drop(all_found);
-        systemd::status("delivering");
+        reloading.waiting_for = DELIVERING;
+        systemd::status(DELIVERING);
         info!("Kafka is there; polling begins");
-        let mut pollers = start_pollers(&config, form, &publisher, &clients, &telemetry, &stop);
+        let bridge = Bridge::new(Arc::clone(&publisher), records(&config, form), policy(&config));
+        reloading.fleet.begin(Arc::new(bridge));
         if let Some(interval) = config.green_api.watch_interval {
-            let watched = clients.into_iter().zip(telemetry).collect();
-            background.spawn(watch::watch(watched, interval, stop.clone()));
+            background.spawn(watch::watch(reloading.fleet.watched(), interval, stop.clone()));
         }
-        stop.run_until_cancelled(kafka.watch()).await;
+        stop.run_until_cancelled(reloading.until(kafka.watch())).await;
         readiness.stopping();
         systemd::stopping();
-        drain(&mut pollers, &config, &publisher).await;
+        drain(&mut reloading.fleet, &config, &publisher).await;
     }
     readiness.stopping();
     systemd::stopping();
@@ -121,18 +131,59 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
     Ok(())
 }
 
-fn instance_clients(config: &Config) -> Result<Vec<Arc<InstanceClient>>, reqwest::Error> {
-    let proxied = http_client(&config.green_api, false)?;
-    let direct = http_client(&config.green_api, true)?;
-    let http = |instance: &Instance| -> Client {
-        // No proxy leads to this machine's own loopback address.
-        if is_loopback(&instance.api_url) { direct.clone() } else { proxied.clone() }
-    };
-    Ok(config
-        .instances
-        .iter()
-        .map(|instance| Arc::new(InstanceClient::new(http(instance), &config.green_api, instance)))
-        .collect())
+/// The fleet, and the configurations that change it.
+struct Reloading {
+    reloads: Option<Reloads>,
+    fleet: Fleet,
+    live: Arc<LiveConfig>,
+    /// What runs, the instances as they are now.
+    running: Config,
+    /// What the process is doing, for systemd.
+    waiting_for: &'static str,
+}
+
+impl Reloading {
+    /// Lives by whatever configuration comes, until `done`.
+    async fn until<T>(&mut self, done: impl Future<Output = T>) -> T {
+        tokio::pin!(done);
+        loop {
+            let next = async {
+                match &mut self.reloads {
+                    Some(reloads) => reloads.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                done = &mut done => return done,
+                () = self.fleet.tidy() => {}
+                read = next => self.reload(read),
+            }
+        }
+    }
+
+    fn reload(&mut self, read: Result<Config, ConfigError>) {
+        systemd::reloading();
+        match read {
+            Ok(new) => {
+                let waiting_for_restart = self.running.needs_restart_for(&new);
+                let changes = self.fleet.set_instances(&new.instances);
+                self.running.instances = new.instances;
+                info!(?changes, "the configuration was read again and is live");
+                if !waiting_for_restart.is_empty() {
+                    warn!(
+                        changed = waiting_for_restart.join(", "),
+                        "changes outside of the instances take effect at the next restart"
+                    );
+                }
+                self.live.replaced(waiting_for_restart);
+            }
+            Err(refused) => {
+                error!(%refused, "the new configuration is refused as a whole; the one before lives on: mend it, then reload");
+                self.live.refused(&refused);
+            }
+        }
+        systemd::ready(self.waiting_for);
+    }
 }
 
 /// The form of values this configuration wants; with a schema registry, once that has given its ids.
@@ -162,49 +213,16 @@ pub fn policy(config: &Config) -> Policy {
     Policy::new(config.events.clone(), config.calls.clone())
 }
 
-/// One supervised poller per instance.
-fn start_pollers(
-    config: &Config,
-    form: ValueForm,
-    publisher: &Arc<KafkaPublisher>,
-    clients: &[Arc<InstanceClient>],
-    telemetry: &[Arc<InstanceTelemetry>],
-    stop: &CancellationToken,
-) -> tokio::task::JoinSet<()> {
-    let bridge = Arc::new(Bridge::new(Arc::clone(publisher), records(config, form), policy(config)));
-    let callers = config.calls.caller_lookup.then(CallerCache::default);
-    let mut pollers = tokio::task::JoinSet::new();
-    for ((instance, client), telemetry) in config.instances.iter().zip(clients).zip(telemetry) {
-        let pacing = Pacing {
-            receive_timeout: instance.receive_timeout,
-            retry_min: config.green_api.retry_min,
-            retry_max: config.green_api.retry_max,
-            misconfigured_retry: config.green_api.misconfigured_retry,
-        };
-        let caller_names =
-            callers.clone().map(|callers| CallerLookup::new(Arc::clone(client), callers, Arc::clone(telemetry)));
-        let poller = Poller::new(Arc::clone(client), Arc::clone(&bridge), pacing, Arc::clone(telemetry));
-        let poller = Arc::new(poller.with_caller_names(caller_names));
-        let stopped = stop.clone();
-        pollers.spawn(supervise(Arc::clone(telemetry), stop.clone(), move || {
-            let (poller, stopped) = (Arc::clone(&poller), stopped.clone());
-            async move { poller.run(stopped).await }
-        }));
-    }
-    pollers
-}
-
 /// Lets what is in hand come to its end, within the grace period.
-async fn drain(pollers: &mut tokio::task::JoinSet<()>, config: &Config, publisher: &Arc<KafkaPublisher>) {
+async fn drain(fleet: &mut Fleet, config: &Config, publisher: &Arc<KafkaPublisher>) {
     let deadline = Instant::now() + config.shutdown_timeout.saturating_sub(FLUSH_MIN + LAST_SCRAPE_MAX);
-    let all_ended = async { while pollers.join_next().await.is_some() {} };
-    if tokio::time::timeout_at(deadline, all_ended).await.is_err() {
+    if tokio::time::timeout_at(deadline, fleet.ended()).await.is_err() {
         warn!(
-            still_busy = pollers.len(),
+            still_busy = fleet.busy(),
             timeout_seconds = config.shutdown_timeout.as_secs(),
             "the grace period is over; what is in hand was not deleted and comes again after the next start"
         );
-        pollers.shutdown().await;
+        fleet.abort().await;
     }
     Arc::clone(publisher).flush(deadline.saturating_duration_since(Instant::now()).max(FLUSH_MIN)).await;
 }

@@ -56,7 +56,7 @@ enum Command {
 }
 
 /// Where the configuration comes from.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct ConfigArgs {
     /// The configuration file [default: config.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "CHATBRIDGE_CONFIG")]

@@ -14,11 +14,13 @@ use url::Url;
 
 use crate::event::InstanceId;
 
+mod difference;
 mod file;
 mod load;
 mod schema_registry;
 mod validate;
 
+pub use difference::Fingerprint;
 pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
 
@@ -33,6 +35,8 @@ pub fn schema(generator: schemars::SchemaGenerator) -> schemars::Schema {
 pub struct Config {
     /// How long a stop may take before it becomes an abort.
     pub shutdown_timeout: Duration,
+    /// How often to look whether the configuration has changed; `None`: only when told to.
+    pub config_check: Option<Duration>,
     /// Where records go.
     pub kafka: Kafka,
     /// Where the schema of events is registered, if anywhere.

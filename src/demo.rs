@@ -120,7 +120,7 @@ impl Demo {
         ))?;
 
         let bridge_stop = CancellationToken::new();
-        let bridge = tokio::spawn(app::run(config, admin, bridge_stop.clone()));
+        let bridge = tokio::spawn(app::run(config, admin, None, bridge_stop.clone()));
         let outcome = self.watch(&simulator, &ids, broker.consume().await?, &stop).await;
         bridge_stop.cancel();
         match bridge.await {
@@ -280,6 +280,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
         .collect();
     Config {
         shutdown_timeout: Duration::from_secs(10),
+        config_check: None,
         kafka: Kafka {
             brokers: broker.bootstrap().to_owned(),
             topic: Arc::from(broker.topic()),

@@ -13,7 +13,7 @@
 //!    Deleting without a proof does not compile; that it is the proof of *this* notification is the straight line's
 //!    doing, three statements long.
 //! 2. **One in flight per instance.** One [`source::queue::Poller`] per instance, one straight line inside it, so the
-//!    order in Kafka is the order of the queue.
+//!    order in Kafka is the order of the queue. A poller with other settings (`app/fleet`) takes its turn after it.
 //! 3. **Odd is not lost.** [`normalize`](normalize::normalize) never fails; what is not JSON, and what the broker
 //!    refuses, goes to the dead letters, and is deleted on *their* acknowledgement.
 //! 4. **One bad instance never slows another.** Each has its own task under [`supervisor::supervise`], its own waits,
@@ -40,10 +40,11 @@
 //! # Who may know whom
 //!
 //! ```text
-//! main ─► cli ─► config, app, logging, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator;
+//! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator;
 //!                cli::dlq ─► dead_letters, publish/kafka; demo ─► app, consume, oracle, simulator
 //! cli::dlq ─► dead_letters, consume, publish/kafka
 //! app ──► everyone                                          (the composition root, the only one)
+//! reload ─► config                                          when to read it again, not what becomes of it
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! publish/kafka ─► publish, record, config                  never a source
@@ -106,6 +107,7 @@ pub mod policy;
 pub mod publish;
 pub mod readiness;
 pub mod record;
+pub mod reload;
 pub mod retry;
 pub mod schema;
 pub mod schema_registry;

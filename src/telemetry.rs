@@ -16,6 +16,7 @@ use crate::publish::PublishError;
 use crate::source::QueueError;
 use crate::source::caller::LookupOutcome;
 
+pub mod config;
 pub mod metrics;
 pub mod status;
 

@@ -1,5 +1,6 @@
 //! `chatbridge run`: the daemon.
 
+use std::io;
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
@@ -7,11 +8,12 @@ use tracing::{error, info};
 
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
 use crate::config::Config;
+use crate::reload::Reloads;
 use crate::{app, shutdown};
 
 pub(super) fn run(args: &ConfigArgs) -> ExitCode {
     match args.load() {
-        Ok(config) => block_on(daemon(config)),
+        Ok(config) => block_on(daemon(config, args.clone())),
         Err(problems) => {
             complain(problems);
             EXIT_USAGE.into()
@@ -19,7 +21,7 @@ pub(super) fn run(args: &ConfigArgs) -> ExitCode {
     }
 }
 
-async fn daemon(config: Config) -> ExitCode {
+async fn daemon(config: Config, args: ConfigArgs) -> ExitCode {
     let listen = config.admin.listen;
     let listener = match TcpListener::bind(listen).await {
         Ok(listener) => listener,
@@ -31,14 +33,15 @@ async fn daemon(config: Config) -> ExitCode {
     if let Ok(address) = listener.local_addr() {
         info!(%address, "admin server listens: /metrics /livez /readyz /status");
     }
-    let stop = match shutdown::on_signal() {
-        Ok(stop) => stop,
+    let signals = || io::Result::Ok((shutdown::on_signal()?, Reloads::new(&config, Box::new(move || args.load()))?));
+    let (stop, reloads) = match signals() {
+        Ok(signals) => signals,
         Err(error) => {
             error!(%error, "failed to listen to signals");
             return EXIT_FAILED.into();
         }
     };
-    match app::run(config, listener, stop).await {
+    match app::run(config, listener, Some(reloads), stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(%error, "failed to start");

@@ -17,6 +17,8 @@ use serde::{Deserialize, Deserializer};
 pub(super) struct File {
     /// How long a stop may take: notifications in hand are published and deleted, then the process ends.
     pub(super) shutdown_timeout_seconds: u64,
+    /// How often to look whether this file, or a file it names, has changed, and to live by it if so; 0: only on SIGHUP.
+    pub(super) config_check_seconds: u64,
     pub(super) kafka: Kafka,
     pub(super) schema_registry: SchemaRegistry,
     pub(super) admin: Admin,
@@ -31,6 +33,7 @@ impl Default for File {
     fn default() -> Self {
         Self {
             shutdown_timeout_seconds: 25,
+            config_check_seconds: 0,
             kafka: Kafka::default(),
             schema_registry: SchemaRegistry::default(),
             admin: Admin::default(),

@@ -50,6 +50,8 @@ const REFUSED_PROPERTIES: &[(&str, &str)] = &[
 /// Everything that is wrong goes into `problems`; with problems the result must not be used.
 pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<Config> {
     let shutdown_timeout = seconds("shutdown_timeout_seconds", file.shutdown_timeout_seconds, 1..=3600, problems);
+    let config_check = (file.config_check_seconds > 0)
+        .then(|| seconds("config_check_seconds", file.config_check_seconds, 1..=86_400, problems));
     let kafka = kafka(file.kafka, problems);
     let schema_registry = schema_registry(file.schema_registry, kafka.cloudevents_mode, problems);
     let listen = match file.admin.listen.parse() {
@@ -63,6 +65,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
     let routing = routing(file.routing, &kafka, problems);
     Some(Config {
         shutdown_timeout,
+        config_check,
         kafka,
         schema_registry,
         admin: Admin { listen: listen? },

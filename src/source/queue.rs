@@ -71,9 +71,11 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     ///
     /// A crash between `deliver` and `delete` brings the same head again: one repeat with the same `ce_id`, never a
     /// loss. The same head again *without* a crash (an unclear delete) is recognised by its content and only deleted.
-    pub async fn run(&self, stop: CancellationToken) {
+    ///
+    /// `last` is what was settled last for this instance, should another poller have polled it before in this process;
+    /// it is kept up to date.
+    pub async fn run(&self, stop: CancellationToken, last: &mut Option<Settled>) {
         let mut weather = Weather::new(&self.pacing);
-        let mut last: Option<Settled> = None;
         while let Some(Received { receipt, notification }) = self.receive(&mut weather, &stop).await {
             let mut prepared = self.bridge.prepare(notification, Timestamp::now());
             self.telemetry.received(&prepared);
@@ -85,7 +87,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 }
             };
             self.delete(receipt, &settled, &mut weather, &stop).await;
-            last = Some(settled);
+            *last = Some(settled);
         }
         self.telemetry.stopped();
     }

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -24,9 +25,9 @@ pub trait Watched: Send + Sync + 'static {
     fn queue_depth(&self) -> impl Future<Output = Option<i64>> + Send;
 }
 
-/// Asks about every instance once per `interval`, until `stop`.
+/// Asks about every instance there is at the time, once per `interval`, until `stop`.
 pub async fn watch<W: Watched>(
-    instances: Vec<(Arc<W>, Arc<InstanceTelemetry>)>,
+    instances: Receiver<Vec<(Arc<W>, Arc<InstanceTelemetry>)>>,
     interval: Duration,
     stop: CancellationToken,
 ) {
@@ -36,11 +37,12 @@ pub async fn watch<W: Watched>(
         loop {
             ticks.tick().await;
             let mut asking = JoinSet::new();
-            for (watched, telemetry) in &instances {
+            let members = instances.borrow().clone();
+            for (watched, telemetry) in members {
                 if asking.len() >= CONCURRENT_MAX {
                     asking.join_next().await;
                 }
-                asking.spawn(look(Arc::clone(watched), Arc::clone(telemetry)));
+                asking.spawn(look(watched, telemetry));
             }
             while asking.join_next().await.is_some() {}
         }

@@ -1,11 +1,14 @@
 //! All metrics, registered once, as typed handles (design: *Metrics*).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use prometheus::core::Collector;
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use jiff::Timestamp;
 
 use super::status::StatusBoard;
 use crate::event::InstanceId;
@@ -43,6 +46,9 @@ pub struct Metrics {
     head_age: IntGaugeVec,
     until_loss: IntGaugeVec,
     queue_depth: IntGaugeVec,
+    config_generation: IntGauge,
+    config_reloaded: IntGauge,
+    config_reloaded_at: IntGauge,
 }
 
 /// Registers metrics under the one prefix.
@@ -162,6 +168,13 @@ impl Metrics {
                 instance,
             ),
             queue_depth: r.gauges("queue_depth", "Notifications waiting at GREEN-API, as it last said", instance),
+            config_generation: r.gauge("config_generation", "Which configuration is live: 1 is that of the start"),
+            config_reloaded: r
+                .gauge("config_last_reload_successful", "Whether the configuration last read is the one that is live"),
+            config_reloaded_at: r.gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "When the configuration that is live was read, as UNIX time",
+            ),
             build_info: r.gauges("build_info", "Always 1; what is running", &["version", "librdkafka"]),
             registry: r.registry.clone(),
         };
@@ -174,6 +187,41 @@ impl Metrics {
     /// What is running.
     pub fn build_info(&self, version: &str, librdkafka: &str) {
         self.build_info.with_label_values(&[version, librdkafka]).set(1);
+    }
+
+    /// Configuration number `generation` lives from now on.
+    pub fn config_live(&self, generation: u64, at: Timestamp) {
+        self.config_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.config_reloaded.set(1);
+        self.config_reloaded_at.set(at.as_second());
+    }
+
+    /// A configuration was refused; the one before lives on.
+    pub fn config_refused(&self) {
+        self.config_reloaded.set(0);
+    }
+
+    /// Removes every series of an instance that is no longer polled.
+    pub fn forget(&self, instance: InstanceId) {
+        let label = instance.to_string();
+        for family in [
+            &self.received,
+            &self.published,
+            &self.deleted,
+            &self.repeats_suppressed,
+            &self.dead_letters,
+            &self.dropped,
+            &self.source_errors,
+            &self.caller_lookups,
+            &self.foreign_instance,
+            &self.rival_suspected,
+            &self.poller_restarts,
+        ] {
+            forget_in(family, &label);
+        }
+        for family in [&self.instance_up, &self.instance_state, &self.head_age, &self.until_loss, &self.queue_depth] {
+            forget_in(family, &label);
+        }
     }
 
     /// Whether Kafka takes records.
@@ -195,6 +243,17 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+}
+
+/// Removes the series of one instance, whatever their other labels.
+fn forget_in<B: MetricVecBuilder>(family: &MetricVec<B>, instance: &str) {
+    for series in family.collect().iter().flat_map(|family| family.get_metric()) {
+        let labels: HashMap<&str, &str> = series.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+        if labels.get("instance") == Some(&instance) {
+            // Gone already is as good.
+            let _ = family.remove(&labels);
+        }
     }
 }
 

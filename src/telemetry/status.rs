@@ -1,5 +1,6 @@
 //! The status board: each instance's situation, for `/status` and for the gauges that are ages.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,15 +39,19 @@ pub enum Phase {
 /// Every instance's status.
 #[derive(Default)]
 pub struct StatusBoard {
-    instances: Mutex<Vec<Arc<InstanceStatus>>>,
+    instances: Mutex<BTreeMap<InstanceId, Arc<InstanceStatus>>>,
 }
 
 impl StatusBoard {
-    /// Adds an instance.
+    /// Adds an instance; one that is there keeps its status.
     pub fn add(&self, instance: InstanceId) -> Arc<InstanceStatus> {
-        let status = Arc::new(InstanceStatus::new(instance));
-        lock(&self.instances).push(Arc::clone(&status));
-        status
+        let mut instances = lock(&self.instances);
+        Arc::clone(instances.entry(instance).or_insert_with(|| Arc::new(InstanceStatus::new(instance))))
+    }
+
+    /// Forgets an instance that is no longer polled.
+    pub fn remove(&self, instance: InstanceId) {
+        lock(&self.instances).remove(&instance);
     }
 
     /// How many notifications have waited for Kafka for at least `least`, and how long the one that waits longest has.
@@ -54,17 +59,17 @@ impl StatusBoard {
     pub fn waiting_for_kafka(&self, least: Duration) -> (usize, Duration) {
         let now = Instant::now();
         let waits = lock(&self.instances)
-            .iter()
+            .values()
             .filter_map(|status| lock(&status.inner).in_hand_since.map(|since| now.duration_since(since)))
             .filter(|wait| *wait >= least)
             .collect::<Vec<_>>();
         (waits.len(), waits.into_iter().max().unwrap_or_default())
     }
 
-    /// Every instance, in the order they were added.
+    /// Every instance, in the order of their ids.
     #[must_use]
     pub fn instances(&self) -> Vec<Arc<InstanceStatus>> {
-        lock(&self.instances).clone()
+        lock(&self.instances).values().cloned().collect()
     }
 }
 

@@ -18,6 +18,7 @@ mod commands;
 mod normalize;
 mod policies;
 mod properties;
+mod reload;
 mod schemas;
 mod sdk;
 mod secrets;

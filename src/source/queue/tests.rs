@@ -139,7 +139,12 @@ impl Run {
     /// Until the plan is used up and the poller hangs in its last poll; the clock jumps as far as that takes.
     async fn to_the_end(&self) {
         let hour = Duration::from_secs(3600);
-        assert!(tokio::time::timeout(hour, self.poller.run(self.stop.clone())).await.is_err(), "it waits in a poll");
+        assert!(tokio::time::timeout(hour, self.polled()).await.is_err(), "it waits in a poll");
+    }
+
+    /// As after a start: nothing is remembered.
+    async fn polled(&self) {
+        self.poller.run(self.stop.clone(), &mut None).await;
     }
 
     fn published(&self) -> Vec<String> {
@@ -172,6 +177,18 @@ async fn the_same_head_after_an_unclear_delete_is_deleted_again_and_not_publishe
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_poller_that_takes_over_knows_what_was_settled_last() {
+    let first = run(PlannedQueue::new([Ok(Some(1))], [Err(unreachable())]));
+    let mut last = None;
+    let hour = Duration::from_secs(3600);
+    drop(tokio::time::timeout(hour, first.poller.run(first.stop.clone(), &mut last)).await);
+    let second = run(PlannedQueue::new([Ok(Some(1)), Ok(Some(2))], []));
+    drop(tokio::time::timeout(hour, second.poller.run(second.stop.clone(), &mut last)).await);
+    assert_eq!(second.queue.story()[..4], ["receive", "delete 101", "receive", "delete 103"]);
+    assert_eq!((first.published().len(), second.published().len()), (1, 1), "1 is only deleted by the second");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_that_comes_back_for_ever_is_no_hot_loop() {
     let receives = std::iter::repeat_n(Ok(Some(1)), 40);
     for (answer, most) in [
@@ -182,7 +199,7 @@ async fn a_head_that_comes_back_for_ever_is_no_hot_loop() {
         (Ok(Deletion::Deleted), 80),
     ] {
         let run = run(PlannedQueue::new(receives.clone(), std::iter::repeat_n(answer.clone(), 40)));
-        let hung = run.poller.run(run.stop.clone());
+        let hung = run.polled();
         drop(tokio::time::timeout(Duration::from_secs(3), hung).await);
         let asked = locked(&run.queue.asked).len();
         assert!(asked < most, "{answer:?}: {asked} requests in three seconds");
@@ -196,7 +213,7 @@ async fn deletes_that_fail_are_tried_ever_more_rarely_though_receives_succeed() 
         std::iter::repeat_n(Ok(Some(1)), 200),
         std::iter::repeat_n(Err(QueueError::Unreachable { class: "server_error", detail: String::new() }), 200),
     ));
-    let hung = run.poller.run(run.stop.clone());
+    let hung = run.polled();
     drop(tokio::time::timeout(Duration::from_secs(300), hung).await);
     let asked = locked(&run.queue.asked).len();
     // Full jitter: half of 30 s on average, some more at the beginning; without a memory it would be all 400.
@@ -218,7 +235,7 @@ async fn answers_without_meaning_are_no_proof_of_an_empty_queue() {
     let queue = PlannedQueue::starting_now();
     locked(&queue.receives).extend(std::iter::repeat_n((RECEIVE_TIMEOUT, Err(silent)), 100));
     let run = run(Arc::new(queue));
-    let polling = run.poller.run(run.stop.clone());
+    let polling = run.polled();
     tokio::pin!(polling);
     drop(tokio::time::timeout(Duration::from_secs(290), &mut polling).await);
     assert!(run.status.view().last_error.is_none(), "ordinary for a while");
@@ -232,7 +249,7 @@ async fn the_age_of_a_backlog_is_shown_between_its_events_too() {
     let answer = |number| (Duration::from_millis(50), Ok(number));
     locked(&queue.receives).extend([answer(Some(OLD)), answer(Some(OLD + 1)), answer(None)]);
     let run = run(Arc::new(queue));
-    let polling = run.poller.run(run.stop.clone());
+    let polling = run.polled();
     tokio::pin!(polling);
     drop(tokio::time::timeout(Duration::from_millis(75), &mut polling).await);
     assert_eq!(run.published().len(), 1);
@@ -278,7 +295,7 @@ async fn a_stop_ends_an_idle_poll_and_a_wait_at_once() {
         let run = run(PlannedQueue::new(receives, []));
         let started = Instant::now();
         let stop = run.stop.clone();
-        tokio::join!(run.poller.run(run.stop.clone()), async {
+        tokio::join!(run.polled(), async {
             tokio::time::sleep(Duration::from_secs(3)).await;
             stop.cancel();
         });
@@ -292,7 +309,7 @@ async fn a_stop_lets_the_notification_in_hand_be_published_and_deleted() {
     // Kafka is away for a while, and the stop comes meanwhile.
     run.publisher.fail_next(std::iter::repeat_n(PublishError::Unavailable("planned".to_owned()), 20));
     let stop = run.stop.clone();
-    tokio::join!(run.poller.run(run.stop.clone()), async {
+    tokio::join!(run.polled(), async {
         tokio::time::sleep(Duration::from_millis(10)).await;
         stop.cancel();
     });
@@ -316,7 +333,7 @@ async fn a_caller_is_named_between_receiving_and_delivering_and_a_repeat_is_stil
     let Run { queue, publisher, stop, poller, .. } = run;
     let poller = Arc::into_inner(poller).expect("the only one").with_caller_names(SlowNames);
     let hour = Duration::from_secs(3600);
-    assert!(tokio::time::timeout(hour, poller.run(stop)).await.is_err(), "it waits in a poll");
+    assert!(tokio::time::timeout(hour, poller.run(stop, &mut None)).await.is_err(), "it waits in a poll");
     assert_eq!(publisher.records().len(), 1, "the second is a repeat, and nobody was asked for it");
     assert!(String::from_utf8_lossy(&publisher.records()[0].value).contains(r#""caller_name":"Anna""#));
     assert_eq!(queue.story(), ["receive", "delete 101", "receive", "delete 103", "receive"]);

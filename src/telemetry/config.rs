@@ -1,0 +1,61 @@
+//! Which configuration is live, and what became of the one read last.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_with::skip_serializing_none;
+
+use super::metrics::Metrics;
+use crate::config::ConfigError;
+
+/// What `/status` shows of the configuration.
+#[skip_serializing_none]
+#[derive(Debug, Clone, Serialize)]
+pub struct ConfigView {
+    /// 1 for the configuration of the start, one more for each that replaced it.
+    pub generation: u64,
+    /// When it was read.
+    pub read_at: Timestamp,
+    /// Parts that were changed since and wait for a restart.
+    pub needs_restart_for: Vec<&'static str>,
+    /// Why the configuration read last is not live.
+    pub refused: Option<String>,
+}
+
+/// The configuration that is live, as operators see it.
+pub struct LiveConfig {
+    metrics: Arc<Metrics>,
+    view: Mutex<ConfigView>,
+}
+
+impl LiveConfig {
+    /// The configuration of the start.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        let read_at = Timestamp::now();
+        metrics.config_live(1, read_at);
+        let view = ConfigView { generation: 1, read_at, needs_restart_for: Vec::new(), refused: None };
+        Self { metrics, view: Mutex::new(view) }
+    }
+
+    /// Another one lives, but for what needs a restart.
+    pub fn replaced(&self, needs_restart_for: Vec<&'static str>) {
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        *view =
+            ConfigView { generation: view.generation + 1, read_at: Timestamp::now(), needs_restart_for, refused: None };
+        self.metrics.config_live(view.generation, view.read_at);
+    }
+
+    /// Another one was read and is not fit to live by.
+    pub fn refused(&self, refused: &ConfigError) {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).refused = Some(refused.to_string());
+        self.metrics.config_refused();
+    }
+
+    /// The situation at this moment.
+    #[must_use]
+    pub fn view(&self) -> ConfigView {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Shown};
 use crate::bridge::Bridge;
-use crate::config::{Config, Instance};
+use crate::config::{Config, GreenApi, Instance};
 use crate::green_api::{InstanceClient, http_client, is_loopback};
 use crate::kafka_watch::KafkaWatch;
 use crate::policy::Policy;
@@ -26,6 +26,8 @@ use crate::source::watch;
 use crate::supervisor::supervise;
 use crate::systemd;
 use crate::telemetry::InstanceTelemetry;
+use crate::telemetry::loss_radar::Thresholds;
+use crate::telemetry::loss_watch;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 
@@ -33,6 +35,8 @@ mod framing;
 
 /// How often an operator is reminded of a schema registry that stays away.
 const REMINDER: Duration = Duration::from_secs(60);
+/// A queue's length that could not be asked so many times in a row is no longer known.
+const QUEUE_DEPTH_MISSES_MAX: u32 = 3;
 /// The part of the grace period that belongs to the flush.
 const FLUSH_MIN: Duration = Duration::from_millis(500);
 /// What the admin server's clients get at the end for what they are reading.
@@ -60,7 +64,7 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
     let registry = framing::registry(&config).map_err(StartError::Http)?;
 
     let metrics = Arc::new(Metrics::new());
-    let board = Arc::new(StatusBoard::default());
+    let board = Arc::new(status_board(&config));
     let readiness = Readiness::default();
     let health = publisher.health();
     let all_found = readiness.latch();
@@ -77,6 +81,7 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
     };
     background.spawn(admin::serve(admin_listener, shown, background_stop.clone()));
     background.spawn(systemd::watchdog(background_stop.clone()));
+    background.spawn(loss_watch::watch(Arc::clone(&board), stop.clone()));
 
     let telemetry: Vec<Arc<InstanceTelemetry>> = config
         .instances
@@ -93,6 +98,10 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
     );
     systemd::ready(if registry.is_some() { "waiting for Kafka and the schema registry" } else { "waiting for Kafka" });
 
+    if let Some(interval) = config.green_api.watch_interval {
+        let watched = clients.iter().cloned().zip(telemetry.iter().cloned()).collect();
+        background.spawn(watch::watch(watched, interval, stop.clone()));
+    }
     let form = framing::value_form(&config, registry.as_ref());
     let found = async { tokio::join!(kafka.found(), form) };
     if let Some(((), form)) = stop.run_until_cancelled(found).await {
@@ -100,10 +109,6 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
         systemd::status("delivering");
         info!("Kafka is there; polling begins");
         let mut pollers = start_pollers(&config, form, &publisher, &clients, &telemetry, &stop);
-        if let Some(interval) = config.green_api.watch_interval {
-            let watched = clients.into_iter().zip(telemetry).collect();
-            background.spawn(watch::watch(watched, interval, stop.clone()));
-        }
         stop.run_until_cancelled(kafka.watch()).await;
         readiness.stopping();
         systemd::stopping();
@@ -119,6 +124,12 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
     }
     info!("stopped");
     Ok(())
+}
+
+fn status_board(config: &Config) -> StatusBoard {
+    let GreenApi { loss_warn_after, loss_alarm_after, watch_interval, .. } = config.green_api;
+    let thresholds = Thresholds { warn_after: loss_warn_after, alarm_after: loss_alarm_after };
+    StatusBoard::new(thresholds, watch_interval.unwrap_or_default() * QUEUE_DEPTH_MISSES_MAX)
 }
 
 fn instance_clients(config: &Config) -> Result<Vec<Arc<InstanceClient>>, reqwest::Error> {

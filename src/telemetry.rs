@@ -16,6 +16,8 @@ use crate::publish::PublishError;
 use crate::source::QueueError;
 use crate::source::caller::LookupOutcome;
 
+pub mod loss_radar;
+pub mod loss_watch;
 pub mod metrics;
 pub mod status;
 
@@ -179,7 +181,6 @@ impl InstanceTelemetry {
 
     /// How many notifications wait upstream.
     pub fn queue_depth(&self, depth: i64) {
-        self.metrics.queue_depth.set(depth);
         self.status.set_queue_depth(depth);
     }
 

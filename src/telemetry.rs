@@ -24,6 +24,10 @@ pub mod status;
 use metrics::{InstanceMetrics, Metrics};
 use status::{InstanceStatus, Phase};
 
+/// Who it probably is, and what it costs.
+pub const RIVAL_ADVICE: &str = "stop the other consumer (a second chatbridge, a chat-bot SDK, which empties the queue \
+                                when it starts, or the console's own receiving) or events will miss from Kafka";
+
 /// Everything one instance's poller has to tell.
 pub struct InstanceTelemetry {
     instance: InstanceId,
@@ -163,7 +167,7 @@ impl InstanceTelemetry {
     /// Another consumer is probably at work.
     pub fn rival_suspected(&self) {
         self.metrics.rival_suspected.inc();
-        self.status.failed("rival", "someone else is reading this instance: stop the other consumer");
+        self.status.rival_suspected(&format!("someone else is reading this instance; {RIVAL_ADVICE}"));
     }
 
     /// The poller panicked and is started again.

@@ -101,6 +101,7 @@ struct Inner {
     in_hand_since: Option<Instant>,
     last_event: Option<LastEvent>,
     last_error: Option<LastError>,
+    rival_suspected_at: Option<Timestamp>,
     received: u64,
     deleted: u64,
     drain_rate: DrainRate,
@@ -159,6 +160,8 @@ pub struct InstanceView {
     pub last_event: Option<LastEvent>,
     /// The latest failure; it stays visible after things went well again, with its time.
     pub last_error: Option<LastError>,
+    /// When it last looked as if somebody else were reading the instance; later errors do not hide it.
+    pub rival_suspected_at: Option<Timestamp>,
 }
 
 /// The latest notification.
@@ -197,6 +200,7 @@ impl InstanceStatus {
             in_hand_since: None,
             last_event: None,
             last_error: None,
+            rival_suspected_at: None,
             received: 0,
             deleted: 0,
             drain_rate: DrainRate::new(Instant::now()),
@@ -263,6 +267,11 @@ impl InstanceStatus {
             Some(LastError { class: class.to_owned(), message: message.to_owned(), at: Timestamp::now() });
     }
 
+    pub(super) fn rival_suspected(&self, message: &str) {
+        self.failed("rival", message);
+        lock(&self.inner).rival_suspected_at = Some(Timestamp::now());
+    }
+
     /// The previous state, where it differs.
     pub(super) fn set_state(&self, state: &str) -> Option<String> {
         let mut inner = lock(&self.inner);
@@ -320,6 +329,7 @@ impl InstanceStatus {
             deleted: inner.deleted,
             last_event: inner.last_event.clone(),
             last_error: inner.last_error.clone(),
+            rival_suspected_at: inner.rival_suspected_at,
         }
     }
 }

@@ -19,6 +19,7 @@ mod loss;
 mod normalize;
 mod policies;
 mod properties;
+mod rival;
 mod schemas;
 mod sdk;
 mod secrets;

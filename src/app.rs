@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, Shown};
 use crate::bridge::Bridge;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, GreenApi};
 use crate::green_api::is_loopback;
 use crate::kafka_watch::KafkaWatch;
 use crate::policy::Policy;
@@ -23,6 +23,8 @@ use crate::schema_registry::SchemaRegistry;
 use crate::source::watch;
 use crate::systemd;
 use crate::telemetry::config::LiveConfig;
+use crate::telemetry::loss_radar::Thresholds;
+use crate::telemetry::loss_watch;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 
@@ -36,6 +38,8 @@ const REMINDER: Duration = Duration::from_secs(60);
 /// What `systemctl status` shows.
 const WAITING: &str = "waiting for Kafka, and the schema registry where there is one";
 const DELIVERING: &str = "delivering";
+/// A queue's length that could not be asked so many times in a row is no longer known.
+const QUEUE_DEPTH_MISSES_MAX: u32 = 3;
 /// The part of the grace period that belongs to the flush.
 const FLUSH_MIN: Duration = Duration::from_millis(500);
 /// What the admin server's clients get at the end for what they are reading.
@@ -68,7 +72,7 @@ pub async fn run(
     let registry = framing::registry(&config).map_err(StartError::Http)?;
 
     let metrics = Arc::new(Metrics::new());
-    let board = Arc::new(StatusBoard::default());
+    let board = Arc::new(status_board(&config));
     let readiness = Readiness::default();
     let health = publisher.health();
     let all_found = readiness.latch();
@@ -90,6 +94,7 @@ pub async fn run(
     };
     background.spawn(admin::serve(admin_listener, shown, background_stop.clone()));
     background.spawn(systemd::watchdog(background_stop.clone()));
+    background.spawn(loss_watch::watch(Arc::clone(&board), stop.clone()));
 
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());
     for instance in config.instances.iter().filter(|i| i.api_url.scheme() == "http" && !is_loopback(&i.api_url)) {
@@ -102,6 +107,9 @@ pub async fn run(
     systemd::ready(WAITING);
 
     let mut reloading = Reloading { reloads, fleet, live, running: config.clone(), waiting_for: WAITING };
+    if let Some(interval) = config.green_api.watch_interval {
+        background.spawn(watch::watch(reloading.fleet.watched(), interval, stop.clone()));
+    }
     let form = framing::value_form(&config, registry.as_ref());
     let found = async { tokio::join!(kafka.found(), form) };
     if let Some(((), form)) = stop.run_until_cancelled(reloading.until(found)).await {
@@ -111,9 +119,6 @@ pub async fn run(
         info!("Kafka is there; polling begins");
         let bridge = Bridge::new(Arc::clone(&publisher), records(&config, form), policy(&config));
         reloading.fleet.begin(Arc::new(bridge));
-        if let Some(interval) = config.green_api.watch_interval {
-            background.spawn(watch::watch(reloading.fleet.watched(), interval, stop.clone()));
-        }
         stop.run_until_cancelled(reloading.until(kafka.watch())).await;
         readiness.stopping();
         systemd::stopping();
@@ -184,6 +189,12 @@ impl Reloading {
         }
         systemd::ready(self.waiting_for);
     }
+}
+
+fn status_board(config: &Config) -> StatusBoard {
+    let GreenApi { loss_warn_after, loss_alarm_after, watch_interval, .. } = config.green_api;
+    let thresholds = Thresholds { warn_after: loss_warn_after, alarm_after: loss_alarm_after };
+    StatusBoard::new(thresholds, watch_interval.unwrap_or_default() * QUEUE_DEPTH_MISSES_MAX)
 }
 
 /// The form of values this configuration wants; with a schema registry, once that has given its ids.

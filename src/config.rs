@@ -147,6 +147,10 @@ pub struct GreenApi {
     pub misconfigured_retry: Duration,
     /// How often each instance's state and queue length are asked; `None`: never.
     pub watch_interval: Option<Duration>,
+    /// From which age of a queue's head on it is a warning.
+    pub loss_warn_after: Duration,
+    /// From which age of a queue's head on it is an alarm: later than the warning, earlier than GREEN-API's 24 hours.
+    pub loss_alarm_after: Duration,
 }
 
 /// One polled instance.

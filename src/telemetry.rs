@@ -17,11 +17,17 @@ use crate::source::QueueError;
 use crate::source::caller::LookupOutcome;
 
 pub mod config;
+pub mod loss_radar;
+pub mod loss_watch;
 pub mod metrics;
 pub mod status;
 
 use metrics::{InstanceMetrics, Metrics};
 use status::{InstanceStatus, Phase};
+
+/// Who it probably is, and what it costs.
+pub const RIVAL_ADVICE: &str = "stop the other consumer (a second chatbridge, a chat-bot SDK, which empties the queue \
+                                when it starts, or the console's own receiving) or events will miss from Kafka";
 
 /// Everything one instance's poller has to tell.
 pub struct InstanceTelemetry {
@@ -162,7 +168,7 @@ impl InstanceTelemetry {
     /// Another consumer is probably at work.
     pub fn rival_suspected(&self) {
         self.metrics.rival_suspected.inc();
-        self.status.failed("rival", "someone else is reading this instance: stop the other consumer");
+        self.status.rival_suspected(&format!("someone else is reading this instance; {RIVAL_ADVICE}"));
     }
 
     /// The poller panicked and is started again.
@@ -180,7 +186,6 @@ impl InstanceTelemetry {
 
     /// How many notifications wait upstream.
     pub fn queue_depth(&self, depth: i64) {
-        self.metrics.queue_depth.set(depth);
         self.status.set_queue_depth(depth);
     }
 

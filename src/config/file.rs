@@ -165,6 +165,10 @@ pub(super) struct GreenApi {
     pub(super) misconfigured_retry_seconds: u64,
     /// How often each instance's state and queue length are asked; 0 = never.
     pub(super) watch_interval_seconds: u64,
+    /// From which age of a queue's head on it is a warning.
+    pub(super) loss_warn_after_seconds: u64,
+    /// From which age of a queue's head on it is an alarm; GREEN-API forgets after 86400.
+    pub(super) loss_alarm_after_seconds: u64,
     pub(super) instances: Vec<Instance>,
 }
 
@@ -181,6 +185,8 @@ impl Default for GreenApi {
             retry_max_ms: 30_000,
             misconfigured_retry_seconds: 60,
             watch_interval_seconds: 300,
+            loss_warn_after_seconds: 6 * 60 * 60,
+            loss_alarm_after_seconds: 18 * 60 * 60,
             instances: Vec::new(),
         }
     }

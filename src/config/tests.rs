@@ -41,6 +41,8 @@ fn an_id_and_a_token_are_enough() {
     assert_eq!(config.instances[0].id, InstanceId::new(7));
     assert_eq!(config.instances[0].receive_timeout, Duration::from_secs(20));
     assert_eq!(config.green_api.watch_interval, Some(Duration::from_secs(300)));
+    assert_eq!(config.green_api.loss_warn_after, Duration::from_secs(6 * 3600));
+    assert_eq!(config.green_api.loss_alarm_after, Duration::from_secs(18 * 3600));
 }
 
 #[test]
@@ -100,6 +102,23 @@ fn every_problem_is_named_at_once_with_its_key() {
         assert!(keys.contains(&key), "{key} is missing from {problems:#?}");
     }
     assert_eq!(keys.len(), 18, "{problems:#?}");
+}
+
+#[test]
+fn the_alarm_comes_after_the_warning_and_before_the_loss() {
+    for (warn, alarm, key) in [
+        (0, 64_800, Some("loss_warn_after_seconds")),
+        (86_400, 86_399, Some("loss_warn_after_seconds")),
+        (21_600, 21_600, Some("loss_alarm_after_seconds")),
+        (21_600, 86_400, Some("loss_alarm_after_seconds")),
+        (21_600, 21_601, None),
+        (86_398, 86_399, None),
+    ] {
+        let lines = format!("[green_api]\nloss_warn_after_seconds = {warn}\nloss_alarm_after_seconds = {alarm}\n");
+        let problems = load(&format!("{lines}{SMALLEST}"), &[]).err().map_or(Vec::new(), |error| error.problems);
+        let keys: Vec<&str> = problems.iter().filter_map(|p| p.key.strip_prefix("green_api.")).collect();
+        assert_eq!(keys.first().copied(), key, "{warn} {alarm}: {problems:?}");
+    }
 }
 
 #[test]

@@ -221,6 +221,9 @@ fn green_api(file: &file::GreenApi, problems: &mut Vec<Problem>) -> GreenApi {
     let receive_grace = timed("receive_grace_seconds", file.receive_grace_seconds, 1..=300);
     let misconfigured_retry = timed("misconfigured_retry_seconds", file.misconfigured_retry_seconds, 1..=86_400);
     let watch_interval = timed("watch_interval_seconds", file.watch_interval_seconds, 0..=86_400);
+    let loss_warn_after = timed("loss_warn_after_seconds", file.loss_warn_after_seconds, 1..=86_398);
+    let after_warning = file.loss_warn_after_seconds.saturating_add(1).min(86_399);
+    let loss_alarm_after = timed("loss_alarm_after_seconds", file.loss_alarm_after_seconds, after_warning..=86_399);
     let retry_min = number(&key("retry_min_ms"), file.retry_min_ms, 1..=60_000, problems);
     let retry_max = number(&key("retry_max_ms"), file.retry_max_ms, retry_min.max(1)..=3_600_000, problems);
     GreenApi {
@@ -237,6 +240,8 @@ fn green_api(file: &file::GreenApi, problems: &mut Vec<Problem>) -> GreenApi {
         retry_max: Duration::from_millis(retry_max),
         misconfigured_retry,
         watch_interval: (!watch_interval.is_zero()).then_some(watch_interval),
+        loss_warn_after,
+        loss_alarm_after,
     }
 }
 

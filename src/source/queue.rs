@@ -17,7 +17,7 @@ use super::weather::Weather;
 use super::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 use crate::bridge::{Bridge, Prepared, Settled};
 use crate::publish::Publisher;
-use crate::telemetry::InstanceTelemetry;
+use crate::telemetry::{InstanceTelemetry, RIVAL_ADVICE};
 
 /// An answer that came much sooner than asked for is no long poll; without this wait it would become a hot loop
 /// (reference §2.5).
@@ -229,7 +229,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         warn!(
             instance = %self.telemetry.instance(),
             "someone else is reading this instance: notifications vanish between receive and delete, or receipts jump; \
-             stop the other consumer (chat-bot SDKs empty the queue when they start) or events will miss from Kafka"
+             {RIVAL_ADVICE}"
         );
     }
 

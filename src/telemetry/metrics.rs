@@ -45,6 +45,7 @@ pub struct Metrics {
     instance_state: IntGaugeVec,
     head_age: IntGaugeVec,
     until_loss: IntGaugeVec,
+    loss_level: IntGaugeVec,
     queue_depth: IntGaugeVec,
     config_generation: IntGauge,
     config_reloaded: IntGauge,
@@ -167,7 +168,12 @@ impl Metrics {
                 "Until GREEN-API's 24 hours take what is at the head of the queue",
                 instance,
             ),
-            queue_depth: r.gauges("queue_depth", "Notifications waiting at GREEN-API, as it last said", instance),
+            loss_level: r.gauges(
+                "loss_level",
+                "How close the head is to being forgotten: 0 well, 1 warn (loss_warn_after_seconds), 2 alarm",
+                instance,
+            ),
+            queue_depth: r.gauges("queue_depth", "Notifications waiting at GREEN-API, as it said lately", instance),
             config_generation: r.gauge("config_generation", "Which configuration is live: 1 is that of the start"),
             config_reloaded: r
                 .gauge("config_last_reload_successful", "Whether the configuration last read is the one that is live"),
@@ -219,7 +225,14 @@ impl Metrics {
         ] {
             forget_in(family, &label);
         }
-        for family in [&self.instance_up, &self.instance_state, &self.head_age, &self.until_loss, &self.queue_depth] {
+        for family in [
+            &self.instance_up,
+            &self.instance_state,
+            &self.head_age,
+            &self.until_loss,
+            &self.loss_level,
+            &self.queue_depth,
+        ] {
             forget_in(family, &label);
         }
     }
@@ -239,6 +252,12 @@ impl Metrics {
             let instance = status.instance().to_string();
             self.head_age.with_label_values(&[&instance]).set(view.head_age_seconds);
             self.until_loss.with_label_values(&[&instance]).set(view.seconds_until_loss);
+            self.loss_level.with_label_values(&[&instance]).set(view.loss_level.number());
+            match view.queue_depth {
+                Some(depth) => self.queue_depth.with_label_values(&[&instance]).set(depth),
+                // What is no longer known is not shown; that it was never shown is no failure.
+                None => drop(self.queue_depth.remove_label_values(&[&instance])),
+            }
         }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
@@ -268,7 +287,6 @@ pub(super) struct InstanceMetrics {
     pub(super) rival_suspected: IntCounter,
     pub(super) poller_restarts: IntCounter,
     pub(super) up: IntGauge,
-    pub(super) queue_depth: IntGauge,
 }
 
 impl InstanceMetrics {
@@ -283,7 +301,6 @@ impl InstanceMetrics {
             rival_suspected: of(&metrics.rival_suspected),
             poller_restarts: of(&metrics.poller_restarts),
             up: metrics.instance_up.with_label_values(&[&label]),
-            queue_depth: metrics.queue_depth.with_label_values(&[&label]),
             all: Arc::clone(metrics),
             label,
         }

@@ -9,10 +9,11 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 use tokio::time::Instant;
 
+use super::loss_radar::{Cause, DrainRate, Forecast, LossLevel, Seen, Thresholds};
 use crate::event::InstanceId;
 
-/// GREEN-API keeps a notification this long (reference §2.3).
-const RETENTION_SECONDS: i64 = 24 * 60 * 60;
+/// Three of the default intervals of asking.
+const QUEUE_DEPTH_VALID: Duration = Duration::from_secs(15 * 60);
 
 /// What an instance's poller is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -37,16 +38,29 @@ pub enum Phase {
 }
 
 /// Every instance's status.
-#[derive(Default)]
 pub struct StatusBoard {
     instances: Mutex<BTreeMap<InstanceId, Arc<InstanceStatus>>>,
+    thresholds: Thresholds,
+    queue_depth_valid: Duration,
+}
+
+impl Default for StatusBoard {
+    fn default() -> Self {
+        Self::new(Thresholds::default(), QUEUE_DEPTH_VALID)
+    }
 }
 
 impl StatusBoard {
+    /// An empty board. A queue's length that was asked longer ago than `queue_depth_valid` counts as unknown.
+    #[must_use]
+    pub fn new(thresholds: Thresholds, queue_depth_valid: Duration) -> Self {
+        Self { instances: Mutex::default(), thresholds, queue_depth_valid }
+    }
+
     /// Adds an instance; one that is there keeps its status.
     pub fn add(&self, instance: InstanceId) -> Arc<InstanceStatus> {
-        let mut instances = lock(&self.instances);
-        Arc::clone(instances.entry(instance).or_insert_with(|| Arc::new(InstanceStatus::new(instance))))
+        let new = || Arc::new(InstanceStatus::new(instance, self.thresholds, self.queue_depth_valid));
+        Arc::clone(lock(&self.instances).entry(instance).or_insert_with(new))
     }
 
     /// Forgets an instance that is no longer polled.
@@ -76,13 +90,15 @@ impl StatusBoard {
 /// One instance's status.
 pub struct InstanceStatus {
     instance: InstanceId,
+    thresholds: Thresholds,
+    queue_depth_valid: Duration,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     phase: Phase,
     state: Option<String>,
-    queue_depth: Option<i64>,
+    queue_depth: Option<QueueDepth>,
     /// Since when something is known, or must be feared, to lie at the head of the queue.
     head_since: Option<Timestamp>,
     last_contact: Timestamp,
@@ -90,8 +106,29 @@ struct Inner {
     in_hand_since: Option<Instant>,
     last_event: Option<LastEvent>,
     last_error: Option<LastError>,
+    rival_suspected_at: Option<Timestamp>,
     received: u64,
     deleted: u64,
+    drain_rate: DrainRate,
+    /// As it was when last told.
+    loss_level: LossLevel,
+}
+
+/// What GREEN-API said once, and what has been deleted of it.
+#[derive(Clone, Copy)]
+struct QueueDepth {
+    count: i64,
+    at: Instant,
+    deleted_since: u64,
+}
+
+/// An instance's loss level is another one than before.
+#[derive(Debug, Clone)]
+pub struct LossChange {
+    /// Everything about the instance, with the new level.
+    pub view: InstanceView,
+    /// What keeps its queue from being drained, most likely.
+    pub cause: Cause,
 }
 
 /// What `/status` shows of an instance.
@@ -104,13 +141,22 @@ pub struct InstanceView {
     pub phase: Phase,
     /// The instance's own state, where known.
     pub state: Option<String>,
-    /// How many notifications wait at GREEN-API, where asked.
+    /// How many notifications wait at GREEN-API, as it said lately.
     pub queue_depth: Option<i64>,
     /// Age of the latest head of the queue, until an answer shows the queue to be empty: a bound on how old the oldest
     /// notification is that is not yet in Kafka.
     pub head_age_seconds: i64,
-    /// Until GREEN-API's 24 hours take it.
+    /// Until GREEN-API's 24 hours take it, at least.
     pub seconds_until_loss: i64,
+    /// How serious that is.
+    pub loss_level: LossLevel,
+    /// Notifications deleted per second, over the last minute.
+    pub drain_rate_per_second: f64,
+    /// How long deleting what waits takes at that rate, new arrivals aside; absent where that is not known, or nothing
+    /// is deleted.
+    pub drain_seconds: Option<u64>,
+    /// Whether what waits is reached in time at that rate; absent where nobody knows how much waits.
+    pub drain_forecast: Option<Forecast>,
     /// Notifications received by this process.
     pub received: u64,
     /// Notifications deleted by this process.
@@ -119,6 +165,8 @@ pub struct InstanceView {
     pub last_event: Option<LastEvent>,
     /// The latest failure; it stays visible after things went well again, with its time.
     pub last_error: Option<LastError>,
+    /// When it last looked as if somebody else were reading the instance; later errors do not hide it.
+    pub rival_suspected_at: Option<Timestamp>,
 }
 
 /// The latest notification.
@@ -145,20 +193,25 @@ pub struct LastError {
 }
 
 impl InstanceStatus {
-    fn new(instance: InstanceId) -> Self {
+    fn new(instance: InstanceId, thresholds: Thresholds, queue_depth_valid: Duration) -> Self {
+        let now = Timestamp::now();
         let inner = Inner {
             phase: Phase::Starting,
             state: None,
             queue_depth: None,
-            head_since: None,
-            last_contact: Timestamp::now(),
+            // Until the first answer something may lie there, and grows older while Kafka is waited for.
+            head_since: Some(now),
+            last_contact: now,
             in_hand_since: None,
             last_event: None,
             last_error: None,
+            rival_suspected_at: None,
             received: 0,
             deleted: 0,
+            drain_rate: DrainRate::new(Instant::now()),
+            loss_level: LossLevel::Ok,
         };
-        Self { instance, inner: Mutex::new(inner) }
+        Self { instance, thresholds, queue_depth_valid, inner: Mutex::new(inner) }
     }
 
     /// Whose status this is.
@@ -182,6 +235,9 @@ impl InstanceStatus {
         inner.phase = Phase::Polling;
         inner.last_contact = Timestamp::now();
         inner.head_since = None;
+        if let Some(depth) = &mut inner.queue_depth {
+            depth.deleted_since = u64::MAX;
+        }
     }
 
     pub(super) fn received(&self, kind: &'static str, event_time: Option<Timestamp>) {
@@ -201,6 +257,10 @@ impl InstanceStatus {
         inner.last_contact = Timestamp::now();
         // Not the end of the head's age: behind it may lie a backlog just as old. The next answer tells.
         inner.deleted += 1;
+        inner.drain_rate.count(Instant::now());
+        if let Some(depth) = &mut inner.queue_depth {
+            depth.deleted_since = depth.deleted_since.saturating_add(1);
+        }
     }
 
     pub(super) fn failed(&self, class: &str, message: &str) {
@@ -210,6 +270,11 @@ impl InstanceStatus {
         inner.head_since.get_or_insert(last_contact);
         inner.last_error =
             Some(LastError { class: class.to_owned(), message: message.to_owned(), at: Timestamp::now() });
+    }
+
+    pub(super) fn rival_suspected(&self, message: &str) {
+        self.failed("rival", message);
+        lock(&self.inner).rival_suspected_at = Some(Timestamp::now());
     }
 
     /// The previous state, where it differs.
@@ -226,28 +291,56 @@ impl InstanceStatus {
     }
 
     pub(super) fn set_queue_depth(&self, depth: i64) {
+        let depth = QueueDepth { count: depth, at: Instant::now(), deleted_since: 0 };
         lock(&self.inner).queue_depth = Some(depth);
+    }
+
+    /// Whether the loss level is another one than at the last call.
+    pub(super) fn loss_level_changed(&self) -> Option<LossChange> {
+        let view = self.view();
+        let mut inner = lock(&self.inner);
+        if std::mem::replace(&mut inner.loss_level, view.loss_level) == view.loss_level {
+            return None;
+        }
+        let cause = Cause::of(inner.phase, inner.in_hand_since.map(|since| since.elapsed()));
+        Some(LossChange { view, cause })
     }
 
     /// The situation at this moment.
     #[must_use]
     pub fn view(&self) -> InstanceView {
         let inner = lock(&self.inner);
-        let head_age_seconds =
-            inner.head_since.map_or(0, |since| Timestamp::now().duration_since(since).as_secs().max(0));
+        let head_age = inner.head_since.map_or(0, |since| Timestamp::now().duration_since(since).as_secs());
+        // Whole seconds throughout, so that age and time left add up.
+        let head_age = Duration::from_secs(u64::try_from(head_age).unwrap_or(0));
+        let depth = inner.queue_depth.filter(|depth| depth.at.elapsed() <= self.queue_depth_valid);
+        let seen = Seen {
+            head_age,
+            waiting: depth.map(|depth| u64::try_from(depth.count).unwrap_or(0).saturating_sub(depth.deleted_since)),
+            drain_rate_per_second: inner.drain_rate.per_second(Instant::now()),
+        };
         InstanceView {
             instance: self.instance,
             phase: inner.phase,
             state: inner.state.clone(),
-            queue_depth: inner.queue_depth,
-            head_age_seconds,
-            seconds_until_loss: (RETENTION_SECONDS - head_age_seconds).max(0),
+            queue_depth: depth.map(|depth| depth.count),
+            head_age_seconds: whole_seconds(head_age),
+            seconds_until_loss: whole_seconds(seen.until_loss()),
+            loss_level: LossLevel::at(head_age, inner.loss_level, &self.thresholds),
+            drain_rate_per_second: (seen.drain_rate_per_second * 1000.0).round() / 1000.0,
+            drain_seconds: seen.drain_seconds(),
+            drain_forecast: seen.forecast(),
             received: inner.received,
             deleted: inner.deleted,
             last_event: inner.last_event.clone(),
             last_error: inner.last_error.clone(),
+            rival_suspected_at: inner.rival_suspected_at,
         }
     }
+}
+
+fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// A panic elsewhere must not take the status down with it; the data are plain values and always whole.

@@ -15,10 +15,12 @@ mod support {
 
 mod architecture;
 mod commands;
+mod loss;
 mod normalize;
 mod policies;
 mod properties;
 mod reload;
+mod rival;
 mod schemas;
 mod sdk;
 mod secrets;

@@ -154,18 +154,6 @@ fn a_broken_instance_is_loud_and_alone() {
 }
 
 #[test]
-fn someone_elses_reading_is_noticed() {
-    let scene = Scene::new("");
-    scene.simulator.add_fault(Fault::stolen().on(FIRST).times(5));
-    scene.queue(FIRST, 10);
-    let bridge = Bridge::start(&scene.home, &[]);
-    scene.emptied(&bridge);
-    assert_eq!(bridge.log().matches("someone else is reading this instance").count(), 1, "{}", bridge.log());
-    assert!(bridge.metric("chatbridge_rival_suspected_total", &FIRST.to_string()) >= 1.0);
-    assert!(bridge.terminate().success());
-}
-
-#[test]
 fn the_admin_server_shows_what_the_design_promises() {
     let scene = Scene::new("");
     scene.queue(FIRST, 30);

@@ -43,6 +43,8 @@
 //! main ─► cli ─► config, app, logging, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator;
 //!                cli::dlq ─► dead_letters, publish/kafka; demo ─► app, consume, oracle, simulator
 //! cli::dlq ─► dead_letters, consume, publish/kafka
+//! cli::verify ─► verify ─► consume, oracle, policy, normalize, simulator (its journal's form)
+//! oracle ─► event (EventId), json                           the judge: shares nothing else with what it judges
 //! app ──► everyone                                          (the composition root, the only one)
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
@@ -115,3 +117,4 @@ pub mod source;
 pub mod supervisor;
 pub mod systemd;
 pub mod telemetry;
+pub mod verify;

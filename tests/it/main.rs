@@ -11,6 +11,7 @@ mod support {
     pub(crate) mod bridge;
     pub(crate) mod needs;
     pub(crate) mod python;
+    pub(crate) mod trial;
 }
 
 mod architecture;
@@ -21,4 +22,5 @@ mod properties;
 mod schemas;
 mod sdk;
 mod secrets;
+mod verify;
 mod wire;

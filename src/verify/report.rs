@@ -176,7 +176,7 @@ impl fmt::Display for Report {
         row("unexpected", &verdict.unexpected, "")?;
         match self.secrets_seen {
             Some(found) => {
-                row("secrets seen", &found, &format!("of {} tokens searched", self.secrets.tokens_searched))?
+                row("secrets seen", &found, &format!("tokens searched for: {}", self.secrets.tokens_searched))?
             }
             None => row("secrets seen", &UNCHECKED, "see below")?,
         }

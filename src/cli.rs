@@ -18,6 +18,7 @@ mod normalize;
 mod run;
 mod schema;
 mod simulate;
+mod verify;
 
 /// Bad usage or configuration: fix it, then start again (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;
@@ -53,6 +54,8 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// The dead letters: shows them, drives them again
     Dlq(dlq::DlqArgs),
+    /// Was everything delivered? A simulator's journal against the topics; exit code 1 if the promise was broken
+    Verify(verify::VerifyArgs),
 }
 
 /// Where the configuration comes from.
@@ -114,6 +117,10 @@ pub fn main() -> ExitCode {
         Command::Dlq(args) => {
             logging::init(log_format, "warn");
             dlq::dlq(&args)
+        }
+        Command::Verify(args) => {
+            logging::init(log_format, "warn");
+            verify::verify(&args)
         }
     }
 }

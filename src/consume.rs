@@ -1,4 +1,5 @@
-//! Topics read back: the dead letters for whoever mends them, the demo's topic for its judge. The only consumer there is.
+//! Topics read back: the dead letters for whoever mends them, the topics of a trial for its judge. The only consumer
+//! there is.
 //!
 //! Partitions are assigned, from their beginning; no group is joined and no offset committed, so that looking changes
 //! nothing and needs no right but to read. What was read waits in a short queue until it is wanted.
@@ -11,7 +12,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Headers as _, Message};
+use rdkafka::message::{Headers as _, Message, Timestamp};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use secrecy::ExposeSecret;
@@ -50,6 +51,8 @@ pub struct ConsumedRecord {
     pub position: Position,
     /// Its timestamp in Unix milliseconds.
     pub timestamp_ms: Option<i64>,
+    /// The same where the broker set it, on appending (`message.timestamp.type=LogAppendTime`).
+    pub appended_ms: Option<i64>,
     /// Its key; empty where there is none.
     pub key: String,
     /// Its headers in their order.
@@ -79,6 +82,7 @@ impl ConsumedRecord {
         Self {
             position: Position { partition: message.partition(), offset: message.offset() },
             timestamp_ms: message.timestamp().to_millis(),
+            appended_ms: if let Timestamp::LogAppendTime(ms) = message.timestamp() { Some(ms) } else { None },
             key: text(message.key()),
             headers: message
                 .headers()

@@ -154,10 +154,10 @@ impl Demo {
         let mut queued = 0;
 
         loop {
-            let verdict = oracle.verdict();
+            let published = oracle.published();
             let deleted = queued - simulator.total_depth() as u64;
-            progress.show(queued, verdict.published, deleted);
-            let complete = queued == self.events && verdict.published == queued && deleted == queued;
+            progress.show(queued, published, deleted);
+            let complete = queued == self.events && published == queued && deleted == queued;
             if complete || stop.is_cancelled() || last_progress.elapsed() > STALLED {
                 break;
             }

@@ -43,6 +43,8 @@
 //! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator;
 //!                cli::dlq ─► dead_letters, publish/kafka; demo ─► app, consume, oracle, simulator
 //! cli::dlq ─► dead_letters, consume, publish/kafka
+//! cli::verify ─► verify ─► consume, oracle, policy, normalize, simulator (its journal's form)
+//! oracle ─► event (EventId), json                           the judge: shares nothing else with what it judges
 //! app ──► everyone                                          (the composition root, the only one)
 //! reload ─► config                                          when to read it again, not what becomes of it
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
@@ -117,3 +119,4 @@ pub mod source;
 pub mod supervisor;
 pub mod systemd;
 pub mod telemetry;
+pub mod verify;

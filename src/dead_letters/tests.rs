@@ -54,6 +54,7 @@ fn consumed(records: &[Record], from: usize) -> Vec<ConsumedRecord> {
         .map(|(index, record)| ConsumedRecord {
             position: Position { partition: 0, offset: (from + index) as i64 },
             timestamp_ms: Some(record.timestamp_ms),
+            appended_ms: None,
             key: record.key.clone(),
             headers: record.headers.iter().map(text).collect(),
             value: record.value.clone(),

@@ -11,6 +11,7 @@ mod support {
     pub(crate) mod bridge;
     pub(crate) mod needs;
     pub(crate) mod python;
+    pub(crate) mod trial;
 }
 
 mod architecture;
@@ -24,4 +25,5 @@ mod rival;
 mod schemas;
 mod sdk;
 mod secrets;
+mod verify;
 mod wire;

@@ -16,6 +16,7 @@ mod support {
     pub(crate) mod node;
     pub(crate) mod python;
     pub(crate) mod registry;
+    pub(crate) mod trial;
 }
 
 mod cloudevents;
@@ -27,3 +28,4 @@ mod promise;
 mod scene;
 mod schema_registry;
 mod topics;
+mod verify;

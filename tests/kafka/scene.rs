@@ -24,6 +24,7 @@ pub(crate) struct Scene {
     pub(crate) broker: Broker,
     pub(crate) home: Home,
     pub(crate) ids: Vec<u64>,
+    token: String,
 }
 
 impl Scene {
@@ -46,7 +47,13 @@ impl Scene {
         let instances: Vec<(u64, String)> = simulated.iter().map(|i| (i.id, i.token.clone())).collect();
         let home = Home::new(simulator.url(), &instances, &broker.bootstrap(), "shutdown_timeout_seconds = 20");
         let ids = instances.iter().map(|(id, _)| *id).collect();
-        Some(Self { runtime, simulator, broker, home, ids })
+        let token = simulated[0].token.clone();
+        Some(Self { runtime, simulator, broker, home, ids, token })
+    }
+
+    /// The token of the first instance.
+    pub(crate) fn token(&self) -> String {
+        self.token.clone()
     }
 
     /// Queues `events` for each instance at once.

@@ -1,0 +1,94 @@
+//! `chatbridge verify`: a trial's journal against its topics.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
+use crate::verify::{Progress, Report, Verification, VerifyError};
+use crate::{app, shutdown};
+
+mod progress;
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// What `chatbridge simulate --journal FILE` wrote; may be given several times
+    #[arg(long = "journal", value_name = "FILE", required = true)]
+    journals: Vec<PathBuf>,
+    /// How far the broker's clock may be ahead of the simulator's before a deletion counts as too early
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    clock_tolerance_ms: u32,
+    /// For machines: the report as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
+    let config = match args.config.load() {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(problems);
+            return EXIT_USAGE.into();
+        }
+    };
+    let verification = Verification {
+        policy: app::policy(&config),
+        config,
+        journals: args.journals.clone(),
+        clock_tolerance_ms: args.clock_tolerance_ms,
+        progress: Arc::new(Progress::default()),
+    };
+    block_on(async {
+        let stop = match shutdown::on_signal() {
+            Ok(stop) => stop,
+            Err(error) => return failed(error),
+        };
+        match watched(verification, &stop, args.json).await {
+            Some(Ok(report)) => match show(&report, args.json) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    failed(format_args!("failed to print: {error}"))
+                }
+                _ if report.promise_held => ExitCode::SUCCESS,
+                _ => EXIT_FAILED.into(),
+            },
+            Some(Err(error @ VerifyError::Journal(_))) => {
+                complain(error);
+                EXIT_USAGE.into()
+            }
+            Some(Err(error)) => failed(error),
+            None => failed("stopped before the end, so nothing was judged"),
+        }
+    })
+}
+
+fn failed(reason: impl std::fmt::Display) -> ExitCode {
+    complain(reason);
+    EXIT_FAILED.into()
+}
+
+/// `None` where it was stopped.
+async fn watched(
+    verification: Verification,
+    stop: &CancellationToken,
+    quiet: bool,
+) -> Option<Result<Report, VerifyError>> {
+    let progress = progress::show(Arc::clone(&verification.progress), quiet);
+    let judging = async {
+        tokio::select! {
+            report = verification.run() => report,
+            never = progress => match never {},
+        }
+    };
+    stop.run_until_cancelled(judging).await
+}
+
+fn show(report: &Report, json: bool) -> io::Result<()> {
+    let mut out = io::stdout();
+    if json { writeln!(out, "{}", serde_json::to_string(report)?) } else { write!(out, "{report}") }
+}

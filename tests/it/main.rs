@@ -15,6 +15,7 @@ mod support {
 
 mod architecture;
 mod commands;
+mod managed_kafka;
 mod normalize;
 mod policies;
 mod properties;

@@ -21,6 +21,7 @@ mod support {
     pub(crate) mod producer;
     pub(crate) mod python;
     pub(crate) mod registry;
+    pub(crate) mod secured;
     pub(crate) mod toxiproxy;
 }
 
@@ -34,4 +35,5 @@ mod promise;
 mod rights;
 mod scene;
 mod schema_registry;
+mod security;
 mod topics;

@@ -135,6 +135,11 @@ impl Broker {
         Self::start_from(|| Setup { properties, ..Setup::new() })
     }
 
+    /// The same with users for SCRAM, each `SCRAM-SHA-256=[name=alice,password=secret]`.
+    pub(crate) fn start_with_users(properties: &[(&str, &str)], scram: &[&str]) -> Result<Self, Unavailable> {
+        Self::start_from(|| Setup { properties, scram, ..Setup::new() })
+    }
+
     fn start_from<'a>(setup: impl Fn() -> Setup<'a>) -> Result<Self, Unavailable> {
         let mut attempt = 1;
         loop {

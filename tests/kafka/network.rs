@@ -101,9 +101,9 @@ fn kafka_is_slow_silent_and_reset_as_told() {
     let plain = producer(&broker.bootstrap(), &[]);
     assert_eq!(produce(&plain, TOPIC), Ok(()));
 
-    let client = producer(proxy.address(), &[("message.timeout.ms", "3000"), ("reconnect.backoff.max.ms", "100")]);
+    let client = producer(proxy.address(), &[("message.timeout.ms", "5000"), ("reconnect.backoff.max.ms", "100")]);
     assert_eq!(produce(&client, TOPIC), Ok(()));
-    proxy.add(Toxic::Latency { ms: 400, jitter_ms: 100 }, Downstream);
+    proxy.add(Toxic::Latency { ms: 500, jitter_ms: 100 }, Downstream);
     let begun = Instant::now();
     assert_eq!(produce(&client, TOPIC), Ok(()));
     let slow = begun.elapsed();
@@ -121,5 +121,5 @@ fn kafka_is_slow_silent_and_reset_as_told() {
     assert_eq!(produce(&client, TOPIC), timed_out);
     proxy.clear();
     assert_eq!(produce(&client, TOPIC), Ok(()));
-    eprintln!("behind toxiproxy: an acknowledgement takes {slow:.1?} with 400 to 500 ms of latency");
+    eprintln!("behind toxiproxy: an acknowledgement takes {slow:.1?} with 400 to 600 ms of latency");
 }

@@ -39,7 +39,7 @@ pub(crate) struct Proxy {
 /// What can be wrong with a network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Toxic {
-    /// Everything comes later, by so much and up to `jitter_ms` more.
+    /// Everything comes later by so much, up to `jitter_ms` more or less.
     Latency { ms: u32, jitter_ms: u32 },
     /// Half open: nothing comes through but the other side's end, should it close. Taking this away closes the
     /// connections it held, as bytes are missing from them.

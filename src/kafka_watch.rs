@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::publish::kafka::{Health, KafkaPublisher};
+use crate::publish::kafka::{Health, KafkaPublisher, fix};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 
@@ -88,7 +88,9 @@ impl KafkaWatch {
             if is_due(&mut told_at) {
                 warn!(
                     brokers = self.brokers,
-                    reason, "Kafka cannot be used yet; nothing is received from GREEN-API until it can"
+                    reason,
+                    fix = fix(&reason),
+                    "Kafka cannot be used yet; nothing is received from GREEN-API until it can"
                 );
             }
             tokio::time::sleep_until(asked_at + PROBE_INTERVAL).await;
@@ -136,7 +138,9 @@ fn tell(now: &KafkaStatus) {
     match now.away_seconds {
         Some(away_seconds) => warn!(
             away_seconds,
-            reason, "Kafka is away; notifications stay in GREEN-API's queues, which keep them for 24 hours"
+            reason,
+            fix = fix(reason),
+            "Kafka is away; notifications stay in GREEN-API's queues, which keep them for 24 hours"
         ),
         None => warn!(
             waiting_instances = now.waiting_instances,

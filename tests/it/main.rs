@@ -17,6 +17,7 @@ mod support {
 mod architecture;
 mod commands;
 mod loss;
+mod managed_kafka;
 mod normalize;
 mod policies;
 mod properties;

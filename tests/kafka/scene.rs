@@ -31,7 +31,11 @@ impl Scene {
     pub(crate) fn new(instances: u64, broker_properties: &[(&str, &str)]) -> Option<Self> {
         // With 12 partitions each, as the broker makes topics by default.
         let properties = [&[("auto.create.topics.enable", "true")], broker_properties].concat();
-        let broker = or_skip(Broker::start_with(&properties))?;
+        Some(Self::around(or_skip(Broker::start_with(&properties))?, instances))
+    }
+
+    /// Around a broker that makes topics by itself.
+    pub(crate) fn around(broker: Broker, instances: u64) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let simulated: Vec<SimulatedInstance> = (0..instances)
             .map(|n| SimulatedInstance::new(1_101_000_001 + n, format!("{:032x}", fastrand::u128(..))))
@@ -48,7 +52,7 @@ impl Scene {
         let home = Home::new(simulator.url(), &instances, &broker.bootstrap(), "shutdown_timeout_seconds = 20");
         let ids = instances.iter().map(|(id, _)| *id).collect();
         let token = simulated[0].token.clone();
-        Some(Self { runtime, simulator, broker, home, ids, token })
+        Self { runtime, simulator, broker, home, ids, token }
     }
 
     /// The token of the first instance.

@@ -53,6 +53,13 @@ fn properties_that_contradict_each_other_are_a_problem_too() {
 }
 
 #[test]
+fn tokens_that_nobody_would_fetch_are_a_problem() {
+    let oauth = [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "OAUTHBEARER")];
+    let problems = problems(&kafka("localhost:1", &oauth));
+    assert!(problems.iter().any(|problem| problem.message.contains("use PLAIN, SCRAM")), "{problems:?}");
+}
+
+#[test]
 fn errors_are_classified_by_what_helps() {
     use PublishError::*;
     for (code, expected) in [

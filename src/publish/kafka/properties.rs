@@ -1,0 +1,100 @@
+//! From `[kafka]` to librdkafka's properties, and what it finds wrong with them.
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::FutureProducer;
+use secrecy::ExposeSecret;
+
+use super::Context;
+use crate::config::{Kafka, Problem};
+
+/// librdkafka would take the configuration, and wait for a token for ever without a word.
+const NO_TOKENS: &str = "OAUTHBEARER needs tokens, which chatbridge does not fetch (its librdkafka is built without \
+                         libcurl): use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, or a client certificate";
+
+/// Set before the operator's properties; those of the promise are refused there, the others may be overridden.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("client.id", "chatbridge"),
+    ("acks", "all"),
+    ("enable.idempotence", "true"),
+    // Forever: the record in hand is the only copy in memory and the queue upstream is the buffer. The default of
+    // 300 s is how bridges lose data in a long outage.
+    ("message.timeout.ms", "0"),
+    ("partitioner", "murmur2_random"),
+    // One notification is in flight per instance, so there is nothing to linger for.
+    ("linger.ms", "0"),
+    ("compression.type", "lz4"),
+    // Not our limit but the broker's: it is the broker that knows how much a topic takes.
+    ("message.max.bytes", "33554432"),
+    ("socket.keepalive.enable", "true"),
+    ("reconnect.backoff.max.ms", "2000"),
+];
+
+/// librdkafka's version.
+#[must_use]
+pub fn librdkafka_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}
+
+/// What librdkafka was built with: `ssl`, `sasl_scram`, `zstd` … A missing one would otherwise only show at a
+/// customer's broker.
+#[must_use]
+pub fn librdkafka_features() -> String {
+    ClientConfig::new().create_native_config().and_then(|native| native.get("builtin.features")).unwrap_or_default()
+}
+
+/// Everything librdkafka finds wrong with the configuration, without connecting anywhere.
+#[must_use]
+pub fn problems(kafka: &Kafka) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = kafka
+        .properties
+        .iter()
+        .filter_map(|(name, value)| {
+            let mut alone = ClientConfig::new();
+            alone.set(name, value.expose_secret());
+            let error = alone.create_native_config().err()?;
+            Some(Problem::new(format!("kafka.properties.{name}"), plain(&error, value.expose_secret())))
+        })
+        .collect();
+    if kafka.properties.iter().any(|(name, value)| wants_tokens(name, value.expose_secret()))
+        && !kafka.properties.contains_key("enable.sasl.oauthbearer.unsecure.jwt")
+    {
+        problems.push(Problem::new("kafka.properties.sasl.mechanism", NO_TOKENS));
+    }
+    if problems.is_empty() {
+        // Each is well by itself; do they agree with each other? Asked without brokers, so that nothing is dialled.
+        let mut config = client_config(kafka);
+        config.remove("bootstrap.servers");
+        if let Err(error) = config.create_with_context::<_, FutureProducer<Context>>(Context::default()) {
+            problems.push(Problem::new("kafka", plain(&error, "")));
+        }
+    }
+    problems
+}
+
+fn wants_tokens(name: &str, value: &str) -> bool {
+    matches!(name, "sasl.mechanism" | "sasl.mechanisms") && value.eq_ignore_ascii_case("OAUTHBEARER")
+}
+
+/// The library's own sentence, without the value: it may be a password.
+pub(super) fn plain(error: &KafkaError, value: &str) -> String {
+    let text = match error {
+        KafkaError::ClientConfig(_, description, _, _) => description.clone(),
+        KafkaError::ClientCreation(description) => description.clone(),
+        other => other.to_string(),
+    };
+    if value.is_empty() { text } else { text.replace(value, "<value>") }
+}
+
+pub(super) fn client_config(kafka: &Kafka) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (name, value) in DEFAULTS {
+        config.set(*name, *value);
+    }
+    for (name, value) in &kafka.properties {
+        config.set(name, value.expose_secret());
+    }
+    config.set("bootstrap.servers", &kafka.brokers);
+    config.set_log_level(RDKafkaLogLevel::Info);
+    config
+}

@@ -1,4 +1,4 @@
-//! The rdkafka producer, and the one table of its errors. Nothing outside this file knows librdkafka.
+//! The rdkafka producer, and the one table of its errors.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -18,6 +18,8 @@ use tracing::{debug, error};
 use super::{Delivered, PublishError, Publisher};
 use crate::config::{Kafka, Problem};
 use crate::record::Record;
+
+pub mod topics;
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between a producer that failed for good and the next but one.
@@ -88,7 +90,8 @@ fn plain(error: &KafkaError, value: &str) -> String {
     if value.is_empty() { text } else { text.replace(value, "<value>") }
 }
 
-fn client_config(kafka: &Kafka) -> ClientConfig {
+/// How every producer of the bridge is configured.
+pub(crate) fn client_config(kafka: &Kafka) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (name, value) in DEFAULTS {
         config.set(*name, *value);

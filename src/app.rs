@@ -33,6 +33,8 @@ use crate::telemetry::status::StatusBoard;
 
 mod framing;
 
+pub use framing::registry;
+
 /// How often an operator is reminded of a schema registry that stays away.
 const REMINDER: Duration = Duration::from_secs(60);
 /// A queue's length that could not be asked so many times in a row is no longer known.
@@ -132,7 +134,11 @@ fn status_board(config: &Config) -> StatusBoard {
     StatusBoard::new(thresholds, watch_interval.unwrap_or_default() * QUEUE_DEPTH_MISSES_MAX)
 }
 
-fn instance_clients(config: &Config) -> Result<Vec<Arc<InstanceClient>>, reqwest::Error> {
+/// The clients of every configured instance, in their order.
+///
+/// # Errors
+/// Where TLS towards GREEN-API cannot be set up.
+pub fn instance_clients(config: &Config) -> Result<Vec<Arc<InstanceClient>>, reqwest::Error> {
     let proxied = http_client(&config.green_api, false)?;
     let direct = http_client(&config.green_api, true)?;
     let http = |instance: &Instance| -> Client {

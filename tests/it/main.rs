@@ -15,6 +15,7 @@ mod support {
 
 mod architecture;
 mod commands;
+mod doctor;
 mod loss;
 mod normalize;
 mod policies;

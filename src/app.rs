@@ -28,10 +28,14 @@ use crate::telemetry::loss_watch;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 
+mod clients;
 mod fleet;
 mod framing;
 
 use fleet::Fleet;
+
+pub use clients::InstanceClients;
+pub use framing::registry;
 
 /// How often an operator is reminded of a schema registry that stays away.
 const REMINDER: Duration = Duration::from_secs(60);

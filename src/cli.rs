@@ -42,7 +42,7 @@ enum Command {
     Run(ConfigArgs),
     /// All of it with nothing installed: simulated GREEN-API, built-in broker, the real bridge
     Demo(demo::DemoArgs),
-    /// Every problem of the configuration at once; exit code 64 if there is one
+    /// Every problem of the configuration at once; --online: of what it leads to as well
     Check(check::CheckArgs),
     /// Notification bodies to records, one JSON line each; no network
     Normalize(normalize::NormalizeArgs),
@@ -103,7 +103,7 @@ pub fn main() -> ExitCode {
             logging::init(log_format, "warn");
             demo::demo(&args)
         }
-        Command::Check(args) => check::check(&args),
+        Command::Check(args) => check::check(&args, log_format),
         Command::Normalize(args) => normalize::normalize(&args),
         Command::Simulate(args) => {
             logging::init(log_format, "info");

@@ -14,12 +14,14 @@ use url::Url;
 
 use crate::event::InstanceId;
 
+mod create_topics;
 mod difference;
 mod file;
 mod load;
 mod schema_registry;
 mod validate;
 
+pub use create_topics::CreateTopics;
 pub use difference::Fingerprint;
 pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
@@ -90,6 +92,8 @@ pub struct Kafka {
     pub cloudevents_mode: CloudEventsMode,
     /// librdkafka properties as given. Values may be passwords, so none of them prints.
     pub properties: BTreeMap<String, SecretString>,
+    /// How missing topics are made; `None`: not at all.
+    pub create_topics: Option<CreateTopics>,
 }
 
 /// Where the schema of events is registered.

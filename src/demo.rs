@@ -286,6 +286,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
             topic: Arc::from(broker.topic()),
             dead_letter_topic: Arc::from(broker.dead_letter_topic()),
             cloudevents_mode: crate::config::CloudEventsMode::default(),
+            create_topics: None,
             properties: Default::default(),
         },
         schema_registry: None,

@@ -20,6 +20,7 @@ use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 
 mod answer;
 pub mod debug;
+pub mod examine;
 
 /// Answers of the small methods: a state, a count.
 const SMALL_ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -206,11 +207,15 @@ impl Watched for InstanceClient {
 
     async fn queue_depth(&self) -> Option<i64> {
         let bytes = self.ask("getWebhooksCount").await?;
-        // The vendor's page spells the key with a homoglyph (reference §2.6): the one whole number counts.
-        match Json::parse(std::str::from_utf8(&bytes).ok()?)? {
-            Json::Object(members) => members.iter().find_map(|(_, value)| value.integer()),
-            _ => None,
-        }
+        whole_number(Json::parse(std::str::from_utf8(&bytes).ok()?)?)
+    }
+}
+
+/// The vendor's page spells the key with a homoglyph (reference §2.6): the one whole number counts.
+fn whole_number(answer: Json) -> Option<i64> {
+    match answer {
+        Json::Object(members) => members.iter().find_map(|(_, value)| value.integer()),
+        _ => None,
     }
 }
 

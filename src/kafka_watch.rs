@@ -12,8 +12,8 @@ use serde_with::skip_serializing_none;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::config::Config;
-use crate::publish::kafka::{Health, KafkaPublisher, fix};
+use crate::config::{self, Config, CreateTopics};
+use crate::publish::kafka::{Health, KafkaPublisher, fix, topics};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 
@@ -45,6 +45,8 @@ pub struct KafkaWatch {
     publisher: Arc<KafkaPublisher>,
     brokers: String,
     topics: Vec<Arc<str>>,
+    /// Where missing topics are to be made: how, and on which cluster.
+    create_topics: Option<(config::Kafka, CreateTopics)>,
     board: Arc<StatusBoard>,
     metrics: Arc<Metrics>,
 }
@@ -72,7 +74,15 @@ impl KafkaWatch {
         board: Arc<StatusBoard>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { publisher, brokers: config.kafka.brokers.clone(), topics: config.topics(), board, metrics }
+        let create_topics = config.kafka.create_topics.clone().map(|how| (config.kafka.clone(), how));
+        Self {
+            publisher,
+            brokers: config.kafka.brokers.clone(),
+            topics: config.topics(),
+            create_topics,
+            board,
+            metrics,
+        }
     }
 
     /// Returns when the brokers answer and every topic is there. Nothing is received before: it could only be held in
@@ -81,7 +91,12 @@ impl KafkaWatch {
         let mut told_at = None;
         loop {
             let asked_at = Instant::now();
-            let Err(reason) = self.find().await else {
+            let created = self.create_missing().await;
+            let found = self.find().await.map_err(|reason| match created {
+                Ok(()) => reason,
+                Err(why) => format!("{reason}; {why}"),
+            });
+            let Err(reason) = found else {
                 self.metrics.kafka_up(true);
                 return;
             };
@@ -118,6 +133,17 @@ impl KafkaWatch {
                 drop(self.find().await);
             }
         }
+    }
+
+    /// Makes what is missing, where that is wanted. Whether it failed only matters if a topic is then missing.
+    async fn create_missing(&self) -> Result<(), String> {
+        let Some((kafka, how)) = &self.create_topics else { return Ok(()) };
+        let made = topics::create_missing(kafka, how, &self.topics).await?;
+        if !made.is_empty() {
+            let CreateTopics { partitions, replication_factor, .. } = how;
+            info!(?made, partitions, replication_factor, "topics were missing and are created");
+        }
+        Ok(())
     }
 
     /// Every topic, at brokers that answer; the most telling reason why not.

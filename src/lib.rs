@@ -40,7 +40,8 @@
 //! # Who may know whom
 //!
 //! ```text
-//! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator;
+//! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge; cli::check ─► doctor;
+//!                cli::demo, cli::simulate ─► simulator;
 //!                cli::dlq ─► dead_letters, publish/kafka; demo ─► app, consume, oracle, simulator
 //! cli::dlq ─► dead_letters, consume, publish/kafka
 //! cli::verify ─► verify ─► consume, oracle, policy, normalize, simulator (its journal's form)
@@ -50,6 +51,7 @@
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! publish/kafka ─► publish, record, config                  never a source
+//! doctor ─► config, green_api (what an instance says of itself), publish/kafka (its properties), schema, schema_registry
 //! schema_registry ─► record (its ids), config               never a source, never a publisher
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! kafka_watch ─► publish/kafka, telemetry; admin ─► kafka_watch, readiness, telemetry
@@ -62,8 +64,8 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`, `record`,
-//! `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`; no rdkafka outside `publish/kafka`, `consume`
-//! and the demo, which starts its brokers; no reqwest outside `green_api`, `schema_registry` and the composition root; no
+//! `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`, `doctor/topic`; no rdkafka
+//! outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its brokers; no reqwest outside `green_api`, `schema_registry` and the composition root; no
 //! global state.
 //!
 //! # Why it is so
@@ -98,6 +100,7 @@ pub mod config;
 pub mod consume;
 pub mod dead_letters;
 pub mod demo;
+pub mod doctor;
 pub mod event;
 pub mod green_api;
 pub mod json;

@@ -37,6 +37,9 @@ pub enum RegistryError {
     /// Ask again soon: the registry is away or busy.
     #[error("{0}")]
     Unavailable(String),
+    /// It answers, and does not have the schema that it was only asked to find.
+    #[error("{0}")]
+    NotRegistered(String),
     /// An operator has to act first; asking again soon changes nothing.
     #[error("{0}")]
     Refused(String),
@@ -75,6 +78,12 @@ impl SchemaRegistry {
             register: config.register,
             health: Arc::default(),
         }
+    }
+
+    /// The same registry, where nothing is to be registered.
+    #[must_use]
+    pub fn finding_only(self) -> Self {
+        Self { register: false, ..self }
     }
 
     /// How asking it goes.

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use reqwest::Client;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::InstanceClients;
 use crate::bridge::{Bridge, Settled};
 use crate::config::{Config, GreenApi, Instance};
 use crate::event::InstanceId;
-use crate::green_api::{InstanceClient, http_client, is_loopback};
+use crate::green_api::InstanceClient;
 use crate::publish::kafka::KafkaPublisher;
 use crate::source::caller::{CallerCache, CallerLookup};
 use crate::source::queue::{Pacing, Poller};
@@ -31,8 +31,7 @@ type Turn = Arc<Mutex<Option<Settled>>>;
 /// Every instance, polled or about to be.
 pub(super) struct Fleet {
     green_api: GreenApi,
-    proxied: Client,
-    direct: Client,
+    clients: InstanceClients,
     metrics: Arc<Metrics>,
     board: Arc<StatusBoard>,
     callers: Option<CallerCache>,
@@ -72,8 +71,7 @@ impl Fleet {
     ) -> Result<Self, reqwest::Error> {
         Ok(Self {
             green_api: config.green_api.clone(),
-            proxied: http_client(&config.green_api, false)?,
-            direct: http_client(&config.green_api, true)?,
+            clients: InstanceClients::new(&config.green_api)?,
             metrics,
             board,
             callers: config.calls.caller_lookup.then(CallerCache::default),
@@ -172,11 +170,9 @@ impl Fleet {
     }
 
     fn member(&self, instance: &Instance) -> Member {
-        // No proxy leads to this machine's own loopback address.
-        let http = if is_loopback(&instance.api_url) { &self.direct } else { &self.proxied };
         Member {
             instance: instance.clone(),
-            client: Arc::new(InstanceClient::new(http.clone(), &self.green_api, instance)),
+            client: self.clients.of(instance),
             telemetry: Arc::new(InstanceTelemetry::new(&self.metrics, self.board.add(instance.id))),
             stop: self.stop.child_token(),
         }

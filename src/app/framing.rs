@@ -13,7 +13,7 @@ use crate::schema;
 use crate::schema_registry::{REFUSED_RETRY, RETRY_MAX, RETRY_MIN, RegistryError, SchemaRegistry, http_client};
 
 /// The client of the configured schema registry, if there is one.
-pub(super) fn registry(config: &Config) -> Result<Option<SchemaRegistry>, Error> {
+pub fn registry(config: &Config) -> Result<Option<SchemaRegistry>, Error> {
     let Some(registry) = &config.schema_registry else { return Ok(None) };
     let http = http_client(registry, is_loopback(&registry.url))?;
     Ok(Some(SchemaRegistry::new(http, registry)))
@@ -49,7 +49,7 @@ pub(super) async fn value_form(config: &Config, registry: Option<&SchemaRegistry
                 backoff.next(fastrand::f64())
             }
             // Its wait is the interval of the reminder, too.
-            Err(RegistryError::Refused(reason)) => {
+            Err(RegistryError::Refused(reason) | RegistryError::NotRegistered(reason)) => {
                 error!(
                     ?registry,
                     reason,

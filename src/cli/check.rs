@@ -1,55 +1,127 @@
-//! `chatbridge check`: the configuration, every problem at once.
+//! `chatbridge check`: the configuration, every problem at once; with `--online` also what it leads to.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{ConfigArgs, EXIT_USAGE, complain};
+use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
 use crate::config::{Config, ConfigError};
+use crate::doctor::{self, Finding, Verdict};
+use crate::{app, logging::LogFormat};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXIT_CODES)]
 pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// For machines: {"ok": …, "problems": [{"key", "message"}]}
+    /// Asks as well: each instance, Kafka and its topics, the schema registry; reads only
+    #[arg(long)]
+    online: bool,
+    /// For machines: {"ok": …, "problems": [{"key", "message"}]}, online also "findings"
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn check(args: &CheckArgs) -> ExitCode {
-    let outcome = args.config.load();
-    let printed = if args.json { print_json(&outcome) } else { print_text(&outcome) };
-    match (printed, outcome) {
-        (Ok(()), Ok(_)) => ExitCode::SUCCESS,
-        (Ok(()), Err(_)) => EXIT_USAGE.into(),
-        (Err(error), _) => {
-            complain(format_args!("failed to print: {error}"));
-            super::EXIT_FAILED.into()
-        }
+const EXIT_CODES: &str = "Exit codes:
+  0   nothing stands in the way; there may be warnings
+  64  the configuration has to be changed
+  1   (--online) something else has to be mended, or to come back; then check again";
+
+pub(super) fn check(args: &CheckArgs, log_format: LogFormat) -> ExitCode {
+    let config = match args.config.load() {
+        Ok(config) => config,
+        Err(problems) => return printed(print_problems(args.json, &problems), EXIT_USAGE),
+    };
+    if !args.online {
+        return printed(print_good(args.json, &config), 0);
     }
+    crate::logging::init(log_format, "warn");
+    block_on(online(args.json, config))
 }
 
-fn print_json(outcome: &Result<Config, ConfigError>) -> io::Result<()> {
-    let problems = outcome.as_ref().err().map_or(&[][..], |error| &error.problems);
-    let problems: Vec<_> = problems.iter().map(|p| json!({"key": p.key, "message": p.message})).collect();
-    writeln!(io::stdout(), "{}", json!({"ok": outcome.is_ok(), "problems": problems}))
-}
-
-fn print_text(outcome: &Result<Config, ConfigError>) -> io::Result<()> {
-    match outcome {
-        Ok(config) => writeln!(
-            io::stdout(),
-            "the configuration is good: {} instance{}, {} → {}",
-            config.instances.len(),
-            if config.instances.len() == 1 { "" } else { "s" },
-            config.kafka.brokers,
-            config.kafka.topic
-        ),
+async fn online(json: bool, config: Config) -> ExitCode {
+    let clients = app::InstanceClients::new(&config.green_api)
+        .map(|clients| config.instances.iter().map(|instance| clients.of(instance)).collect())
+        .and_then(|clients| Ok((clients, app::registry(&config)?)));
+    let (clients, registry) = match clients {
+        Ok(made) => made,
         Err(error) => {
-            complain(error);
-            Ok(())
+            complain(format_args!(
+                "failed to make the HTTP client (are the system's root certificates installed?): {error}"
+            ));
+            return EXIT_FAILED.into();
+        }
+    };
+    let findings = doctor::examine(&config, clients, registry).await;
+    let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Well);
+    let code = match worst {
+        Verdict::Well | Verdict::NotChecked | Verdict::Warning => 0,
+        Verdict::Broken => EXIT_FAILED,
+        Verdict::Misconfigured => EXIT_USAGE,
+    };
+    printed(if json { print_findings(&findings, code == 0) } else { print_table(&findings) }, code)
+}
+
+fn printed(printed: io::Result<()>, code: u8) -> ExitCode {
+    match printed {
+        Ok(()) => code.into(),
+        Err(error) => {
+            complain(format_args!("failed to print: {error}"));
+            EXIT_FAILED.into()
         }
     }
+}
+
+fn print_problems(json: bool, error: &ConfigError) -> io::Result<()> {
+    if !json {
+        complain(error);
+        return Ok(());
+    }
+    let problems: Vec<_> = error.problems.iter().map(|p| json!({"key": p.key, "message": p.message})).collect();
+    writeln!(io::stdout(), "{}", json!({"ok": false, "problems": problems}))
+}
+
+fn print_good(json: bool, config: &Config) -> io::Result<()> {
+    if json {
+        return writeln!(io::stdout(), "{}", json!({"ok": true, "problems": []}));
+    }
+    writeln!(
+        io::stdout(),
+        "the configuration is good: {} instance{}, {} → {}",
+        config.instances.len(),
+        if config.instances.len() == 1 { "" } else { "s" },
+        config.kafka.brokers,
+        config.kafka.topic
+    )
+}
+
+fn print_findings(findings: &[Finding], ok: bool) -> io::Result<()> {
+    writeln!(io::stdout(), "{}", json!({"ok": ok, "problems": [], "findings": findings}))
+}
+
+fn print_table(findings: &[Finding]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
+    for Finding { verdict, subject, found, fix } in findings {
+        let (mark, colour) = match verdict {
+            Verdict::Well => ("✓", "32"),
+            Verdict::NotChecked => ("?", "36"),
+            Verdict::Warning => ("!", "33"),
+            Verdict::Broken | Verdict::Misconfigured => ("✗", "31"),
+        };
+        let mark = if coloured { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.to_owned() };
+        writeln!(out, "{mark} {subject:<width$}  {}", printable(found))?;
+        if let Some(fix) = fix {
+            writeln!(out, "  {:width$}  → {}", "", printable(fix))?;
+        }
+    }
+    Ok(())
+}
+
+/// What others answered shall not write to this terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

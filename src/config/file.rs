@@ -11,6 +11,8 @@ use secrecy::SecretString;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer};
 
+use super::create_topics;
+
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -62,6 +64,8 @@ pub(super) struct Kafka {
     pub(super) properties: BTreeMap<String, SecretString>,
     /// Properties whose value is read from a file: passwords.
     pub(super) property_files: BTreeMap<String, PathBuf>,
+    /// Where this section is there, the daemon makes the topics that are missing.
+    pub(super) create_topics: Option<create_topics::File>,
 }
 
 impl Default for Kafka {
@@ -73,6 +77,7 @@ impl Default for Kafka {
             cloudevents_mode: CloudEventsMode::default(),
             properties: BTreeMap::new(),
             property_files: BTreeMap::new(),
+            create_topics: None,
         }
     }
 }

@@ -123,13 +123,20 @@ fn flatten_properties(root: &mut Value) {
     let ValueKind::Table(root) = &mut root.kind else { return };
     let Some(ValueKind::Table(kafka)) = root.get_mut("kafka").map(|kafka| &mut kafka.kind) else { return };
     for name in ["properties", "property_files"] {
-        if let Some(ValueKind::Table(table)) = kafka.get_mut(name).map(|value| &mut value.kind) {
-            let mut flat = Map::new();
-            for (key, value) in std::mem::take(table) {
-                flatten(key, value, &mut flat);
-            }
-            *table = flat;
+        flatten_table(kafka, name);
+    }
+    if let Some(ValueKind::Table(create_topics)) = kafka.get_mut("create_topics").map(|value| &mut value.kind) {
+        flatten_table(create_topics, "properties");
+    }
+}
+
+fn flatten_table(parent: &mut Map<String, Value>, name: &str) {
+    if let Some(ValueKind::Table(table)) = parent.get_mut(name).map(|value| &mut value.kind) {
+        let mut flat = Map::new();
+        for (key, value) in std::mem::take(table) {
+            flatten(key, value, &mut flat);
         }
+        *table = flat;
     }
 }
 

@@ -105,6 +105,22 @@ fn every_problem_is_named_at_once_with_its_key() {
 }
 
 #[test]
+fn topics_are_made_where_the_section_is_there_and_its_numbers_agree() {
+    let with = |lines: &str| load(&format!("{lines}\n{SMALLEST}"), &[]);
+    assert_eq!(with("").expect("valid").kafka.create_topics, None);
+    let made = with("[kafka.create_topics]").expect("valid").kafka.create_topics.expect("a section");
+    assert_eq!((made.partitions, made.replication_factor, made.properties.len()), (12, 3, 0));
+    let lines = "[kafka.create_topics.properties]\nmin.insync.replicas = \"2\"\n\"retention.ms\" = \"1000\"";
+    let made = with(lines).expect("valid").kafka.create_topics.expect("a section");
+    assert_eq!(made.properties["min.insync.replicas"], "2", "with and without quotes");
+    assert_eq!(made.properties["retention.ms"], "1000");
+    let wrong = "[kafka.create_topics]\npartitions = 0\nreplication_factor = 1\n\
+                 [kafka.create_topics.properties]\n\"min.insync.replicas\" = \"2\"";
+    let keys: Vec<String> = with(wrong).expect_err("problems").problems.into_iter().map(|p| p.key).collect();
+    assert_eq!(keys, ["kafka.create_topics.partitions", "kafka.create_topics.properties.min.insync.replicas"]);
+}
+
+#[test]
 fn the_alarm_comes_after_the_warning_and_before_the_loss() {
     for (warn, alarm, key) in [
         (0, 64_800, Some("loss_warn_after_seconds")),
@@ -286,6 +302,7 @@ fn the_sample_is_true() {
     for (table, place) in [
         ("", "zzz = 1\n"),
         ("kafka", "[kafka]\nzzz = 1\n"),
+        ("kafka.create_topics", "[kafka.create_topics]\nzzz = 1\n"),
         ("schema_registry", "[schema_registry]\nzzz = 1\n"),
         ("admin", "[admin]\nzzz = 1\n"),
         ("green_api", "[green_api]\nzzz = 1\n"),

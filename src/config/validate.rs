@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::create_topics::create_topics;
 use super::schema_registry::schema_registry;
 use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, file};
 use crate::event::{InstanceId, KindName};
@@ -90,7 +91,7 @@ pub(super) fn complain<T>(
     None
 }
 
-fn number<N: PartialOrd + Copy + std::fmt::Display>(
+pub(super) fn number<N: PartialOrd + Copy + std::fmt::Display>(
     key: &str,
     value: N,
     range: std::ops::RangeInclusive<N>,
@@ -134,6 +135,7 @@ fn kafka(kafka: file::Kafka, problems: &mut Vec<Problem>) -> Kafka {
         dead_letter_topic: kafka.dead_letter_topic.into(),
         cloudevents_mode: kafka.cloudevents_mode,
         properties: properties(kafka.properties, kafka.property_files, problems),
+        create_topics: kafka.create_topics.map(|file| create_topics(file, problems)),
     }
 }
 

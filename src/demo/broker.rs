@@ -80,6 +80,7 @@ impl Broker {
             dead_letter_topic: self.dead_letter_topic.as_str().into(),
             cloudevents_mode: CloudEventsMode::Binary,
             // The demo measures latencies; the mock cluster answers a fetch only when this time is over.
+            create_topics: None,
             properties: [("fetch.wait.max.ms".to_owned(), "10".to_owned().into())].into(),
         };
         let mut records = self.open(&kafka).await?.onward();

@@ -155,6 +155,17 @@ pub(super) fn contact_name(answer: &Answer, redact: &dyn Fn(&str) -> String) -> 
     }
 }
 
+/// What one of the small methods says: the text of a JSON document.
+pub(super) fn document(answer: Answer, redact: &dyn Fn(&str) -> String) -> Result<String, QueueError> {
+    match answer.status {
+        200 => String::from_utf8(answer.bytes).ok().filter(|text| Json::parse(text).is_some()).ok_or_else(|| {
+            let detail = "HTTP 200 with something that is not JSON: does api_url lead to GREEN-API?".to_owned();
+            QueueError::Unreachable { class: "unexpected", detail }
+        }),
+        _ => Err(failure(&answer, redact)),
+    }
+}
+
 /// The table of reference §3.
 fn failure(answer: &Answer, redact: &dyn Fn(&str) -> String) -> QueueError {
     let detail = describe(answer, redact);

@@ -1,4 +1,4 @@
-//! The rdkafka producer, and the one table of its errors. Nothing outside this file knows librdkafka.
+//! The rdkafka producer, and the one table of its errors.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -20,10 +20,12 @@ use crate::record::Record;
 
 mod advice;
 mod properties;
+pub mod topics;
 
-use properties::{client_config, plain};
+use properties::plain;
 
 pub use advice::fix;
+pub(crate) use properties::client_config;
 pub use properties::{librdkafka_features, librdkafka_version, problems};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);

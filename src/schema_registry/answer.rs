@@ -32,10 +32,12 @@ pub(super) fn schema_id(status: u16, body: &[u8], subject: &str, registering: bo
              other means and set schema_registry.register = false"
         ),
         (403, _) => format!("this user may not read subject {subject}: let it"),
-        (404, Some(40401 | 40403)) if !registering => format!(
-            "subject {subject} does not have this version's schema: register what `chatbridge schema event` prints, or \
-             set schema_registry.register = true"
-        ),
+        (404, Some(40401 | 40403)) if !registering => {
+            return Err(RegistryError::NotRegistered(format!(
+                "subject {subject} does not have this version's schema: register what `chatbridge schema event` prints, \
+                 or set schema_registry.register = true. It answered {status}{message}"
+            )));
+        }
         (404 | 405, _) => {
             "there is no such API: mend schema_registry.url (for Apicurio it ends in /apis/ccompat/v7)".to_owned()
         }
@@ -81,6 +83,7 @@ mod tests {
             Ok(id) => format!("id {id}"),
             Err(RegistryError::Unavailable(why)) => format!("later: {why}"),
             Err(RegistryError::Refused(why)) => format!("refused: {why}"),
+            Err(RegistryError::NotRegistered(why)) => format!("not registered: {why}"),
         };
         let mut from = 0;
         for part in expected.split('*') {
@@ -109,8 +112,8 @@ mod tests {
         ] {
             check(status, body, true, expected);
         }
-        check(404, r#"{"error_code":40403,"message":"Schema not found"}"#, false, "refused: *register = true");
-        check(404, r#"{"error_code":40401,"message":"Subject not found"}"#, false, "refused: *register = true");
+        check(404, r#"{"error_code":40403,"message":"Schema not found"}"#, false, "not registered: *register = true");
+        check(404, r#"{"error_code":40401,"message":"Subject not found"}"#, false, "not registered: *register = true");
         check(404, "<html>", false, "refused: there is no such API");
     }
 }

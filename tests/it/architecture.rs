@@ -66,6 +66,8 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "schema_registry/answer",
         "schema",
         "oracle",
+        "doctor/instance",
+        "doctor/topic",
     ];
     absent(&pure, &["tokio", "reqwest", "rdkafka", "axum", "std::fs", "std::net", "Timestamp::now"]);
 }
@@ -82,12 +84,13 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
     absent(&["schema_registry"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish"]);
     absent(&["consume"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
+    absent(&["doctor"], &["crate::bridge", "crate::consume", "NotificationQueue", "send_result", "create_topics("]);
     absent(&["dead_letters"], &["rdkafka", "publish::kafka", "crate::config", "crate::source", "crate::green_api"]);
 }
 
 #[test]
 fn libraries_stay_at_the_rim() {
-    only(&["publish/kafka", "consume", "demo"], "rdkafka::");
+    only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
     only(&["green_api", "schema_registry", "app"], "reqwest::");
     only(&["admin", "simulator"], "axum::");
     only(&["cli", "logging"], "clap::");

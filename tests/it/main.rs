@@ -16,6 +16,7 @@ mod support {
 
 mod architecture;
 mod commands;
+mod doctor;
 mod loss;
 mod managed_kafka;
 mod normalize;

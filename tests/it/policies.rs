@@ -18,6 +18,7 @@ fn topic(scene: &Scene, name: &str) -> Vec<(ConsumedRecord, Value)> {
         topic: name.into(),
         dead_letter_topic: "none".into(),
         cloudevents_mode: CloudEventsMode::Binary,
+        create_topics: None,
         properties: Default::default(),
     };
     scene.runtime.block_on(async {

@@ -30,6 +30,7 @@ mod cloudevents;
 mod cluster;
 mod consumers;
 mod dead_letters;
+mod doctor;
 mod harness;
 mod isolation;
 mod network;

@@ -86,7 +86,8 @@ pub(super) fn plain(error: &KafkaError, value: &str) -> String {
     if value.is_empty() { text } else { text.replace(value, "<value>") }
 }
 
-pub(super) fn client_config(kafka: &Kafka) -> ClientConfig {
+/// How every producer of the bridge is configured.
+pub(crate) fn client_config(kafka: &Kafka) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (name, value) in DEFAULTS {
         config.set(*name, *value);

@@ -12,6 +12,7 @@ fn kafka(brokers: &str, properties: &[(&str, &str)]) -> Kafka {
         topic: "chat-events".into(),
         dead_letter_topic: "chat-events-dlq".into(),
         cloudevents_mode: crate::config::CloudEventsMode::default(),
+        create_topics: None,
         properties: properties.iter().map(|(k, v)| ((*k).to_owned(), SecretString::from((*v).to_owned()))).collect(),
     }
 }

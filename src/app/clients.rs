@@ -1,0 +1,34 @@
+//! The clients of instances.
+
+use std::sync::Arc;
+
+use reqwest::Client;
+
+use crate::config::{GreenApi, Instance};
+use crate::green_api::{InstanceClient, http_client, is_loopback};
+
+/// Makes clients of instances out of one pool of connections.
+pub struct InstanceClients {
+    green_api: GreenApi,
+    proxied: Client,
+    direct: Client,
+}
+
+impl InstanceClients {
+    /// As `green_api` says.
+    ///
+    /// # Errors
+    /// Where TLS towards GREEN-API cannot be set up.
+    pub fn new(green_api: &GreenApi) -> Result<Self, reqwest::Error> {
+        let (proxied, direct) = (http_client(green_api, false)?, http_client(green_api, true)?);
+        Ok(Self { green_api: green_api.clone(), proxied, direct })
+    }
+
+    /// A client of `instance`.
+    #[must_use]
+    pub fn of(&self, instance: &Instance) -> Arc<InstanceClient> {
+        // No proxy leads to this machine's own loopback address.
+        let http = if is_loopback(&instance.api_url) { &self.direct } else { &self.proxied };
+        Arc::new(InstanceClient::new(http.clone(), &self.green_api, instance))
+    }
+}

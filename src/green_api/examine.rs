@@ -1,0 +1,90 @@
+//! What an instance says of itself, for `chatbridge check --online`. It only asks: nothing is received, deleted or set.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use reqwest::Method;
+use tokio::time::sleep;
+
+use super::{InstanceClient, SMALL_ANSWER_BYTES_MAX, SMALL_ANSWER_TIMEOUT, answer};
+use crate::json::Json;
+use crate::source::QueueError;
+
+/// One request a second and method is allowed (reference §4); a bridge that runs may just have made it.
+const AFTER_TOO_MANY: Duration = Duration::from_millis(1_100);
+
+/// What was asked and what came. Whatever fails makes the rest pointless, so that is not asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examined {
+    /// `stateInstance` in upstream's word; `None` while the instance is being made (reference §6).
+    pub state: Option<String>,
+    /// The settings.
+    pub settings: Settings,
+    /// How many notifications wait; `None` where the answer does not say.
+    pub queue_depth: Option<i64>,
+}
+
+/// The part of `getSettings` that decides what comes into the queue (reference §5). What else is there may be secret and
+/// is forgotten at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether `webhookUrl` is in the queue's way.
+    pub webhook_url_is_set: bool,
+    /// Switches that are on, by GREEN-API's names.
+    pub on: BTreeSet<String>,
+    /// Switches that are off.
+    pub off: BTreeSet<String>,
+}
+
+impl InstanceClient {
+    /// Asks for state, settings and queue length, each once.
+    ///
+    /// # Errors
+    /// The first that failed, with what to do.
+    pub async fn examine(&self) -> Result<Examined, QueueError> {
+        let state = self.document("getStateInstance").await?;
+        let settings = self.document("getSettings").await?;
+        let count = self.document("getWebhooksCount").await?;
+        let parsed = |text| Json::parse(text).unwrap_or(Json::Null);
+        Ok(Examined {
+            state: parsed(&state).get("stateInstance").words().map(str::to_owned),
+            settings: Settings::read(&parsed(&settings)),
+            queue_depth: super::whole_number(parsed(&count)),
+        })
+    }
+
+    async fn document(&self, method: &str) -> Result<String, QueueError> {
+        match self.document_once(method).await {
+            Err(QueueError::RateLimited { .. }) => {
+                sleep(AFTER_TOO_MANY).await;
+                self.document_once(method).await
+            }
+            answered => answered,
+        }
+    }
+
+    async fn document_once(&self, method: &str) -> Result<String, QueueError> {
+        let request = self.request(Method::GET, method, None, SMALL_ANSWER_TIMEOUT);
+        let answer = self.send(request, SMALL_ANSWER_BYTES_MAX).await?;
+        answer::document(answer, &|text| self.redact(text))
+    }
+}
+
+impl Settings {
+    fn read(answer: &Json) -> Self {
+        let mut settings = Self::default();
+        let Json::Object(members) = answer else { return settings };
+        for (name, value) in members {
+            if name == "webhookUrl" {
+                settings.webhook_url_is_set = value.words().is_some_and(|url| !url.trim().is_empty());
+            } else if name.ends_with("Webhook") {
+                match value.words().map(str::trim) {
+                    Some("yes") => drop(settings.on.insert(name.to_string())),
+                    Some("no") => drop(settings.off.insert(name.to_string())),
+                    _ => {}
+                }
+            }
+        }
+        settings
+    }
+}

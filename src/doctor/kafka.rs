@@ -21,7 +21,7 @@ use tracing::debug;
 use super::topic::{self, Partition, TopicFacts, TopicState};
 use super::{Finding, Verdict};
 use crate::config::Config;
-use crate::publish::kafka::client_config;
+use crate::publish::kafka::{client_config, fix as known_fix};
 
 /// Whatever takes longer is away.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -172,6 +172,7 @@ fn away(ears: &Ears) -> Finding {
     ];
     for (codes, words, verdict, what, fix) in classes {
         if let Some(reason) = ears.reason(codes, words) {
+            let fix = known_fix(&reason).unwrap_or(fix);
             return Finding::new(verdict, SUBJECT, format!("{what}: {reason}"), fix);
         }
     }

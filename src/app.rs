@@ -73,10 +73,11 @@ pub async fn run(config: Config, admin_listener: TcpListener, stop: Cancellation
         readiness: readiness.clone(),
         kafka: health,
         schema_registry: registry.as_ref().map(SchemaRegistry::health),
+        silence_max: config.silence_max(),
         started: Instant::now(),
     };
     background.spawn(admin::serve(admin_listener, shown, background_stop.clone()));
-    background.spawn(systemd::watchdog(background_stop.clone()));
+    background.spawn(systemd::watchdog(Arc::clone(&board), config.silence_max(), background_stop.clone()));
 
     let telemetry: Vec<Arc<InstanceTelemetry>> = config
         .instances

@@ -71,6 +71,16 @@ impl Config {
         topics.push(Arc::clone(&self.kafka.dead_letter_topic));
         topics
     }
+
+    /// Longer than any poller is silent of its own accord: every wait there is, one after the other, and as much again
+    /// as the waits that GREEN-API may ask for (a minute at most) and a busy machine.
+    #[must_use]
+    pub fn silence_max(&self) -> Duration {
+        let asked = self.instances.iter().map(|instance| instance.receive_timeout).max().unwrap_or_default();
+        let api = &self.green_api;
+        let answered = asked + api.receive_grace + api.connect_timeout + api.delete_timeout;
+        answered + api.retry_max + api.misconfigured_retry + Duration::from_secs(120)
+    }
 }
 
 /// Where records go.

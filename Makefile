@@ -6,7 +6,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 
-.PHONY: help demo test kafka deploy-check
+.PHONY: help demo test kafka deploy-check sbom
 
 help: ## Lists these targets (the default).
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -30,3 +30,6 @@ kafka: ## Runs a real Kafka on localhost:9092 for use by hand, topics made on fi
 
 deploy-check: ## Has image, unit, package, manifests, alerts and dashboard looked at by the tools that consume them. ARGS=kubernetes does one.
 	@deploy/check/run.sh $(ARGS)
+
+sbom: ## Writes the software bill of materials, in CycloneDX: target/sbom/chatbridge.cdx.json.
+	@deploy/check/run.sh sbom

@@ -27,6 +27,9 @@ datasource = yaml.safe_load(open("deploy/compose/grafana/datasources/prometheus.
 assert datasource["type"] == "prometheus" and datasource["isDefault"]
 EOF
 
+[ -x "$image_target/release/chatbridge" ] || "$here/image.sh"
+"$image_target/release/chatbridge" check --config deploy/compose/chatbridge.toml
+
 # promtool wants the rules beside the configuration, where the container has them.
 mkdir -p "$cache/etc-prometheus"
 cp deploy/compose/prometheus.yml deploy/prometheus/alerts.yml "$cache/etc-prometheus"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The manifests: rendered by kustomize, each object held against its schema by kubeconform, strictly, custom resources
-# included; then what no schema knows (manifests.py), and the configuration, by chatbridge itself where it is built.
+# included; then what no schema knows (manifests.py), and the configuration, by chatbridge itself.
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 with_python
@@ -45,4 +45,5 @@ for folder in base overlays/example kafka-topics; do
 done
 deploy/kubernetes/prometheus-rule.sh | cmp - deploy/kubernetes/base/prometheusrule.yaml ||
     stop "alerts.yml has changed: deploy/kubernetes/prometheus-rule.sh >deploy/kubernetes/base/prometheusrule.yaml"
-"$python" "$here/manifests.py" "$cache/overlays-example.yaml"
+[ -x "$image_target/release/chatbridge" ] || "$here/image.sh"
+"$python" "$here/manifests.py" "$cache/overlays-example.yaml" "$image_target/release/chatbridge"

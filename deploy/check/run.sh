@@ -1,12 +1,12 @@
 #!/bin/sh
 # Has each piece of deploy/ looked at by the tool that will consume it.
 #
-#   deploy/check/run.sh [STEP…]        all but `reproducible`, which builds everything twice, when none is named
+#   deploy/check/run.sh [STEP…]        without a name all but `reproducible`, which builds everything once more
 set -eu
 
 cd "$(dirname "$0")/../.."
 deploy/prerequisites.sh deploy-check
-[ $# -gt 0 ] || set -- scripts compose kubernetes prometheus supply-chain image systemd package dashboard
+[ $# -gt 0 ] || set -- scripts prometheus systemd supply-chain image compose kubernetes package dashboard
 for step; do
     [ -x "deploy/check/$step.sh" ] || {
         echo "deploy-check: no step named $step" >&2

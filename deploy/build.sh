@@ -2,7 +2,7 @@
 # Builds the one binary that the image and the Debian package hold: target/release/chatbridge.
 #
 # OpenSSL stays Debian's, and is mended by its updates; zlib is built in, since small images do not have it. No path of
-# the machine that builds gets into the binary: the same sources, toolchain and libraries give the same bytes anywhere.
+# the machine that builds gets into the binary; deploy/check/reproducible.sh compares two builds.
 set -eu
 
 cd "$(dirname "$0")/.."

@@ -6,10 +6,10 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 
-.PHONY: help demo test kafka
+.PHONY: help demo test kafka deploy-check sbom
 
 help: ## Lists these targets (the default).
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 demo: ## Shows the whole bridge at work, with nothing to set up: a simulated GREEN-API, a built-in broker. ARGS="--events 5000" passes options.
 	@deploy/prerequisites.sh build
@@ -27,3 +27,9 @@ test: ## Runs every check there is: format, lints, documentation, tests, and the
 kafka: ## Runs a real Kafka on localhost:9092 for use by hand, topics made on first use, until Ctrl-C.
 	@deploy/prerequisites.sh test
 	@tests/kafka/kafka.sh
+
+deploy-check: ## Has image, unit, package, manifests, alerts and dashboard looked at by the tools that consume them. ARGS=kubernetes does one.
+	@deploy/check/run.sh $(ARGS)
+
+sbom: ## Writes the software bill of materials, in CycloneDX: target/sbom/chatbridge.cdx.json.
+	@deploy/check/run.sh sbom

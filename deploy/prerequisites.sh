@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing on this machine to build chatbridge, or to build and test it.
 #
-#   deploy/prerequisites.sh build | test
+#   deploy/prerequisites.sh build | test | deploy-check
 #
 # On Debian and Ubuntu by apt (as root, else through sudo), Rust by rustup. Elsewhere it names what to install and
 # stops. Java, Maven, Python, Node and Go serve only the tests against a real Kafka, which are skipped without them:
@@ -10,8 +10,8 @@ set -eu
 
 goal=${1:-}
 case $goal in
-    build | test) ;;
-    *) echo "usage: $0 build|test" >&2 && exit 64 ;;
+    build | test | deploy-check) ;;
+    *) echo "usage: $0 build|test|deploy-check" >&2 && exit 64 ;;
 esac
 root=$(cd "$(dirname "$0")/.." && pwd)
 rust_wanted=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$root/Cargo.toml")
@@ -71,7 +71,7 @@ missing_to_build() {
     have_certificates || echo ca-certificates
 }
 missing_to_test() {
-    [ "$goal" = test ] || return 0
+    [ "$goal" != build ] || return 0
     have_jdk || echo jdk
     have mvn || echo maven
     have python3 || echo python3
@@ -88,6 +88,17 @@ rust_fits() {
     [ -n "$version" ] || return 1
     [ "$(printf '%s\n' "$rust_wanted" "$version" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)" = "$rust_wanted" ]
 }
+# What deploy/check cannot fetch for itself.
+missing_to_deploy_check() {
+    [ "$goal" = deploy-check ] || return 0
+    have go || echo golang-go
+    docker compose version >/dev/null 2>&1 || have docker-compose || echo docker-compose
+    have dpkg-shlibdeps || echo dpkg-dev
+    have shellcheck || echo shellcheck
+    have systemd-analyze || echo systemd
+    have curl || echo curl
+}
+
 have_rust_tools() {
     [ "$goal" = test ] || return 0
     # rustup puts the names on the PATH whether or not the components are there. Looking is quicker than asking.
@@ -214,4 +225,12 @@ if [ -n "$missing" ]; then
         say "missing, for the tests against a real Kafka: ${missing}(if installed, look at PATH and JAVA_HOME)"
         [ "${CI:-}" != true ] || exit 1
     fi
+fi
+
+missing=$(missing_to_deploy_check)
+if [ -n "$missing" ]; then
+    # shellcheck disable=SC2086 # one word each
+    install $missing || exit 1
+    missing=$(missing_to_deploy_check | tr '\n' ' ')
+    [ -z "$missing" ] || stop "installed, but still not usable from this PATH: $missing"
 fi

@@ -1,9 +1,10 @@
 //! The admin server: /metrics, /livez, /readyz, /status.
 //!
-//! `/livez` says that the process runs and never asks Kafka: a restart heals no broker. `/readyz` is about this process
-//! having started and not stopping; one dead instance does not fail it.
+//! `/livez` says that the process runs and that no poller is stuck. It never asks Kafka: a restart heals no broker.
+//! `/readyz` is about this process having started and not stopping; one dead instance does not fail it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -40,6 +41,8 @@ pub struct Shown {
     pub schema_registry: Option<Arc<schema_registry::Health>>,
     /// Which configuration is live.
     pub config: Arc<LiveConfig>,
+    /// Longer than any poller is silent of its own accord.
+    pub silence_max: Duration,
     /// Since when the process runs.
     pub started: Instant,
 }
@@ -66,7 +69,7 @@ struct SchemaRegistryStatus {
 pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) {
     let app = Router::new()
         .route("/metrics", get(metrics))
-        .route("/livez", get(|| async { "alive\n" }))
+        .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
         .with_state(shown);
@@ -79,6 +82,16 @@ async fn metrics(State(shown): State<Shown>) -> Response {
     match shown.metrics.render(&shown.board) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn livez(State(shown): State<Shown>) -> (StatusCode, String) {
+    match shown.board.stalled(shown.silence_max) {
+        None => (StatusCode::OK, "alive\n".to_owned()),
+        Some(instance) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("the poller of instance {instance} is stuck; a restart mends it\n"),
+        ),
     }
 }
 

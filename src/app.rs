@@ -94,10 +94,11 @@ pub async fn run(
         kafka: health,
         schema_registry: registry.as_ref().map(SchemaRegistry::health),
         config: Arc::clone(&live),
+        silence_max: config.silence_max(),
         started: Instant::now(),
     };
     background.spawn(admin::serve(admin_listener, shown, background_stop.clone()));
-    background.spawn(systemd::watchdog(background_stop.clone()));
+    background.spawn(systemd::watchdog(Arc::clone(&board), config.silence_max(), background_stop.clone()));
     background.spawn(loss_watch::watch(Arc::clone(&board), stop.clone()));
 
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());

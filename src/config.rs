@@ -26,6 +26,9 @@ pub use difference::Fingerprint;
 pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
 
+/// The longest poll that GREEN-API holds (reference §2.1).
+const RECEIVE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
 /// The JSON Schema of the file, for editors.
 #[must_use]
 pub fn schema(generator: schemars::SchemaGenerator) -> schemars::Schema {
@@ -76,6 +79,16 @@ impl Config {
         let mut topics = self.event_topics();
         topics.push(Arc::clone(&self.kafka.dead_letter_topic));
         topics
+    }
+
+    /// Longer than any poller is silent of its own accord: the longest poll that another configuration could ask for and
+    /// every wait there is, one after the other, and as much again as the waits that GREEN-API may ask for (a minute at
+    /// most) and a busy machine.
+    #[must_use]
+    pub fn silence_max(&self) -> Duration {
+        let api = &self.green_api;
+        let answered = RECEIVE_TIMEOUT_MAX + api.receive_grace + api.connect_timeout + api.delete_timeout;
+        answered + api.retry_max + api.misconfigured_retry + Duration::from_secs(120)
     }
 }
 

@@ -1,7 +1,7 @@
 //! All metrics, registered once, as typed handles (design: *Metrics*).
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
@@ -43,6 +43,9 @@ pub struct Metrics {
     poller_restarts: IntCounterVec,
     instance_up: IntGaugeVec,
     instance_state: IntGaugeVec,
+    instance_phase: IntGaugeVec,
+    /// Held while rendering: two scrapes at once must not empty the phases under each other.
+    rendering: Mutex<()>,
     head_age: IntGaugeVec,
     until_loss: IntGaugeVec,
     loss_level: IntGaugeVec,
@@ -158,6 +161,12 @@ impl Metrics {
             poller_restarts: r.counters("poller_restarts_total", "Pollers started again after a panic", instance),
             instance_up: r.gauges("instance_up", "Whether the instance's last request succeeded", instance),
             instance_state: r.gauges("instance_state", "1 for the state the instance is in", &["instance", "state"]),
+            instance_phase: r.gauges(
+                "instance_phase",
+                "1 for what the instance's poller is doing",
+                &["instance", "phase"],
+            ),
+            rendering: Mutex::default(),
             head_age: r.gauges(
                 "head_age_seconds",
                 "Age of the latest head of the queue; 0 once an answer has shown the queue to be empty",
@@ -242,11 +251,13 @@ impl Metrics {
         self.kafka_up.set(i64::from(up));
     }
 
-    /// The text a scrape gets; ages are taken from `board` at this moment.
+    /// The text a scrape gets; ages and phases are taken from `board` at this moment.
     ///
     /// # Errors
     /// Where the encoder fails, which would be a bug.
     pub fn render(&self, board: &StatusBoard) -> prometheus::Result<Vec<u8>> {
+        let _one_at_a_time = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
+        self.instance_phase.reset();
         for status in board.instances() {
             let view = status.view();
             let instance = status.instance().to_string();
@@ -258,6 +269,7 @@ impl Metrics {
                 // What is no longer known is not shown; that it was never shown is no failure.
                 None => drop(self.queue_depth.remove_label_values(&[&instance])),
             }
+            self.instance_phase.with_label_values(&[instance.as_str(), view.phase.as_str()]).set(1);
         }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
@@ -332,5 +344,24 @@ impl InstanceMetrics {
             let _ = self.all.instance_state.remove_label_values(&[self.label.as_str(), previous]);
         }
         self.all.instance_state.with_label_values(&[self.label.as_str(), state]).set(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::status::Phase;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_instance_is_in_one_phase_at_a_time() {
+        let (metrics, board) = (Metrics::new(), StatusBoard::default());
+        let status = board.add(InstanceId::new(1));
+        for phase in [Phase::Polling, Phase::Misconfigured] {
+            status.set_phase(phase);
+            let text = String::from_utf8(metrics.render(&board).expect("rendered")).expect("text");
+            let shown: Vec<&str> = text.lines().filter(|line| line.starts_with("chatbridge_instance_phase")).collect();
+            let expected = format!("chatbridge_instance_phase{{instance=\"1\",phase=\"{}\"}} 1", phase.as_str());
+            assert_eq!(shown, [expected]);
+        }
     }
 }

@@ -37,6 +37,23 @@ pub enum Phase {
     Stopped,
 }
 
+impl Phase {
+    /// The metric's label, the same word as in `/status`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Polling => "polling",
+            Self::Delivering => "delivering",
+            Self::BackingOff => "backing_off",
+            Self::Waiting => "waiting",
+            Self::Misconfigured => "misconfigured",
+            Self::Parked => "parked",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// Every instance's status.
 pub struct StatusBoard {
     instances: Mutex<BTreeMap<InstanceId, Arc<InstanceStatus>>>,
@@ -80,6 +97,18 @@ impl StatusBoard {
         (waits.len(), waits.into_iter().max().unwrap_or_default())
     }
 
+    /// An instance whose poller has taken no step for longer than `silence_max`, though it does not wait for Kafka: a
+    /// task that is stuck, which no wait explains and only a restart mends.
+    #[must_use]
+    pub fn stalled(&self, silence_max: Duration) -> Option<InstanceId> {
+        let now = Instant::now();
+        let is_stalled = |inner: &Inner| {
+            let at_work = !matches!(inner.phase, Phase::Starting | Phase::Stopped) && inner.in_hand_since.is_none();
+            at_work && now.duration_since(inner.last_step) > silence_max
+        };
+        lock(&self.instances).values().find(|status| is_stalled(&lock(&status.inner))).map(|status| status.instance)
+    }
+
     /// Every instance, in the order of their ids.
     #[must_use]
     pub fn instances(&self) -> Vec<Arc<InstanceStatus>> {
@@ -104,6 +133,8 @@ struct Inner {
     last_contact: Timestamp,
     /// Since when a notification waits for Kafka.
     in_hand_since: Option<Instant>,
+    /// When the poller last did something.
+    last_step: Instant,
     last_event: Option<LastEvent>,
     last_error: Option<LastError>,
     rival_suspected_at: Option<Timestamp>,
@@ -203,6 +234,7 @@ impl InstanceStatus {
             head_since: Some(now),
             last_contact: now,
             in_hand_since: None,
+            last_step: Instant::now(),
             last_event: None,
             last_error: None,
             rival_suspected_at: None,
@@ -220,8 +252,15 @@ impl InstanceStatus {
         self.instance
     }
 
-    pub(super) fn set_phase(&self, phase: Phase) {
+    /// Everything the poller does comes through here.
+    fn step(&self) -> MutexGuard<'_, Inner> {
         let mut inner = lock(&self.inner);
+        inner.last_step = Instant::now();
+        inner
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        let mut inner = self.step();
         // A retry is not yet a recovery: a troubled instance shows its trouble until an answer comes.
         let still_troubled =
             phase == Phase::Polling && matches!(inner.phase, Phase::BackingOff | Phase::Waiting | Phase::Misconfigured);
@@ -231,7 +270,7 @@ impl InstanceStatus {
     }
 
     pub(super) fn queue_empty(&self) {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.step();
         inner.phase = Phase::Polling;
         inner.last_contact = Timestamp::now();
         inner.head_since = None;
@@ -242,7 +281,7 @@ impl InstanceStatus {
 
     pub(super) fn received(&self, kind: &'static str, event_time: Option<Timestamp>) {
         let now = Timestamp::now();
-        let mut inner = lock(&self.inner);
+        let mut inner = self.step();
         inner.phase = Phase::Delivering;
         inner.last_contact = now;
         // An event's own clock may run ahead; the queue cannot hold what has not happened.
@@ -252,7 +291,7 @@ impl InstanceStatus {
     }
 
     pub(super) fn deleted(&self) {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.step();
         inner.phase = Phase::Polling;
         inner.last_contact = Timestamp::now();
         // Not the end of the head's age: behind it may lie a backlog just as old. The next answer tells.
@@ -264,7 +303,7 @@ impl InstanceStatus {
     }
 
     pub(super) fn failed(&self, class: &str, message: &str) {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.step();
         // Whatever came since the last answer waits unseen: fear the worst rather than show a zero.
         let last_contact = inner.last_contact;
         inner.head_since.get_or_insert(last_contact);
@@ -287,7 +326,7 @@ impl InstanceStatus {
     }
 
     pub(super) fn set_in_hand(&self, in_hand: bool) {
-        lock(&self.inner).in_hand_since = in_hand.then(Instant::now);
+        self.step().in_hand_since = in_hand.then(Instant::now);
     }
 
     pub(super) fn set_queue_depth(&self, depth: i64) {
@@ -346,4 +385,52 @@ fn whole_seconds(duration: Duration) -> i64 {
 /// A panic elsewhere must not take the status down with it; the data are plain values and always whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_label_of_a_phase_is_its_word_in_the_status() {
+        use Phase::*;
+        for phase in [Starting, Polling, Delivering, BackingOff, Waiting, Misconfigured, Parked, Stopped] {
+            assert_eq!(serde_json::json!(phase), phase.as_str());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poller_that_takes_no_step_is_stalled_until_it_takes_one() {
+        let board = StatusBoard::default();
+        let (_other, status) = (board.add(InstanceId::new(1)), board.add(InstanceId::new(2)));
+        tokio::time::advance(SILENCE_MAX * 2).await;
+        assert_eq!(board.stalled(SILENCE_MAX), None, "what was never polled is not stuck");
+        status.set_phase(Phase::Polling);
+        tokio::time::advance(SILENCE_MAX).await;
+        assert_eq!(board.stalled(SILENCE_MAX), None);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(board.stalled(SILENCE_MAX), Some(InstanceId::new(2)));
+        status.set_queue_depth(3); // somebody else's doing
+        assert_eq!(board.stalled(SILENCE_MAX), Some(InstanceId::new(2)));
+        status.queue_empty();
+        assert_eq!(board.stalled(SILENCE_MAX), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_kafka_is_no_stall_and_neither_is_having_stopped() {
+        let board = StatusBoard::default();
+        let status = board.add(InstanceId::new(1));
+        status.received("message", None);
+        status.set_in_hand(true);
+        tokio::time::advance(SILENCE_MAX * 100).await;
+        assert_eq!(board.stalled(SILENCE_MAX), None);
+        status.set_in_hand(false);
+        assert_eq!(board.stalled(SILENCE_MAX), None, "the wait for Kafka counts as none of its own");
+        tokio::time::advance(SILENCE_MAX * 2).await;
+        assert_eq!(board.stalled(SILENCE_MAX), Some(InstanceId::new(1)));
+        status.set_phase(Phase::Stopped);
+        assert_eq!(board.stalled(SILENCE_MAX), None);
+    }
 }

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Every query of the dashboard and every rule, by a real Prometheus that scrapes a real chatbridge between a simulated
+# GREEN-API and a real Kafka (dashboard.py).
+. "$(dirname "$0")/lib.sh"
+cd "$root"
+with_python
+with_prometheus
+[ -x "$image_target/release/chatbridge" ] || "$here/image.sh"
+tests/kafka/fetch.sh >/dev/null
+"$python" "$here/dashboard.py" "$image_target/release/chatbridge" "$prometheus/prometheus"

@@ -1,0 +1,76 @@
+"""manifests.py RENDERED CHATBRIDGE: what no schema knows of the rendered overlay."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+import yaml
+
+objects = {(o["kind"], o["metadata"]["name"].rsplit("-", 1)[0] if o["kind"] in ("ConfigMap", "Secret") else o["metadata"]["name"]): o
+           for o in yaml.safe_load_all(open(sys.argv[1]))}
+wrong = []
+
+
+def expect(holds, complaint):
+    if not holds:
+        wrong.append(complaint)
+
+
+deployment = objects["Deployment", "chatbridge"]["spec"]
+pod = deployment["template"]["spec"]
+[container] = pod["containers"]
+config_text = objects["ConfigMap", "chatbridge"]["data"]["config.toml"]
+config = tomllib.loads(config_text)
+secret = objects["Secret", "chatbridge"]
+
+expect(deployment["replicas"] == 1 and deployment["strategy"]["type"] == "Recreate", "two readers of an instance at once")
+grace = config.get("shutdown_timeout_seconds", 25)
+expect(pod["terminationGracePeriodSeconds"] > grace, "killed before shutdown_timeout_seconds is over")
+
+# Pod Security Standards, "restricted", which the namespace enforces.
+security, own = pod["securityContext"], container["securityContext"]
+expect(security["runAsNonRoot"] and security["runAsUser"] > 0, "runs as root")
+expect(security["seccompProfile"]["type"] == "RuntimeDefault", "no seccomp profile")
+expect(own["allowPrivilegeEscalation"] is False and own["capabilities"]["drop"] == ["ALL"], "privileges")
+expect(own["readOnlyRootFilesystem"] is True, "its root can be written")
+expect(all(set(volume) <= {"name", "configMap", "secret"} for volume in pod["volumes"]), "volumes")
+
+for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+    expect(container[probe]["httpGet"] == {"path": path, "port": "admin"}, probe)
+[port] = container["ports"]
+expect(config["admin"]["listen"] == f"0.0.0.0:{port['containerPort']}", "admin.listen is not what the probes ask")
+
+labels = deployment["template"]["metadata"]["labels"].items()
+for name, selector in (
+    ("Service", objects["Service", "chatbridge"]["spec"]["selector"]),
+    ("NetworkPolicy", objects["NetworkPolicy", "chatbridge"]["spec"]["podSelector"]["matchLabels"]),
+    ("PodDisruptionBudget", objects["PodDisruptionBudget", "chatbridge"]["spec"]["selector"]["matchLabels"]),
+):
+    expect(selector and selector.items() <= labels, f"{name} does not select the pod")
+monitor = objects["ServiceMonitor", "chatbridge"]["spec"]
+expect(monitor["selector"]["matchLabels"].items() <= objects["Service", "chatbridge"]["metadata"]["labels"].items(), "ServiceMonitor")
+expect(monitor["endpoints"][0]["honorLabels"] is True, "ServiceMonitor: honorLabels")
+expect(objects["PrometheusRule", "chatbridge"]["spec"] == yaml.safe_load(open("deploy/prometheus/alerts.yml")), "PrometheusRule is not alerts.yml")
+
+# Every secret the configuration names is mounted where it says.
+mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+named = [instance["token_file"] for instance in config["green_api"]["instances"]]
+named += config["kafka"].get("property_files", {}).values()
+mounted = {f"{mounts['credentials']}/{key}" for key in secret["data"]}
+expect(set(named) == mounted, f"named {sorted(named)}, mounted {sorted(mounted)}")
+references = [volume.get("configMap", {}).get("name") or volume["secret"]["secretName"] for volume in pod["volumes"]]
+expect(references == [objects[kind, "chatbridge"]["metadata"]["name"] for kind in ("ConfigMap", "Secret")], "volumes name neither")
+
+# chatbridge's own opinion, with the mount elsewhere.
+with tempfile.TemporaryDirectory() as folder:
+    for key in secret["data"]:
+        (pathlib.Path(folder) / key).write_text("token")
+    file = pathlib.Path(folder) / "config.toml"
+    file.write_text(config_text.replace(mounts["credentials"], folder))
+    checked = subprocess.run([sys.argv[2], "check", "--config", file], capture_output=True, text=True)
+    expect(checked.returncode == 0, checked.stderr)
+if wrong:
+    sys.exit("\n".join(wrong))
+print(f"{len(objects)} objects, and chatbridge accepts the configuration")

@@ -10,6 +10,7 @@
 mod support {
     pub(crate) mod bridge;
     pub(crate) mod needs;
+    pub(crate) mod node;
     pub(crate) mod python;
 }
 
@@ -17,6 +18,7 @@ mod architecture;
 mod commands;
 mod loss;
 mod normalize;
+mod page;
 mod policies;
 mod properties;
 mod reload;

@@ -4,8 +4,9 @@
 #   deploy/prerequisites.sh build | test | deploy-check
 #
 # On Debian and Ubuntu by apt (as root, else through sudo), Rust by rustup. Elsewhere it names what to install and
-# stops. Java, Maven, Python, Node and Go serve only the tests against a real Kafka, which are skipped without them:
-# where they cannot be installed it says so and goes on, unless CI=true. When nothing is missing it says nothing.
+# stops. Java, Maven, Python, Node, Go and Chromium serve only the tests against a real Kafka or in a real browser, which
+# are skipped without them: where they cannot be installed it says so and goes on, unless CI=true. When nothing is missing
+# it says nothing.
 set -eu
 
 goal=${1:-}
@@ -58,6 +59,7 @@ have_go() {
     minor=$(go version | sed -n 's/.* go1\.\([0-9]*\).*/\1/p')
     [ "${minor:-0}" -ge 19 ]
 }
+have_browser() { have chromium || have chromium-browser || have google-chrome; }
 
 # In the names of Debian's packages, but for "jdk".
 missing_to_build() {
@@ -79,6 +81,7 @@ missing_to_test() {
     have_node || echo nodejs
     have npm || echo npm
     have_go || echo golang-go # builds toxiproxy
+    have_browser || echo chromium
 }
 
 rust_fits() {
@@ -182,16 +185,17 @@ advise() {
     case $(uname -s) in
         Darwin) cat >&2 <<'EOF'
   xcode-select --install; brew install pkgconf openssl@3
-  for the tests also: brew install openjdk maven python node go (and export JAVA_HOME="$(brew --prefix openjdk)")
+  for the tests also: brew install openjdk maven python node go chromium (and export JAVA_HOME="$(brew --prefix openjdk)")
 EOF
             ;;
         *) cat >&2 <<'EOF'
   Fedora:  dnf install gcc gcc-c++ make pkgconf-pkg-config openssl-devel zlib-ng-compat-devel ca-certificates
-           for the tests also: java-21-openjdk-devel maven python3 nodejs npm golang
+           for the tests also: java-21-openjdk-devel maven python3 nodejs npm golang chromium
   Alpine:  apk add build-base bash pkgconf openssl-dev zlib-dev ca-certificates
-           for the tests also: openjdk17-jdk maven python3 nodejs npm go
+           for the tests also: openjdk17-jdk maven python3 nodejs npm go chromium
   others:  a C and C++ compiler, make, pkg-config, and the headers of OpenSSL and zlib
-           for the tests also: a JDK (17 or newer), Maven, Python 3 with venv, Node (18 or newer) with npm, Go (1.19 or newer)
+           for the tests also: a JDK (17 or newer), Maven, Python 3 with venv, Node (18 or newer) with npm,
+           Go (1.19 or newer), Chromium
 EOF
             ;;
     esac
@@ -222,7 +226,7 @@ if [ -n "$missing" ]; then
     if have apt-get; then install $missing || true; fi
     missing=$(missing_to_test | sed 's/^jdk$/jdk>=17/; s/^nodejs$/nodejs>=18/; s/^golang-go$/go>=1.19/' | tr '\n' ' ')
     if [ -n "$missing" ]; then
-        say "missing, for the tests against a real Kafka: ${missing}(if installed, look at PATH and JAVA_HOME)"
+        say "missing, for the tests against a real Kafka or in a real browser: ${missing}(if installed, look at PATH and JAVA_HOME)"
         [ "${CI:-}" != true ] || exit 1
     fi
 fi

@@ -1,5 +1,6 @@
-//! The admin server: /metrics, /livez, /readyz, /status.
+//! The admin server: /metrics, /livez, /readyz, /status, and a page for people that shows what /status says.
 //!
+//! Whoever reaches it may read; nothing it answers changes anything, and nothing it shows is a token, a phone or a text.
 //! `/livez` says that the process runs and that no poller is stuck. It never asks Kafka: a restart heals no broker.
 //! `/readyz` is about this process having started and not stopping; one dead instance does not fail it.
 
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -25,6 +27,22 @@ use crate::schema_registry;
 use crate::telemetry::config::{ConfigView, LiveConfig};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::{InstanceView, StatusBoard};
+
+mod page;
+
+/// What a browser may do with an answer: nothing but the page's own script and style sheet, and nothing for other sites.
+const PROTECTION: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+];
 
 /// What the admin server shows.
 #[derive(Clone)]
@@ -49,13 +67,20 @@ pub struct Shown {
 
 #[derive(Serialize)]
 struct Status {
+    #[serde(flatten)]
+    process: ProcessView,
+    instances: Vec<InstanceView>,
+}
+
+/// What there is to say of the process.
+#[derive(Serialize)]
+struct ProcessView {
     version: &'static str,
     uptime_seconds: u64,
     ready: bool,
     config: ConfigView,
     kafka: KafkaStatus,
     schema_registry: Option<SchemaRegistryStatus>,
-    instances: Vec<InstanceView>,
 }
 
 #[skip_serializing_none]
@@ -65,6 +90,21 @@ struct SchemaRegistryStatus {
     last_error: Option<String>,
 }
 
+impl Shown {
+    fn process(&self) -> ProcessView {
+        let trouble = self.schema_registry.as_ref().map(|registry| registry.trouble());
+        ProcessView {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            ready: self.readiness.is_ready(),
+            config: self.config.view(),
+            kafka: kafka_watch::status(&self.kafka, &self.board),
+            schema_registry: trouble
+                .map(|trouble| SchemaRegistryStatus { registered: trouble.is_none(), last_error: trouble }),
+        }
+    }
+}
+
 /// Serves on `listener` until `stop`.
 pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) {
     let app = Router::new()
@@ -72,10 +112,19 @@ pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken)
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
-        .with_state(shown);
+        .with_state(shown.clone())
+        .merge(page::router(shown, stop.clone()))
+        .layer(map_response(protect));
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await {
         warn!(%error, "the admin server ended: metrics and probes are gone until the next start");
     }
+}
+
+async fn protect(mut response: Response) -> Response {
+    for (name, value) in PROTECTION {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
@@ -107,16 +156,6 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
 }
 
 async fn status(State(shown): State<Shown>) -> Json<Status> {
-    Json(Status {
-        version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: shown.started.elapsed().as_secs(),
-        ready: shown.readiness.is_ready(),
-        config: shown.config.view(),
-        kafka: kafka_watch::status(&shown.kafka, &shown.board),
-        schema_registry: shown
-            .schema_registry
-            .map(|registry| registry.trouble())
-            .map(|trouble| SchemaRegistryStatus { registered: trouble.is_none(), last_error: trouble }),
-        instances: shown.board.instances().iter().map(|status| status.view()).collect(),
-    })
+    let instances = shown.board.instances().iter().map(|status| status.view()).collect();
+    Json(Status { process: shown.process(), instances })
 }

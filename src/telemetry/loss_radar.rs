@@ -191,7 +191,7 @@ impl Cause {
     }
 }
 
-/// Deletions per second over the last minute, in a fixed amount of memory.
+/// Deletions of the last minutes, in a fixed amount of memory.
 #[derive(Debug)]
 pub struct DrainRate {
     began: Instant,
@@ -202,8 +202,14 @@ pub struct DrainRate {
 }
 
 impl DrainRate {
-    const SLICES: u64 = 12;
-    const SLICE: Duration = Duration::from_secs(5);
+    /// How many slices of time have passed that [`DrainRate::passed`] tells of.
+    pub const PASSED: usize = 60;
+    /// How long a slice is.
+    pub const SLICE: Duration = Duration::from_secs(5);
+    /// Those that have passed, and the one that has not.
+    const SLICES: u64 = Self::PASSED as u64 + 1;
+    /// What a rate is made of: a minute.
+    const RATE_SLICES: u64 = 12;
 
     /// Nothing has been deleted yet.
     #[must_use]
@@ -223,11 +229,26 @@ impl DrainRate {
         *slice = slice.saturating_add(1);
     }
 
-    /// How many a second, lately.
+    /// How many in each slice that has passed, the oldest first; those before the beginning are 0.
+    #[must_use]
+    pub fn passed(&self, now: Instant) -> [u32; Self::PASSED] {
+        let current = self.slice_of(now).max(self.youngest);
+        let mut passed = [0; Self::PASSED];
+        for (back, count) in (1..).zip(passed.iter_mut().rev()) {
+            // Behind the youngest nothing was cleared yet, for nothing was counted there.
+            *count = match current.checked_sub(back) {
+                Some(slice) if slice <= self.youngest => self.slices[Self::place(slice)],
+                _ => 0,
+            };
+        }
+        passed
+    }
+
+    /// How many a second, over the last minute.
     #[must_use]
     pub fn per_second(&self, now: Instant) -> f64 {
         let current = self.slice_of(now).max(self.youngest);
-        let oldest = (current + 1).saturating_sub(Self::SLICES);
+        let oldest = (current + 1).saturating_sub(Self::RATE_SLICES);
         let deleted: u64 = (oldest..=self.youngest).map(|slice| u64::from(self.slices[Self::place(slice)])).sum();
         let covered = now.duration_since(self.began).as_secs_f64() - (oldest * Self::SLICE.as_secs()) as f64;
         // Within the first second one deletion says nothing of a second.

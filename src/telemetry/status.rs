@@ -85,6 +85,12 @@ impl StatusBoard {
         lock(&self.instances).remove(&instance);
     }
 
+    /// From which age of a head on it is a warning, and an alarm.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        self.thresholds
+    }
+
     /// How many notifications have waited for Kafka for at least `least`, and how long the one that waits longest has.
     #[must_use]
     pub fn waiting_for_kafka(&self, least: Duration) -> (usize, Duration) {
@@ -174,6 +180,8 @@ pub struct InstanceView {
     pub state: Option<String>,
     /// How many notifications wait at GREEN-API, as it said lately.
     pub queue_depth: Option<i64>,
+    /// How many of these are left, now that some have been deleted; arrivals since are not known.
+    pub waiting: Option<u64>,
     /// Age of the latest head of the queue, until an answer shows the queue to be empty: a bound on how old the oldest
     /// notification is that is not yet in Kafka.
     pub head_age_seconds: i64,
@@ -221,6 +229,12 @@ pub struct LastError {
     pub message: String,
     /// When.
     pub at: Timestamp,
+}
+
+impl Inner {
+    fn cause(&self) -> Cause {
+        Cause::of(self.phase, self.in_hand_since.map(|since| since.elapsed()))
+    }
 }
 
 impl InstanceStatus {
@@ -341,8 +355,20 @@ impl InstanceStatus {
         if std::mem::replace(&mut inner.loss_level, view.loss_level) == view.loss_level {
             return None;
         }
-        let cause = Cause::of(inner.phase, inner.in_hand_since.map(|since| since.elapsed()));
+        let cause = inner.cause();
         Some(LossChange { view, cause })
+    }
+
+    /// What keeps its queue from being drained, most likely.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        lock(&self.inner).cause()
+    }
+
+    /// Notifications deleted in each of the last slices of time (see [`DrainRate::passed`]).
+    #[must_use]
+    pub fn deleted_lately(&self) -> [u32; DrainRate::PASSED] {
+        lock(&self.inner).drain_rate.passed(Instant::now())
     }
 
     /// The situation at this moment.
@@ -363,6 +389,7 @@ impl InstanceStatus {
             phase: inner.phase,
             state: inner.state.clone(),
             queue_depth: depth.map(|depth| depth.count),
+            waiting: seen.waiting,
             head_age_seconds: whole_seconds(head_age),
             seconds_until_loss: whole_seconds(seen.until_loss()),
             loss_level: LossLevel::at(head_age, inner.loss_level, &self.thresholds),

@@ -10,6 +10,7 @@
 mod support {
     pub(crate) mod bridge;
     pub(crate) mod needs;
+    pub(crate) mod node;
     pub(crate) mod python;
     pub(crate) mod trial;
 }
@@ -20,6 +21,7 @@ mod doctor;
 mod loss;
 mod managed_kafka;
 mod normalize;
+mod page;
 mod policies;
 mod properties;
 mod reload;

@@ -44,7 +44,8 @@ fn ten_lines_in_each_language_read_the_same() {
     for word in [" text: ", " image: http", " message SIM-", ": delivered", ": read", " call: "] {
         assert!(java.iter().any(|line| line.contains(word)), "no line with {word:?}: {java:#?}");
     }
-    let others = [("Python", python::consumer("print_chats.py")), ("Node", node::consumer("print_chats.js"))];
+    let others =
+        [("Python", python::consumer("print_chats.py")), ("Node", node::program("consumers/node", "print_chats.js"))];
     for (language, program) in others {
         let Some(program) = or_skip(program) else { continue };
         let lines = lines(program, &scene);

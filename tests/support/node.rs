@@ -1,4 +1,4 @@
-//! The Node programs of `tests/consumers/node`, with the packages of its lock file.
+//! The tests' Node programs, each with the packages of the lock file beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,19 @@ use super::python::{fnv1a, run};
 /// Debian 12 has 18; nothing newer is needed.
 const NODE_MAJOR_MIN: u32 = 18;
 
-/// One of the programs, ready for its arguments.
-pub(crate) fn consumer(script: &str) -> Result<Command, Unavailable> {
+/// The program `script` of a folder below `tests`, ready for its arguments.
+pub(crate) fn program(folder: &str, script: &str) -> Result<Command, Unavailable> {
+    let folder = tests_path(folder);
     let mut command = Command::new("node");
-    command.arg(tests_path("consumers/node").join(script)).env("NODE_PATH", modules()?).stdin(Stdio::null());
+    command.arg(folder.join(script)).env("NODE_PATH", modules(&folder)?).stdin(Stdio::null());
     Ok(command)
 }
 
-/// The folder with the packages, installed the first time.
-fn modules() -> Result<PathBuf, Unavailable> {
+/// The folder with the packages that `folder` lists, installed the first time.
+fn modules(folder: &Path) -> Result<PathBuf, Unavailable> {
     let missing = |_| {
         Unavailable::Missing(format!(
-            "tests with Node clients need Node {NODE_MAJOR_MIN} or newer and npm: apt-get install nodejs npm"
+            "tests with Node programs need Node {NODE_MAJOR_MIN} or newer and npm: apt-get install nodejs npm"
         ))
     };
     let version = run(Command::new("node").arg("--version")).map_err(missing)?;
@@ -32,7 +33,7 @@ fn modules() -> Result<PathBuf, Unavailable> {
     run(Command::new("npm").arg("--version")).map_err(missing)?;
 
     let broken = |error: String| Unavailable::Broken(format!("the Node packages for the tests: {error}"));
-    let lists = ["package.json", "package-lock.json"].map(|name| tests_path("consumers/node").join(name));
+    let lists = ["package.json", "package-lock.json"].map(|name| folder.join(name));
     let mut wanted = Vec::new();
     for list in &lists {
         wanted.extend(fs::read(list).map_err(|error| broken(format!("{}: {error}", list.display())))?);

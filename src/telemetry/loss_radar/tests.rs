@@ -86,3 +86,25 @@ async fn the_rate_is_that_of_the_last_minute() {
     rate.count(Instant::now());
     near(&rate, 1.0 / 57.5);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_minutes_that_passed_are_told_slice_by_slice() {
+    let mut rate = DrainRate::new(Instant::now());
+    let last = |rate: &DrainRate| rate.passed(Instant::now())[DrainRate::PASSED - 4..].to_vec();
+    for count in [3, 0, 2] {
+        for _ in 0..count {
+            rate.count(Instant::now());
+        }
+        tokio::time::advance(DrainRate::SLICE).await;
+    }
+    rate.count(Instant::now());
+    assert_eq!(last(&rate), [0, 3, 0, 2], "not the slice that is still filling");
+    tokio::time::advance(DrainRate::SLICE * 2).await;
+    assert_eq!(last(&rate), [0, 2, 1, 0]);
+    tokio::time::advance(DrainRate::SLICE * 55).await;
+    assert_eq!(rate.passed(Instant::now())[..4], [3, 0, 2, 1]);
+    tokio::time::advance(DrainRate::SLICE).await;
+    assert_eq!(rate.passed(Instant::now())[..4], [0, 2, 1, 0], "the oldest has gone");
+    tokio::time::advance(HOUR * 24).await;
+    assert_eq!(rate.passed(Instant::now()), [0; DrainRate::PASSED]);
+}

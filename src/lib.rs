@@ -110,6 +110,8 @@ pub mod retry;
 pub mod schema;
 pub mod schema_registry;
 pub mod shutdown;
+#[cfg(test)]
+mod simulation;
 pub mod simulator;
 pub mod source;
 pub mod supervisor;

@@ -54,7 +54,9 @@ use world::{Shared, World};
 /// A poller that is asked to stop, with nothing wrong around it, has stopped within this time.
 const STOP_MAX: Duration = Duration::from_secs(5 * 60);
 /// What may land late has landed by then.
-const LATE_MAX: Duration = Duration::from_secs(5 * 60);
+const LATE_MAX: Duration = Duration::from_secs(2 * 60);
+/// How often the end is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
 /// Once every fault has ceased, whatever waits for its next try has tried within this time …
 const RECOVERY_MAX: Duration = Duration::from_secs(5 * 60);
 /// … and each event takes no more round trips than this.
@@ -129,7 +131,7 @@ async fn history(mut dice: Rng, plant: Plant) -> History {
             queueing.await.expect("it does not panic");
         }
         while shared.lock().depth() > 0 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
     tokio::pin!(all_settled);

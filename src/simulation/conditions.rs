@@ -85,7 +85,7 @@ impl Conditions {
         let faults_end = if long_outage { 31 * HOUR } else { 30 * MINUTE };
         Self {
             instances: if long_outage { 1 } else { dice.usize(1..=3) },
-            events_per_instance: dice.usize(3..=25),
+            events_per_instance: dice.usize(2..=16),
             arrival: one_of(dice, &[Duration::ZERO, MINUTE, 10 * MINUTE]),
             redelivery: one_of(
                 dice,
@@ -117,7 +117,9 @@ impl Conditions {
                 // From before anything is settled, mostly, and for longer than upstream remembers.
                 (true, _) => vec![stretch(dice, MINUTE, 25 * HOUR..30 * HOUR)],
                 (false, true) => Vec::new(),
-                (false, false) => (0..dice.u8(..3)).map(|_| stretch(dice, 10 * MINUTE, Duration::ZERO..10 * MINUTE)).collect(),
+                (false, false) => {
+                    (0..dice.u8(..3)).map(|_| stretch(dice, 10 * MINUTE, Duration::ZERO..10 * MINUTE)).collect()
+                }
             },
             misconfigured: if is_gentle {
                 Vec::new()

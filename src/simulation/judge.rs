@@ -335,11 +335,12 @@ impl Judge {
         let content = self.contents.get_mut(&sent.id).expect("it arrived");
         content.appended += 1;
         let copies = u32::try_from(content.arrivals.len()).expect("few");
-        let sights = if self.next_unacked {
-            content.arrivals.values().sum()
-        } else {
-            content.arrivals.get(&sent.entry).copied().unwrap_or_default()
-        };
+        // The same cut of another notification is no second sight of this one; unless what came before vanished from
+        // the head, or was passed over, which no client can know.
+        let queue = &self.queues[sent.instance].entries;
+        let is_taken = |entry: u64| matches!(queue[entry as usize - 1].gone, Some(Gone::Taken | Gone::Expired));
+        let counts = |entry: u64| !content.mutilated || self.next_unacked || entry == sent.entry || is_taken(entry);
+        let sights = content.arrivals.iter().filter(|(entry, _)| counts(**entry)).map(|(_, times)| times).sum();
         let (appended, allowed) = (content.appended, copies + content.repeats_allowed);
         let as_known = AsKnown { mutilated: content.mutilated, refused: content.refused, sights };
         if appended > copies {

@@ -62,7 +62,14 @@ impl Line {
         life: u64,
         one_notification_only: Option<CancellationToken>,
     ) -> Self {
-        Self { shared, instance, life, one_notification_only, has_deleted: AtomicBool::new(false), received: AtomicU64::new(0) }
+        Self {
+            shared,
+            instance,
+            life,
+            one_notification_only,
+            has_deleted: AtomicBool::new(false),
+            received: AtomicU64::new(0),
+        }
     }
 
     /// What the poller gets is told to the judge, under the id that the bridge gives it.

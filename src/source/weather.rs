@@ -39,7 +39,7 @@ pub(super) struct Weather {
     pub(super) repeats_in_a_row: u32,
     /// Since when nothing came that speaks for the queue.
     silent_since: Option<Instant>,
-    /// Answers that could not be read, each seen once since the last that could.
+    /// Answers that could not be read, each seen once since a notification was taken up.
     doubtful: VecDeque<EventId>,
 }
 
@@ -67,22 +67,23 @@ impl Weather {
     }
 
     /// Whether this is the first sight of an answer that cannot be read: it may have been cut on its way, and what is
-    /// buried is deleted, so it is asked for once more. Two sights count as long as only other unreadable answers come
-    /// between them (an upstream may hand out the next one instead): behind a readable one, what looks the same may be
-    /// the same cut of another notification.
+    /// buried is deleted, so it is asked for once more. Other unreadable answers may come between the two sights (of an
+    /// upstream that hands out the next one meanwhile); behind a notification that was taken up, what looks the same may
+    /// be the same cut of another.
     pub(super) fn is_first_sight_of_garbage(&mut self, notification: &Notification) -> bool {
         let Some(content) = notification.body.undecodable_content() else {
             self.doubtful.clear();
             return false;
         };
         let id = EventId::of(&Source::uri(notification.instance), &content);
-        if let Some(seen) = self.doubtful.iter().position(|doubtful| *doubtful == id) {
-            self.doubtful.remove(seen);
-            return false;
+        let is_first = !self.doubtful.contains(&id);
+        if is_first {
+            self.doubtful.truncate(DOUBTFUL_MAX - 1);
+            self.doubtful.push_front(id);
+        } else {
+            self.doubtful.clear();
         }
-        self.doubtful.truncate(DOUBTFUL_MAX - 1);
-        self.doubtful.push_front(id);
-        true
+        is_first
     }
 }
 

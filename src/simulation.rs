@@ -12,7 +12,7 @@
 //! | `world` | what a history shares; the queues (those of [`crate::simulator`]) |
 //! | `upstream`, `broker` | the two faulty sides |
 //! | `lives` | processes: begun, stopped, killed |
-//! | `judge` | the promise, word by word |
+//! | `judge`, `record` | the promise, word by word; what a record has to be |
 //! | `story` | what happened |
 //!
 //! Both sides are crueller than the real ones: a record may be appended a minute after its producer was told that it
@@ -26,6 +26,7 @@ mod broker;
 mod conditions;
 mod judge;
 mod lives;
+mod record;
 mod story;
 mod upstream;
 mod world;

@@ -24,6 +24,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::bodies::{Fate, Made};
+use super::record::{AsKnown, objections};
 use crate::record::Record;
 
 /// What an entry's queue life came to.
@@ -67,14 +68,6 @@ struct Queue {
     entries: Vec<Entry>,
     /// The place of the furthest first appearance.
     furthest: u64,
-}
-
-/// What is known of a content whose record is looked at.
-struct AsKnown {
-    mutilated: bool,
-    refused: bool,
-    /// How often it was received for this entry.
-    sights: u32,
 }
 
 /// What one life has received of one entry, while it may come again.
@@ -354,47 +347,12 @@ impl Judge {
             let entry = sent.entry;
             self.breach(format!("entry {entry} appears {appended} times, {allowed} are allowed"));
         }
-        self.check_record(sent, record, &as_known);
+        let made = &self.queues[sent.instance].entries[sent.entry as usize - 1].made;
+        for wrong in objections(record, made, &as_known) {
+            self.breach(format!("entry {} in {}: {wrong}", sent.entry, record.topic));
+        }
         if appended == 1 {
             self.check_order(sent, orphan);
-        }
-    }
-
-    fn check_record(&mut self, sent: &Sent, record: &Record, as_known: &AsKnown) {
-        let AsKnown { mutilated, refused, sights } = *as_known;
-        let Made { body, key, fate, is_json, .. } = self.entry(sent.instance, sent.entry).made.clone();
-        let is_letter = &*record.topic == "chat-events-dlq";
-        let readable = is_json && !mutilated;
-        let mut wrong = Vec::new();
-        if record.key != key && !(mutilated && record.key.starts_with("instance:")) {
-            wrong.push(format!("key {} instead of {key}", record.key));
-        }
-        if readable && fate == Fate::Nowhere {
-            wrong.push("the configuration drops it".to_owned());
-        }
-        if readable && is_letter && fate == Fate::Topic && !refused {
-            wrong.push("buried though nobody refused it".to_owned());
-        }
-        if !is_letter && (!readable || fate != Fate::Topic) {
-            wrong.push("published though it belongs to the dead letters".to_owned());
-        }
-        if !readable && sights < 2 {
-            wrong.push("buried at the first unreadable answer".to_owned());
-        }
-        let value = &record.value;
-        let same = match (is_letter, readable) {
-            (true, true) => body.starts_with(value),
-            (true, false) => mutilated || value.is_empty() || contains(value, &body),
-            (false, _) => {
-                value.strip_suffix(b"}").is_some_and(|value| value.ends_with(&body))
-                    || contains(value, br#""reduced":true"#)
-            }
-        };
-        if !same {
-            wrong.push("other bytes than those that were queued".to_owned());
-        }
-        for wrong in wrong {
-            self.breach(format!("entry {} in {}: {wrong}", sent.entry, record.topic));
         }
     }
 
@@ -431,8 +389,4 @@ impl Judge {
         }
         self.breaches.extend(breaches);
     }
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
 }

@@ -6,7 +6,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 
-.PHONY: help demo test kafka deploy-check sbom
+.PHONY: help demo test soak kafka deploy-check sbom
 
 help: ## Lists these targets (the default).
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -23,6 +23,10 @@ test: ## Runs every check there is: format, lints, documentation, tests, and the
 	cargo test --locked --lib --bins --test it -- --include-ignored
 	cargo test --locked --doc
 	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1
+
+soak: ## Simulates the delivery loop for a million events, every process killed and every answer lost somewhere; prints the figures.
+	@deploy/prerequisites.sh build
+	CHATBRIDGE_SIMULATION_EVENTS=1000000 cargo test --release --locked --lib simulation::tests::every -- --nocapture
 
 kafka: ## Runs a real Kafka on localhost:9092 for use by hand, topics made on first use, until Ctrl-C.
 	@deploy/prerequisites.sh test

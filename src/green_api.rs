@@ -18,7 +18,7 @@ use crate::source::caller::{ContactDirectory, LOOKUP_MAX};
 use crate::source::watch::Watched;
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 
-mod answer;
+pub(crate) mod answer;
 pub mod debug;
 pub mod examine;
 
@@ -158,11 +158,11 @@ impl InstanceClient {
 }
 
 /// An HTTP answer, read as far as allowed.
-struct Answer {
-    status: u16,
-    retry_after: Option<Duration>,
-    bytes: Vec<u8>,
-    complete: bool,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) complete: bool,
 }
 
 /// Undocumented upstream (reference §3), but a proxy before it may send one.

@@ -61,6 +61,7 @@
 //! schema ─► event, record, config: their types, nothing they do
 //! event, json ─► nothing of ours but each other
 //! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
+//! simulation (tests only) ─► the loop, by way of its two traits; green_api::answer, and the simulator's queue and events
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`, `record`,
@@ -117,6 +118,8 @@ pub mod retry;
 pub mod schema;
 pub mod schema_registry;
 pub mod shutdown;
+#[cfg(test)]
+mod simulation;
 pub mod simulator;
 pub mod source;
 pub mod supervisor;

@@ -44,7 +44,7 @@ mod journal;
 mod ledger;
 mod method;
 mod methods;
-mod queue;
+pub(crate) mod queue;
 mod routes;
 mod server;
 mod world;

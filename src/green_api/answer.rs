@@ -22,7 +22,7 @@ struct Envelope<'a> {
 }
 
 /// What a receive brought.
-pub(super) fn received(
+pub(crate) fn received(
     instance: InstanceId,
     answer: Answer,
     redact: &dyn Fn(&str) -> String,
@@ -120,7 +120,7 @@ fn recover_receipt(bytes: &[u8]) -> Option<(Receipt, Range<usize>)> {
 }
 
 /// What a delete did.
-pub(super) fn deleted(answer: &Answer, redact: &dyn Fn(&str) -> String) -> Result<Deletion, QueueError> {
+pub(crate) fn deleted(answer: &Answer, redact: &dyn Fn(&str) -> String) -> Result<Deletion, QueueError> {
     let text = String::from_utf8_lossy(&answer.bytes);
     match answer.status {
         200 => {

@@ -31,6 +31,11 @@ impl MemoryPublisher {
     }
 }
 
+/// An acknowledgement, for publishers that a test makes elsewhere.
+pub fn acknowledgement() -> Delivered {
+    Delivered { partition: 0 }
+}
+
 impl Publisher for MemoryPublisher {
     async fn publish(&self, record: &Record) -> Result<Delivered, PublishError> {
         tokio::task::yield_now().await;
@@ -41,6 +46,6 @@ impl Publisher for MemoryPublisher {
             return Err(PublishError::TooLarge("planned".to_owned()));
         }
         self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
-        Ok(Delivered { partition: 0 })
+        Ok(acknowledgement())
     }
 }

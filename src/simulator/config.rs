@@ -125,6 +125,8 @@ pub enum Receipts {
     /// because it is the one that catches a client which trusts the first receipt.
     #[default]
     NewPerHandOut,
+    /// A new receipt each time, and each of them deletes.
+    NewAndOldOnesValid,
 }
 
 /// The answer to a delete whose receipt is spent or was never given (reference §2.2).

@@ -11,12 +11,12 @@ use super::config::{EntryId, Receipts, Redelivery, SimulatorConfig};
 
 /// The rules of the queue that the configuration decides.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct QueueRules {
-    pub(super) retention: Duration,
-    pub(super) redelivery: Redelivery,
-    pub(super) receipts: Receipts,
-    pub(super) first_receipt: u64,
-    pub(super) events_max: usize,
+pub(crate) struct QueueRules {
+    pub(crate) retention: Duration,
+    pub(crate) redelivery: Redelivery,
+    pub(crate) receipts: Receipts,
+    pub(crate) first_receipt: u64,
+    pub(crate) events_max: usize,
 }
 
 impl From<&SimulatorConfig> for QueueRules {
@@ -33,15 +33,15 @@ impl From<&SimulatorConfig> for QueueRules {
 
 /// An event on its way to a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HandOut {
-    pub(super) entry: EntryId,
-    pub(super) receipt: u64,
-    pub(super) body: Bytes,
+pub(crate) struct HandOut {
+    pub(crate) entry: EntryId,
+    pub(crate) receipt: u64,
+    pub(crate) body: Bytes,
 }
 
 /// What a receive finds.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received {
+pub(crate) enum Received {
     Event(HandOut),
     /// Nothing to hand out; with a time when everything queued is merely hidden until then.
     Nothing {
@@ -52,7 +52,7 @@ pub(super) enum Received {
 /// The queue holds as many events as it may.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the queue is full")]
-pub(super) struct QueueFull;
+pub(crate) struct QueueFull;
 
 struct Entry {
     id: EntryId,
@@ -69,17 +69,17 @@ impl Entry {
 }
 
 /// FIFO; the head stays until it is deleted or too old (reference §2.3).
-pub(super) struct Queue {
+pub(crate) struct Queue {
     rules: QueueRules,
     entries: VecDeque<Entry>,
-    /// The latest receipt of each event that is handed out.
+    /// The receipts that delete: the latest of each event that is handed out, or all of them.
     handed_out: HashMap<u64, EntryId>,
     last_entry: u64,
     next_receipt: u64,
 }
 
 impl Queue {
-    pub(super) fn new(rules: QueueRules) -> Self {
+    pub(crate) fn new(rules: QueueRules) -> Self {
         Self {
             rules,
             entries: VecDeque::new(),
@@ -89,7 +89,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn enqueue(&mut self, body: Bytes, now: Instant) -> Result<EntryId, QueueFull> {
+    pub(crate) fn enqueue(&mut self, body: Bytes, now: Instant) -> Result<EntryId, QueueFull> {
         if self.entries.len() >= self.rules.events_max {
             return Err(QueueFull);
         }
@@ -100,19 +100,19 @@ impl Queue {
     }
 
     /// Removes what is older than the retention, silently for the client (reference §2.3), and names it.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<EntryId> {
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<EntryId> {
         let mut expired = Vec::new();
         while let Some(due) = self.next_expiry()
             && due <= now
             && let Some(entry) = self.entries.pop_front()
         {
-            self.forget_receipt(&entry);
+            self.forget_receipts(&entry);
             expired.push(entry.id);
         }
         expired
     }
 
-    pub(super) fn receive(&mut self, now: Instant) -> Received {
+    pub(crate) fn receive(&mut self, now: Instant) -> Received {
         let position = match self.rules.redelivery {
             Redelivery::SameHead => (!self.entries.is_empty()).then_some(0),
             Redelivery::SameHeadAfter(_) => self.entries.front().filter(|head| head.is_visible(now)).map(|_| 0),
@@ -123,8 +123,8 @@ impl Queue {
         };
         let receipt = match (self.rules.receipts, entry.receipt) {
             (Receipts::Stable, Some(receipt)) => receipt,
-            (Receipts::Stable | Receipts::NewPerHandOut, previous) => {
-                if let Some(spent) = previous {
+            (rule, previous) => {
+                if let Some(spent) = previous.filter(|_| rule == Receipts::NewPerHandOut) {
                     self.handed_out.remove(&spent);
                 }
                 let receipt = self.next_receipt;
@@ -142,20 +142,21 @@ impl Queue {
     }
 
     /// Removes the event last handed out under this receipt; `None` when there is no such event.
-    pub(super) fn delete(&mut self, receipt: u64) -> Option<EntryId> {
+    pub(crate) fn delete(&mut self, receipt: u64) -> Option<EntryId> {
         let id = self.handed_out.remove(&receipt)?;
         // Entries are in the order of their ids, with gaps where later ones were deleted first.
         let position = self.entries.binary_search_by_key(&id, |entry| entry.id).ok()?;
-        self.entries.remove(position);
+        let entry = self.entries.remove(position)?;
+        self.forget_receipts(&entry);
         Some(id)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// When the oldest event will vanish.
-    pub(super) fn next_expiry(&self) -> Option<Instant> {
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.entries.front().map(|head| head.enqueued_at + self.rules.retention)
     }
 
@@ -167,8 +168,10 @@ impl Queue {
         }
     }
 
-    fn forget_receipt(&mut self, entry: &Entry) {
-        if let Some(receipt) = entry.receipt {
+    fn forget_receipts(&mut self, entry: &Entry) {
+        if self.rules.receipts == Receipts::NewAndOldOnesValid {
+            self.handed_out.retain(|_, id| *id != entry.id);
+        } else if let Some(receipt) = entry.receipt {
             self.handed_out.remove(&receipt);
         }
     }
@@ -216,6 +219,16 @@ mod tests {
         assert_eq!(seen(&mut queue, now), Some((1, 1)));
         assert_eq!(queue.delete(1), Some(EntryId(1)));
         assert_eq!(seen(&mut queue, now), Some((2, 2)));
+    }
+
+    #[test]
+    fn where_old_receipts_stay_valid_each_deletes_once_for_all() {
+        let (mut queue, now) = queue(Redelivery::SameHead, Receipts::NewAndOldOnesValid, &["a", "b"]);
+        assert_eq!(seen(&mut queue, now), Some((1, 1)));
+        assert_eq!(seen(&mut queue, now), Some((1, 2)));
+        assert_eq!(queue.delete(1), Some(EntryId(1)));
+        assert_eq!(queue.delete(2), None);
+        assert_eq!(seen(&mut queue, now), Some((2, 3)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Receiving and deleting fail apart (an upstream may hand out for ever what it cannot delete), so each has its own
 //! memory. Pure but for the clock's readings.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,6 +27,9 @@ const MISCONFIGURED_REMINDER: Duration = Duration::from_secs(60 * 60);
 /// Answers that say nothing about the queue are ordinary for a while: some proxies end idle polls so.
 const SILENCE_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// So many answers that could not be read are remembered.
+const DOUBTFUL_MAX: usize = 256;
+
 /// One instance's weather.
 pub(super) struct Weather {
     pub(super) receiving: Trouble,
@@ -35,8 +39,8 @@ pub(super) struct Weather {
     pub(super) repeats_in_a_row: u32,
     /// Since when nothing came that speaks for the queue.
     silent_since: Option<Instant>,
-    /// An answer that could not be read, seen once.
-    doubtful: Option<EventId>,
+    /// Answers that could not be read, each seen once since a notification was taken up.
+    doubtful: VecDeque<EventId>,
 }
 
 impl Weather {
@@ -47,7 +51,7 @@ impl Weather {
             rivals: RivalWatch::default(),
             repeats_in_a_row: 0,
             silent_since: None,
-            doubtful: None,
+            doubtful: VecDeque::new(),
         }
     }
 
@@ -63,11 +67,23 @@ impl Weather {
     }
 
     /// Whether this is the first sight of an answer that cannot be read: it may have been cut on its way, and what is
-    /// buried is deleted, so it is asked for once more.
+    /// buried is deleted, so it is asked for once more. Other unreadable answers may come between the two sights (of an
+    /// upstream that hands out the next one meanwhile); behind a notification that was taken up, what looks the same may
+    /// be the same cut of another.
     pub(super) fn is_first_sight_of_garbage(&mut self, notification: &Notification) -> bool {
-        let Some(content) = notification.body.undecodable_content() else { return false };
+        let Some(content) = notification.body.undecodable_content() else {
+            self.doubtful.clear();
+            return false;
+        };
         let id = EventId::of(&Source::uri(notification.instance), &content);
-        self.doubtful.replace(id) != Some(id)
+        let is_first = !self.doubtful.contains(&id);
+        if is_first {
+            self.doubtful.truncate(DOUBTFUL_MAX - 1);
+            self.doubtful.push_front(id);
+        } else {
+            self.doubtful.clear();
+        }
+        is_first
     }
 }
 

@@ -68,8 +68,10 @@ impl PlannedQueue {
     }
 }
 
-/// Stands for an answer that cannot be read.
+/// Stands for an answer that cannot be read …
 const GARBAGE: u64 = 666;
+/// … and this for another.
+const MORE_GARBAGE: u64 = 667;
 /// Events from here on happened an hour ago.
 const OLD: u64 = 1_000;
 
@@ -91,8 +93,8 @@ impl NotificationQueue for PlannedQueue {
             let text =
                 format!(r#"{{"typeWebhook":"incomingCall","from":"7900@c.us","n":{number},"timestamp":{time}}}"#);
             let body = match number {
-                GARBAGE => Body::Undecodable {
-                    bytes: format!("{{{receipt}").into_bytes(),
+                GARBAGE | MORE_GARBAGE => Body::Undecodable {
+                    bytes: format!("{{{receipt}{}", number - GARBAGE).into_bytes(),
                     reason: DeadLetterReason::NotJson,
                     error: String::new(),
                     receipt_at: 1..1 + receipt.len(),
@@ -227,6 +229,33 @@ async fn an_answer_that_cannot_be_read_is_asked_for_once_more_before_it_is_burie
     run.to_the_end().await;
     let topics: Vec<String> = run.publisher.records().iter().map(|record| record.topic.to_string()).collect();
     assert_eq!(topics, ["chat-events", "chat-events-dlq"], "cut on its way once, and once truly broken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_buried_though_other_such_answers_come_between() {
+    let alternately = [GARBAGE, MORE_GARBAGE].repeat(2);
+    let run = run(PlannedQueue::new(alternately.into_iter().map(|number| Ok(Some(number))), []));
+    run.to_the_end().await;
+    assert_eq!(run.published().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_cut_of_another_notification_is_asked_for_once_more_too() {
+    // Cut, whole; and so again: short cuts of different notifications are the same bytes.
+    let queue = PlannedQueue::new([GARBAGE, 1, GARBAGE, 2].map(|number| Ok(Some(number))), []);
+    let run = run(queue);
+    run.to_the_end().await;
+    let topics: Vec<String> = run.publisher.records().iter().map(|record| record.topic.to_string()).collect();
+    assert_eq!(topics, ["chat-events", "chat-events"], "nothing is buried");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_buried_excuses_no_other_of_the_same_look() {
+    let run = run(PlannedQueue::new([GARBAGE, GARBAGE, GARBAGE, 1].map(|number| Ok(Some(number))), []));
+    run.to_the_end().await;
+    assert_eq!(run.published().len(), 2);
+    let deletes = run.queue.story().iter().filter(|asked| asked.starts_with("delete")).count();
+    assert_eq!(deletes, 2, "the third was asked for once more, and came whole");
 }
 
 #[tokio::test(start_paused = true)]

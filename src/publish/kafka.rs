@@ -171,7 +171,8 @@ impl ClientContext for Context {
     fn stats(&self, _statistics: Statistics) {}
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        debug!(?level, facility, message, "librdkafka");
+        // Not `level`: as JSON the line has one of that name.
+        debug!(severity = ?level, facility, message, "librdkafka");
     }
 }
 

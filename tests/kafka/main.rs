@@ -21,6 +21,7 @@ mod support {
 mod cloudevents;
 mod consumers;
 mod dead_letters;
+mod faults;
 mod harness;
 mod promise;
 mod scene;

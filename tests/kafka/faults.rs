@@ -25,8 +25,10 @@ mod answers;
 mod contents;
 mod deletes;
 mod ground;
+mod kafka;
 mod load;
 mod odd;
+mod process;
 mod record;
 mod row;
 mod stage;
@@ -36,7 +38,7 @@ mod verdict;
 const SIDE_BY_SIDE: usize = 2;
 
 fn rows() -> Vec<Row> {
-    [answers::rows(), contents::rows(), deletes::rows()].into_iter().flatten().collect()
+    [answers::rows(), contents::rows(), deletes::rows(), kafka::rows(), process::rows()].into_iter().flatten().collect()
 }
 
 type Outcomes = Mutex<Vec<(usize, Result<Outcome, String>)>>;

@@ -25,6 +25,7 @@ pub(crate) fn rows() -> Vec<Row> {
     // An answer at once instead of after a long poll is followed by a second's wait.
     let empty = |name, faults| row(EMPTY, name, faults).requests_per_second_max(1.0);
     let away = |name, faults: fn() -> Vec<Fault>| row(AWAY, name, faults).phase("backing_off");
+    // Told once by each step it hits.
     let wrong = |name, faults| row(REFUSED, name, faults).phase("misconfigured").requests_per_second_max(1.0);
     let not_yet = |name, faults| row(REFUSED, name, faults).phase("waiting").requests_per_second_max(0.2);
     vec![
@@ -58,19 +59,23 @@ pub(crate) fn rows() -> Vec<Row> {
             .requests_per_second_max(1.0),
         wrong("400, webhookUrl is set", || vec![Fault::webhook_url_is_set()])
             .class("webhook_url_set")
-            .says("clear webhookUrl in its settings"),
-        wrong("401, wrong token", || vec![Fault::unauthorized()]).class("unauthorized").says("copy apiTokenInstance"),
-        wrong("403, nginx page", || vec![Fault::forbidden()]).class("forbidden").says("id or api_url is wrong"),
-        wrong("404, nginx page", || vec![Fault::not_found()]).class("not_found").says("copy apiUrl"),
+            .says_at_most("clear webhookUrl in its settings", 2),
+        wrong("401, wrong token", || vec![Fault::unauthorized()])
+            .class("unauthorized")
+            .says_at_most("copy apiTokenInstance", 2),
+        wrong("403, nginx page", || vec![Fault::forbidden()])
+            .class("forbidden")
+            .says_at_most("id or api_url is wrong", 2),
+        wrong("404, nginx page", || vec![Fault::not_found()]).class("not_found").says_at_most("copy apiUrl", 2),
         not_yet("400, instance is starting", || text(400, "instance in starting process try later"))
             .class("starting")
-            .says("the instance is starting"),
+            .says_at_most("the instance is starting", 2),
         not_yet("400, instance is not authorised", || text(400, "instance account not authorized"))
             .class("not_authorized")
-            .says("scan the QR code"),
-        not_yet("400, instance has expired", || vec![Fault::expired()]).class("expired").says("renew it"),
+            .says_at_most("scan the QR code", 2),
+        not_yet("400, instance has expired", || vec![Fault::expired()]).class("expired").says_at_most("renew it", 2),
         not_yet("466, quota is used up", || vec![Fault::quota_exceeded(Method::Any)])
             .class("quota")
-            .says("the tariff's quota is used up"),
+            .says_at_most("the tariff's quota is used up", 2),
     ]
 }

@@ -84,7 +84,8 @@ pub(crate) fn rows() -> Vec<Row> {
         .letters(&["too_large"]),
         Row::new(LARGE, "answer above response_bytes_max", |stage| {
             let bytes = if stage.pace == Pace::Table { 9_000_000 } else { 200_000 };
-            stage.queue(Odd::text(Lands::CutLetter, &noise(bytes)));
+            // Cut, it says no longer whose chat it is.
+            stage.queue(Odd { key: None, ..Odd::text(Lands::CutLetter, &noise(bytes)) });
         })
         .hurried("CHATBRIDGE__GREEN_API__RESPONSE_BYTES_MAX", "65536")
         .letters(&["too_long"]),

@@ -53,11 +53,6 @@ impl<'a> Ground<'a> {
         Vec::new()
     }
 
-    /// Whether records carry the time at which the broker took them.
-    pub(crate) fn has_broker_clock(&self) -> bool {
-        !matches!(self.kafka, Kafka::Mock(_))
-    }
-
     pub(crate) fn make_topic(&self, name: &str, properties: &[(&str, &str)]) {
         match &self.kafka {
             Kafka::Mock(mock) => mock.create_topic(name, 6, 1).expect("a topic"),

@@ -15,7 +15,7 @@ use super::ground::Ground;
 use super::load::Load;
 use super::odd::Odd;
 use super::record::Record;
-use super::row::{Hit, Pace, Row};
+use super::row::{Hit, Pace, Place, Row};
 use crate::support::bridge::{Bridge, Home};
 
 /// Whatever has to happen happens within this, or a row says what did not.
@@ -50,6 +50,10 @@ pub(crate) struct Stage<'a> {
     /// UNIX time, by the same clock as the journal and the broker.
     pub(crate) struck_ms: i64,
     pub(crate) ended_ms: i64,
+    /// When the strike was done.
+    pub(crate) holding_ms: i64,
+    /// Whether records carry the time at which the broker took them.
+    pub(crate) has_broker_clock: bool,
     environment: Vec<(String, String)>,
     hit: Hit,
 }
@@ -122,6 +126,9 @@ impl<'a> Stage<'a> {
             shown: Shown::default(),
             struck_ms: 0,
             ended_ms: 0,
+            holding_ms: 0,
+            has_broker_clock: row.place != Place::Mock
+                && !row.topic.iter().any(|(name, _)| *name == "message.timestamp.type"),
             environment,
             hit: row.hit,
         }
@@ -136,6 +143,7 @@ impl<'a> Stage<'a> {
 
         self.struck_ms = now_ms();
         (row.strike)(self);
+        self.holding_ms = now_ms();
         self.hold(row.lasts_at(self.pace));
         match &row.end {
             Some(end) => {
@@ -149,6 +157,12 @@ impl<'a> Stage<'a> {
         self.load = None;
         self.wait_until_emptied();
         self.look();
+        if self.shown.kafka_unusable {
+            self.bridge()
+                .wait("Kafka in use again", |bridge| (bridge.status()["kafka"]["usable"] == true).then_some(()));
+            self.bridge()
+                .wait("the good news", |bridge| bridge.log().contains("Kafka takes records again").then_some(()));
+        }
         self.stop_bridge();
     }
 

@@ -70,7 +70,7 @@ pub(crate) fn judge(stage: &Stage<'_>, row: &Row) -> Option<Outcome> {
         oracle.appeared(&odd.marker, &odd.marker);
         arrived_ms.entry(odd.marker.clone()).or_insert(record.timestamp);
     }
-    if !stage.ground.has_broker_clock() {
+    if !stage.has_broker_clock {
         // A delete comes milliseconds behind the acknowledgement.
         arrived_ms = queued
             .iter()

@@ -4,8 +4,8 @@
 #   deploy/prerequisites.sh build | test
 #
 # On Debian and Ubuntu by apt (as root, else through sudo), Rust by rustup. Elsewhere it names what to install and
-# stops. Java, Maven, Python and Node serve only the tests against a real Kafka, which are skipped without them: where
-# they cannot be installed it says so and goes on, unless CI=true. When nothing is missing it says nothing.
+# stops. Java, Maven, Python, Node and Go serve only the tests against a real Kafka, which are skipped without them:
+# where they cannot be installed it says so and goes on, unless CI=true. When nothing is missing it says nothing.
 set -eu
 
 goal=${1:-}
@@ -53,6 +53,12 @@ have_node() {
     [ "${major:-0}" -ge 18 ]
 }
 
+have_go() {
+    have go || return 1
+    minor=$(go version | sed -n 's/.* go1\.\([0-9]*\).*/\1/p')
+    [ "${minor:-0}" -ge 19 ]
+}
+
 # In the names of Debian's packages, but for "jdk".
 missing_to_build() {
     have cc || echo gcc
@@ -72,6 +78,7 @@ missing_to_test() {
     have_python || echo python3-venv
     have_node || echo nodejs
     have npm || echo npm
+    have_go || echo golang-go # builds toxiproxy
 }
 
 rust_fits() {
@@ -164,16 +171,16 @@ advise() {
     case $(uname -s) in
         Darwin) cat >&2 <<'EOF'
   xcode-select --install; brew install pkgconf openssl@3
-  for the tests also: brew install openjdk maven python node (and export JAVA_HOME="$(brew --prefix openjdk)")
+  for the tests also: brew install openjdk maven python node go (and export JAVA_HOME="$(brew --prefix openjdk)")
 EOF
             ;;
         *) cat >&2 <<'EOF'
   Fedora:  dnf install gcc gcc-c++ make pkgconf-pkg-config openssl-devel zlib-ng-compat-devel ca-certificates
-           for the tests also: java-21-openjdk-devel maven python3 nodejs npm
+           for the tests also: java-21-openjdk-devel maven python3 nodejs npm golang
   Alpine:  apk add build-base bash pkgconf openssl-dev zlib-dev ca-certificates
-           for the tests also: openjdk17-jdk maven python3 nodejs npm
+           for the tests also: openjdk17-jdk maven python3 nodejs npm go
   others:  a C and C++ compiler, make, pkg-config, and the headers of OpenSSL and zlib
-           for the tests also: a JDK (17 or newer), Maven, Python 3 with venv, Node (18 or newer) with npm
+           for the tests also: a JDK (17 or newer), Maven, Python 3 with venv, Node (18 or newer) with npm, Go (1.19 or newer)
 EOF
             ;;
     esac
@@ -202,7 +209,7 @@ missing=$(missing_to_test)
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086 # one word each
     if have apt-get; then install $missing || true; fi
-    missing=$(missing_to_test | sed 's/^jdk$/jdk>=17/; s/^nodejs$/nodejs>=18/' | tr '\n' ' ')
+    missing=$(missing_to_test | sed 's/^jdk$/jdk>=17/; s/^nodejs$/nodejs>=18/; s/^golang-go$/go>=1.19/' | tr '\n' ' ')
     if [ -n "$missing" ]; then
         say "missing, for the tests against a real Kafka: ${missing}(if installed, look at PATH and JAVA_HOME)"
         [ "${CI:-}" != true ] || exit 1

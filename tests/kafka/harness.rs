@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Instant;
 
-use crate::support::broker::{Broker, free_port, java_partitions};
+use crate::support::broker::{Broker, free_port};
+use crate::support::java::java_partitions;
 use crate::support::needs::or_skip;
 use crate::support::python::consumer;
 

@@ -11,19 +11,28 @@
 mod support {
     pub(crate) mod bridge;
     pub(crate) mod broker;
+    pub(crate) mod cluster;
+    pub(crate) mod guard;
+    pub(crate) mod http;
+    pub(crate) mod java;
     pub(crate) mod judge;
     pub(crate) mod needs;
     pub(crate) mod node;
+    pub(crate) mod producer;
     pub(crate) mod python;
     pub(crate) mod registry;
+    pub(crate) mod toxiproxy;
 }
 
 mod cloudevents;
+mod cluster;
 mod consumers;
 mod dead_letters;
 mod faults;
 mod harness;
+mod network;
 mod promise;
+mod rights;
 mod scene;
 mod schema_registry;
 mod topics;

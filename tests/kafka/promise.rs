@@ -9,7 +9,8 @@ use chatbridge::simulator::JournalEvent;
 
 use crate::scene::Scene;
 use crate::support::bridge::Bridge;
-use crate::support::broker::{Broker, java_partitions};
+use crate::support::broker::Broker;
+use crate::support::java::java_partitions;
 use crate::support::judge::{Topic, judge};
 use crate::support::needs::or_skip;
 

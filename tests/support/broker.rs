@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,16 +15,15 @@ use std::time::{Duration, Instant};
 
 use super::needs::{Unavailable, tests_path};
 
-/// Start and stop are measured in seconds; a minute means that something is wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Start and stop are measured in seconds, on a busy machine in tens of them; so long means that something is wrong.
+const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
 /// What the broker logs when it is ready. The port opens earlier.
 const STARTED: &str = "Kafka Server started";
 /// The same for all: brokers do not know each other unless their voters say so.
 const CLUSTER_ID: &str = "chatbridge-test-000001";
-/// A small heap, and the collector and compiler that start fastest. Without `UsePerfData` nothing is left in `/tmp`
-/// after a kill.
-const JVM: [&str; 5] = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"];
+/// The collector and compiler that start fastest. Without `UsePerfData` nothing is left in `/tmp` after a kill.
+const JVM: [&str; 4] = ["-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"];
 
 /// What it takes to run Kafka: found, and fetched.
 #[derive(Clone, Debug)]
@@ -89,7 +88,27 @@ pub(crate) struct Broker {
     toolchain: &'static Toolchain,
     dir: PathBuf,
     port: u16,
+    heap_mb_max: u32,
     server: Option<Server>,
+}
+
+/// What a broker is made from, where the usual does not do.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup<'a> {
+    /// Go before the usual ones, see [`Broker::start_with`].
+    pub(crate) properties: &'a [(&'a str, &'a str)],
+    /// Users that are there from the first moment: `SCRAM-SHA-256=[name=alice,password=secret]`.
+    pub(crate) scram: &'a [&'a str],
+    /// `{port}` and `{controller_port}`.
+    pub(crate) ports: (u16, u16),
+    pub(crate) heap_mb_max: u32,
+}
+
+impl Setup<'_> {
+    /// The usual, on ports that nobody holds.
+    pub(crate) fn new() -> Self {
+        Self { properties: &[], scram: &[], ports: (free_port(), free_port()), heap_mb_max: 512 }
+    }
 }
 
 /// The process, and the watch over it.
@@ -113,14 +132,17 @@ impl Broker {
     /// `("listeners", "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},SSL://127.0.0.1:21999")`,
     /// with `advertised.listeners` to match and a port from [`free_port`].
     pub(crate) fn start_with(properties: &[(&str, &str)]) -> Result<Self, Unavailable> {
-        let toolchain = available()?;
+        Self::start_from(|| Setup { properties, ..Setup::new() })
+    }
+
+    fn start_from<'a>(setup: impl Fn() -> Setup<'a>) -> Result<Self, Unavailable> {
         let mut attempt = 1;
         loop {
-            let mut broker = Self::format(toolchain, properties).map_err(Unavailable::Broken)?;
+            let mut broker = Self::format(&setup())?;
             match broker.launch() {
                 Ok(()) => return Ok(broker),
                 // Between our look at a port and the broker's, another process may have taken it.
-                Err(log) if attempt < 3 && log.contains("Address already in use") => attempt += 1,
+                Err(log) if attempt < 3 && port_was_taken(&log) => attempt += 1,
                 Err(log) => return Err(Unavailable::Broken(log)),
             }
         }
@@ -178,12 +200,17 @@ impl Broker {
         self.server.as_ref().expect("the broker is stopped")
     }
 
-    /// A new folder with its `server.properties`, and the storage formatted.
-    fn format(toolchain: &'static Toolchain, properties: &[(&str, &str)]) -> Result<Self, String> {
-        let (port, controller_port) = (free_port(), free_port());
+    /// A broker that is not started yet: a new folder with its `server.properties`, and the storage formatted.
+    pub(crate) fn format(setup: &Setup<'_>) -> Result<Self, Unavailable> {
+        let (port, controller_port) = setup.ports;
         let dir = std::env::temp_dir().join(format!("chatbridge-kafka-{}-{port}", std::process::id()));
-        fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-        let broker = Self { toolchain, dir, port, server: None };
+        let broker = Self { toolchain: available()?, dir, port, heap_mb_max: setup.heap_mb_max, server: None };
+        broker.write(setup, controller_port).map_err(Unavailable::Broken)?;
+        Ok(broker)
+    }
+
+    fn write(&self, setup: &Setup<'_>, controller_port: u16) -> Result<(), String> {
+        fs::create_dir_all(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))?;
 
         let mut all: BTreeMap<&str, &str> = include_str!("../kafka/broker.properties")
             .lines()
@@ -197,28 +224,28 @@ impl Broker {
             ("log.dirs", "{dir}/data"),
             ("auto.create.topics.enable", "false"),
         ]);
-        all.extend(properties.iter().copied());
+        all.extend(setup.properties.iter().copied());
         let mut text = String::new();
         for (key, value) in all {
             let value = value
-                .replace("{port}", &port.to_string())
+                .replace("{port}", &self.port.to_string())
                 .replace("{controller_port}", &controller_port.to_string())
-                .replace("{dir}", &broker.dir.to_string_lossy());
+                .replace("{dir}", &self.dir.to_string_lossy());
             text.push_str(&format!("{key}={value}\n"));
         }
-        fs::write(broker.properties_file(), text).map_err(|error| format!("server.properties: {error}"))?;
+        fs::write(self.properties_file(), text).map_err(|error| format!("server.properties: {error}"))?;
 
         output(
-            broker
-                .jvm("kafka.tools.StorageTool")
+            self.jvm("kafka.tools.StorageTool")
                 .args(["format", "--cluster-id", CLUSTER_ID, "--config"])
-                .arg(broker.properties_file()),
+                .arg(self.properties_file())
+                .args(setup.scram.iter().flat_map(|user| ["--add-scram", user])),
         )?;
-        Ok(broker)
+        Ok(())
     }
 
     /// Starts the process and waits until it serves. On failure: the end of its log.
-    fn launch(&mut self) -> Result<(), String> {
+    pub(crate) fn launch(&mut self) -> Result<(), String> {
         let failed = |what: &str, error: std::io::Error| format!("{what}: {error}");
         let mut log =
             File::options().create(true).append(true).open(self.log_file()).map_err(|e| failed("server.log", e))?;
@@ -256,6 +283,7 @@ impl Broker {
         let mut command = self.toolchain.java();
         command
             .args(JVM)
+            .arg(format!("-Xmx{}m", self.heap_mb_max))
             // Native libraries are unpacked there, and would stay behind after a kill.
             .arg(format!("-Djava.io.tmpdir={}", self.dir.display()))
             .args([
@@ -308,6 +336,26 @@ impl Server {
     }
 }
 
+/// Whether that is why a broker did not start, given the end of its log.
+pub(crate) fn port_was_taken(log: &str) -> bool {
+    log.contains("Address already in use")
+}
+
+/// The properties of a broker that listens on further loopback ports, each (listener, port, what clients are told).
+///
+/// The listeners' names are those of `listener.security.protocol.map` in `tests/kafka/broker.properties`; a port is one
+/// from [`free_port`]. What clients are told, as `host:port`, may be a proxy in front of that port: after the first
+/// request a client goes only there.
+pub(crate) fn further_listeners(listeners: &[(&str, u16, &str)]) -> [(&'static str, String); 2] {
+    let mut listens = "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}".to_owned();
+    let mut told = "PLAINTEXT://127.0.0.1:{port}".to_owned();
+    for (name, port, address) in listeners {
+        listens.push_str(&format!(",{name}://127.0.0.1:{port}"));
+        told.push_str(&format!(",{name}://{address}"));
+    }
+    [("listeners", listens), ("advertised.listeners", told)]
+}
+
 /// A shell whose standard input ends when this process does, however it dies. It then kills `process` and removes `dir`.
 pub(crate) fn watch(process: &Child, dir: &Path) -> std::io::Result<Child> {
     Command::new("sh")
@@ -341,41 +389,4 @@ fn read_from(path: &Path, from: u64) -> String {
         let _ = file.seek(SeekFrom::Start(from)).and_then(|_| file.read_to_end(&mut bytes));
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Produces one record per key with the Java client, and says which partition each went to, in the order of the keys.
-pub(crate) fn java_partitions(
-    bootstrap: &str,
-    topic: &str,
-    keys: &[impl AsRef<str>],
-) -> Result<Vec<(String, i32)>, Unavailable> {
-    let mut child = available()?
-        .java()
-        .args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"])
-        .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
-        .arg(tests_path("kafka/java/JavaProducer.java"))
-        .args([bootstrap, topic])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| Unavailable::Broken(format!("java: {error}")))?;
-    let input: String = keys.iter().map(|key| format!("{}\n", key.as_ref())).collect();
-    // The program reads all keys before it prints, so writing all of them first cannot get stuck. Should it die
-    // early, its exit code and its words say more than the broken pipe.
-    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
-    let out = child.wait_with_output().map_err(|error| Unavailable::Broken(format!("java: {error}")))?;
-    let text = String::from_utf8_lossy(&out.stdout);
-    let answer: Option<Vec<(String, i32)>> = text
-        .lines()
-        .map(|line| line.rsplit_once('\t').and_then(|(key, partition)| Some((key.to_owned(), partition.parse().ok()?))))
-        .collect();
-    match answer {
-        Some(answer) if out.status.success() && answer.len() == keys.len() => Ok(answer),
-        _ => Err(Unavailable::Broken(format!(
-            "JavaProducer: {}\n{text}{}",
-            out.status,
-            String::from_utf8_lossy(&out.stderr)
-        ))),
-    }
 }

@@ -1,14 +1,13 @@
 //! A real schema registry for the tests: Apicurio in memory, spoken to through its Confluent-compatible API.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::broker::{available, free_port, watch};
+use super::http::ask;
 use super::needs::{Unavailable, tests_path};
 
 /// It takes about six seconds to start.
@@ -80,18 +79,7 @@ impl Registry {
 
     /// Status and body, where it answers.
     pub(crate) fn ask(&self, verb: &str, path: &str, body: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
-        write!(
-            stream,
-            "{verb} {API}{path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        ask(&format!("127.0.0.1:{}", self.port), verb, &format!("{API}{path}"), body).ok()
     }
 }
 

@@ -14,12 +14,14 @@ use std::time::Instant;
 use rdkafka::mocking::MockCluster;
 use tokio::runtime::Runtime;
 
-use self::ground::{Ground, Kafka};
+use self::ground::{Ground, Harmed, Kafka};
 use self::row::{Pace, Place, Row};
 use self::stage::Stage;
 use self::verdict::{Outcome, judge};
 use crate::support::broker::Broker;
+use crate::support::cluster::Cluster;
 use crate::support::needs::or_skip;
+use crate::support::toxiproxy::Toxiproxy;
 
 mod answers;
 mod contents;
@@ -27,6 +29,7 @@ mod deletes;
 mod ground;
 mod kafka;
 mod load;
+mod network;
 mod odd;
 mod process;
 mod record;
@@ -38,7 +41,10 @@ mod verdict;
 const SIDE_BY_SIDE: usize = 2;
 
 fn rows() -> Vec<Row> {
-    [answers::rows(), contents::rows(), deletes::rows(), kafka::rows(), process::rows()].into_iter().flatten().collect()
+    [answers::rows(), contents::rows(), deletes::rows(), kafka::rows(), network::rows(), process::rows()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 type Outcomes = Mutex<Vec<(usize, Result<Outcome, String>)>>;
@@ -68,8 +74,11 @@ fn every_fault_costs_time_and_nothing_else() {
 fn run(rows: &[Row], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, Result<Outcome, String>)>> {
     let runtime = Runtime::new().expect("a runtime");
     let shared = or_skip(Broker::start())?;
+    let toxiproxy = or_skip(Toxiproxy::start());
+    let toxiproxy = toxiproxy.as_ref();
+    let can_be = |at: &usize| toxiproxy.is_some() || !(rows[*at].through_proxy || rows[*at].place == Place::Proxied);
     let (gentle, harsh): (VecDeque<usize>, VecDeque<usize>) =
-        wanted.into_iter().partition(|at| rows[*at].place == Place::Shared);
+        wanted.into_iter().filter(can_be).partition(|at| rows[*at].place == Place::Shared);
     let (gentle, harsh) = (Mutex::new(gentle), Mutex::new(harsh));
     let outcomes: Outcomes = Mutex::new(Vec::new());
     let next = |queue: &Mutex<VecDeque<usize>>| queue.lock().expect("no panic holds it").pop_front();
@@ -77,23 +86,30 @@ fn run(rows: &[Row], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, 
         for _ in 0..SIDE_BY_SIDE {
             scope.spawn(|| {
                 while let Some(at) = next(&gentle) {
-                    play(&rows[at], at, pace, Ground::new(&runtime, Kafka::Shared(&shared)), &outcomes);
+                    let ground = Ground::new(&runtime, Kafka::Shared(&shared));
+                    play(&rows[at], at, pace, ground, toxiproxy, &outcomes);
                 }
             });
         }
         scope.spawn(|| {
-            let mut harmed = None;
+            let (mut harmed, mut cluster) = (None, None);
             while let Some(at) = next(&harsh) {
-                let kafka = match rows[at].place {
-                    Place::Mock => Kafka::Mock(MockCluster::new(1).expect("a mock cluster")),
-                    _ => {
-                        if harmed.is_none() {
-                            harmed = or_skip(Broker::start());
-                        }
-                        Kafka::Harmed(harmed.as_mut().expect("another one started a moment ago"))
+                if rows[at].place == Place::Cluster {
+                    cluster = cluster.or_else(|| or_skip(Cluster::start()));
+                } else if rows[at].place != Place::Mock {
+                    harmed = harmed.or_else(|| Harmed::start(toxiproxy));
+                }
+                let kafka = match (rows[at].place, &mut harmed, &mut cluster) {
+                    (Place::Mock, ..) => Kafka::Mock(MockCluster::new(1).expect("a mock cluster")),
+                    (Place::Cluster, _, Some(cluster)) => Kafka::Cluster(cluster),
+                    (Place::Proxied, Some(Harmed { broker, proxy: Some(proxy), .. }), _) => {
+                        Kafka::Proxied(broker, proxy)
                     }
+                    (Place::Restricted, Some(harmed), _) => Kafka::Restricted(&harmed.broker, &harmed.guard),
+                    (_, Some(harmed), _) => Kafka::Harmed(&mut harmed.broker),
+                    _ => panic!("one broker started a moment ago, another did not"),
                 };
-                play(&rows[at], at, pace, Ground::new(&runtime, kafka), &outcomes);
+                play(&rows[at], at, pace, Ground::new(&runtime, kafka), toxiproxy, &outcomes);
             }
         });
     });
@@ -103,10 +119,10 @@ fn run(rows: &[Row], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, 
 }
 
 /// One row. What it panics with is its outcome; the other rows go on.
-fn play(row: &Row, at: usize, pace: Pace, ground: Ground<'_>, outcomes: &Outcomes) {
+fn play(row: &Row, at: usize, pace: Pace, ground: Ground<'_>, toxiproxy: Option<&Toxiproxy>, outcomes: &Outcomes) {
     let begun = Instant::now();
     let played = catch_unwind(AssertUnwindSafe(|| {
-        let mut stage = Stage::new(row, pace, at as u64, ground);
+        let mut stage = Stage::new(row, pace, at as u64, ground, toxiproxy);
         stage.play(row);
         judge(&stage, row)
     }));

@@ -6,6 +6,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use super::record::read;
 use super::row::{Place, Row};
 use super::stage::{INSTANCES, Stage, unix_ms};
+use crate::support::guard::write;
 
 const AWAY: &str = "Kafka is away";
 const REFUSES: &str = "Kafka refuses";
@@ -28,11 +29,33 @@ pub(crate) fn rows() -> Vec<Row> {
             .lasts(10, 30)
             .ends(|stage| stage.ground.broker().resume())
             .and(nothing_was_fetched_in_vain),
-        all(REFUSES, "too few in-sync replicas (NotEnoughReplicas)", |stage| {
-            stage.change_topic("min.insync.replicas", "2");
+        Row::new(AWAY, "three brokers, the leader killed (kill -9)", |stage| {
+            let topic = stage.topic.clone();
+            let leader = stage.ground.cluster().leader_of(&topic, 0).expect("a leader");
+            stage.ground.cluster().kill(leader);
+            stage.killed = Some(leader);
         })
+        .at(Place::Cluster)
+        .hits_all()
+        .after(revive),
+        Row::new(REFUSES, "too few in-sync replicas (NotEnoughReplicas)", |stage| {
+            stage.ground.cluster().kill(3);
+            stage.killed = Some(3);
+        })
+        .at(Place::Cluster)
+        .topic("min.insync.replicas", "3")
+        .hits_all()
+        .lasts(8, 35)
+        .ends(revive),
+        Row::new(REFUSES, "the right to write taken away, given back", |stage| {
+            let (guard, broker) = stage.ground.guard();
+            guard.revoke(broker, &[write(&stage.topic)]);
+        })
+        .at(Place::Restricted)
+        .hits_all()
         .lasts(6, 35)
-        .ends(|stage| stage.change_topic("min.insync.replicas", "1"))
+        .ends(|stage| stage.ground.allow(&[&stage.topic]))
+        .publish_class("unavailable")
         .and(nothing_was_fetched_in_vain),
         all(REFUSES, "topic deleted under the bridge, made again", |stage| {
             // What lies in it goes with it, and that is the operator's doing: it is read first.
@@ -47,9 +70,13 @@ pub(crate) fn rows() -> Vec<Row> {
         fatal("producer fails for good: out of order sequence", |stage| {
             produce_error(stage, RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
         }),
-        fatal("producer fails for good: fenced", |stage| {
+        // librdkafka gets a new epoch by itself.
+        Row::new(REFUSES, "producer fenced (InvalidProducerEpoch)", |stage| {
             produce_error(stage, RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
-        }),
+        })
+        .at(Place::Mock)
+        .hits_all()
+        .repeats_max(INSTANCES),
     ]
 }
 
@@ -65,6 +92,12 @@ fn fatal(name: &'static str, strike: fn(&mut Stage<'_>)) -> Row {
 
 fn produce_error(stage: &Stage<'_>, error: RDKafkaRespErr) {
     stage.ground.mock().request_errors(RDKafkaApiKey::Produce, &[error]);
+}
+
+fn revive(stage: &mut Stage<'_>) {
+    if let Some(node) = stage.killed.take() {
+        stage.ground.cluster().start_again(node);
+    }
 }
 
 /// Each instance holds its one notification, and the queue upstream keeps the rest.

@@ -1,18 +1,18 @@
 //! The bridge is stopped, killed, or lives by a clock that jumps.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::row::{Pace, Row};
 use super::stage::{INSTANCES, Stage};
+use crate::support::needs::tests_path;
 
 const GROUP: &str = "The bridge itself";
 
-/// Where Debian's package puts it.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
-
 pub(crate) fn rows() -> Vec<Row> {
-    let mut rows = vec![
+    vec![
         Row::new(GROUP, "SIGTERM under load, started again", |stage| {
             for _ in 0..times(stage) {
                 stage.stop_bridge();
@@ -30,36 +30,47 @@ pub(crate) fn rows() -> Vec<Row> {
         })
         .hits_all()
         .repeats_max(3 * INSTANCES),
-    ];
-    if Path::new(FAKETIME).exists() {
-        rows.push(clock("clock jumps 25 h ahead, and back", "forward", "+25h"));
-        rows.push(clock("clock jumps 2 h back, and forward again", "back", "-2h"));
-    } else {
-        eprintln!("SKIPPED: clock jumps need libfaketime: apt-get install libfaketime");
-    }
-    rows
+        clock("time of day jumps 25 h ahead, and back", 25),
+        clock("time of day jumps 2 h back, and ahead again", -2),
+    ]
 }
 
 fn times(stage: &Stage<'_>) -> u32 {
     if stage.pace == Pace::Table { 3 } else { 1 }
 }
 
-/// The time of day as the bridge sees it. Its waits go by the other clock, which nothing moves.
-fn clock(name: &'static str, file: &str, offset: &'static str) -> Row {
-    let file = std::env::temp_dir().join(format!("chatbridge-clock-{}-{file}", std::process::id()));
-    set(&file, "+0");
-    let (struck, ended) = (file.clone(), file.clone());
-    Row::new(GROUP, name, move |_| set(&struck, offset))
-        .ends(move |_| set(&ended, "+0"))
+/// The time of day as the bridge sees it; the clock that its waits go by does not jump, as in life.
+fn clock(name: &'static str, hours: i64) -> Row {
+    let offset = std::env::temp_dir().join(format!("chatbridge-clock-{}-{hours}", std::process::id()));
+    let (library, made) = (offset.with_extension("so"), offset.clone());
+    let (preload, file) = (library.to_string_lossy().into_owned(), offset.to_string_lossy().into_owned());
+    let back = offset.clone();
+    Row::new(GROUP, name, move |_| set(&offset, hours * 3600))
+        .before(move || {
+            fs::write(&made, 0_i64.to_ne_bytes()).expect("the temporary directory takes files");
+            compile(&library);
+        })
+        .ends(move |_| set(&back, 0))
         .hits_all()
         // So that the broker looks at the stamps it gets.
         .topic("message.timestamp.type", "CreateTime")
-        .with("LD_PRELOAD", FAKETIME)
-        .with("FAKETIME_TIMESTAMP_FILE", file.to_string_lossy())
-        .with("FAKETIME_NO_CACHE", "1")
-        .with("DONT_FAKE_MONOTONIC", "1")
+        .with("LD_PRELOAD", preload)
+        .with("CLOCK_OFFSET_FILE", file)
 }
 
-fn set(file: &PathBuf, offset: &str) {
-    fs::write(file, offset).expect("the temporary directory takes files");
+/// In place: the bridge has the file in its memory.
+fn set(file: &PathBuf, seconds: i64) {
+    let mut file = File::options().write(true).open(file).expect("made before");
+    file.write_all(&seconds.to_ne_bytes()).expect("writable");
+}
+
+fn compile(library: &Path) {
+    let made = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(library)
+        .arg(tests_path("kafka/clock.c"))
+        .arg("-ldl")
+        .output()
+        .expect("the compiler that built the bridge");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }

@@ -60,9 +60,15 @@ pub(crate) struct Row {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// For the pace of `make test` alone: what would otherwise be waited for.
     pub(crate) hurry: Vec<(&'static str, &'static str)>,
+    /// A proxy stands between the bridge and GREEN-API.
+    pub(crate) through_proxy: bool,
+    /// Makes what it needs.
+    pub(crate) before: Option<Box<dyn Fn() + Send + Sync>>,
     pub(crate) strike: Act,
     /// Without it the fault has no end: it is over when it has struck.
     pub(crate) end: Option<Act>,
+    /// Mends what the next row needs whole.
+    pub(crate) after: Option<Act>,
     pub(crate) expect: Expect,
 }
 
@@ -107,8 +113,11 @@ impl Row {
             topic: Vec::new(),
             environment: Vec::new(),
             hurry: Vec::new(),
+            through_proxy: false,
+            before: None,
             strike: Box::new(strike),
             end: None,
+            after: None,
             expect: Expect::default(),
         }
     }
@@ -120,6 +129,21 @@ impl Row {
 
     pub(crate) fn ends(mut self, end: impl Fn(&mut Stage<'_>) + Send + Sync + 'static) -> Self {
         self.end = Some(Box::new(end));
+        self
+    }
+
+    pub(crate) fn through_proxy(mut self) -> Self {
+        self.through_proxy = true;
+        self
+    }
+
+    pub(crate) fn after(mut self, after: impl Fn(&mut Stage<'_>) + Send + Sync + 'static) -> Self {
+        self.after = Some(Box::new(after));
+        self
+    }
+
+    pub(crate) fn before(mut self, before: impl Fn() + Send + Sync + 'static) -> Self {
+        self.before = Some(Box::new(before));
         self
     }
 

@@ -17,6 +17,7 @@ use super::odd::Odd;
 use super::record::Record;
 use super::row::{Hit, Pace, Place, Row};
 use crate::support::bridge::{Bridge, Home};
+use crate::support::toxiproxy::Toxiproxy;
 
 /// Whatever has to happen happens within this, or a row says what did not.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -43,6 +44,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) odd: Vec<Odd>,
     /// Receipts that another reader deleted.
     pub(crate) taken: HashSet<(u64, u64)>,
+    /// A broker that has to be started again.
+    pub(crate) killed: Option<i32>,
     /// What lay in a topic before it was deleted.
     pub(crate) kept: Vec<Record>,
     /// Everything every bridge of this row logged and showed.
@@ -72,7 +75,13 @@ pub(crate) struct Shown {
 
 impl<'a> Stage<'a> {
     /// Everything but the bridge. `place` keeps rows apart that run side by side.
-    pub(crate) fn new(row: &Row, pace: Pace, place: u64, ground: Ground<'a>) -> Self {
+    pub(crate) fn new(
+        row: &Row,
+        pace: Pace,
+        place: u64,
+        mut ground: Ground<'a>,
+        toxiproxy: Option<&Toxiproxy>,
+    ) -> Self {
         let simulated: Vec<SimulatedInstance> = (0..INSTANCES)
             .map(|n| SimulatedInstance::new(FIRST_ID + 1000 * place + n, format!("{:032x}", fastrand::u128(..))))
             .collect();
@@ -87,8 +96,12 @@ impl<'a> Stage<'a> {
         ground.make_topic(&topic, &row.topic);
         ground.make_topic(&dead_letters, &[]);
         let instances: Vec<(u64, String)> = simulated.iter().map(|i| (i.id, i.token.clone())).collect();
-        let api_url = ground.api_url(simulator.url());
-        let home = Home::new(&api_url, &instances, &ground.bridge_bootstrap(), "shutdown_timeout_seconds = 20");
+        if row.through_proxy {
+            let toxiproxy = toxiproxy.expect("rows that need it are left out without it");
+            ground.through(toxiproxy, &topic, simulator.url());
+        }
+        ground.allow(&[&topic, &dead_letters]);
+        let home = Home::new(simulator.url(), &instances, &ground.bootstrap(), "shutdown_timeout_seconds = 20");
         let mut environment: Vec<(String, String)> = [
             ("RUST_LOG", "trace"),
             ("CHATBRIDGE__KAFKA__TOPIC", topic.as_str()),
@@ -96,7 +109,7 @@ impl<'a> Stage<'a> {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
-        environment.extend(ground.environment());
+        environment.extend(ground.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
         environment.extend(row.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let more: &[(&str, &str)] = match pace {
             Pace::Test => &row.hurry,
@@ -122,6 +135,7 @@ impl<'a> Stage<'a> {
             load: None,
             odd: Vec::new(),
             taken: HashSet::new(),
+            killed: None,
             kept: Vec::new(),
             shown: Shown::default(),
             struck_ms: 0,
@@ -136,6 +150,9 @@ impl<'a> Stage<'a> {
 
     /// The whole row, up to a bridge that has stopped and an empty queue.
     pub(crate) fn play(&mut self, row: &Row) {
+        if let Some(before) = &row.before {
+            before();
+        }
         self.start_bridge();
         self.bridge().wait_until_ready();
         self.load = Some(Load::start(&self.simulator, &self.ids, RATE));
@@ -164,6 +181,9 @@ impl<'a> Stage<'a> {
                 .wait("the good news", |bridge| bridge.log().contains("Kafka takes records again").then_some(()));
         }
         self.stop_bridge();
+        if let Some(after) = &row.after {
+            after(self);
+        }
     }
 
     /// The instances the fault hits.
@@ -293,6 +313,12 @@ impl<'a> Stage<'a> {
     pub(crate) fn delete_topic(&self) {
         let deleted = self.ground.runtime().block_on(self.admin().delete_topics(&[&self.topic], &AdminOptions::new()));
         assert!(deleted.as_ref().is_ok_and(|deleted| deleted.iter().all(Result::is_ok)), "{deleted:?}");
+        // The controller answers before the broker has let go of it, and what is taken until then goes with it.
+        let asked = || self.admin().inner().fetch_metadata(Some(&self.topic), Duration::from_secs(5));
+        while asked().is_ok_and(|found| found.topics().iter().all(|topic| !topic.partitions().is_empty())) {
+            thread::sleep(POLL);
+        }
+        thread::sleep(Duration::from_secs(1));
     }
 
     /// The value of a metric, over all its labels that contain `labels`, as last seen.
@@ -307,14 +333,21 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Makes a topic of six partitions.
-pub(crate) fn make_topic(runtime: &tokio::runtime::Runtime, bootstrap: &str, name: &str, properties: &[(&str, &str)]) {
+/// Makes a topic at a broker without others.
+pub(crate) fn make_topic(
+    runtime: &tokio::runtime::Runtime,
+    bootstrap: &str,
+    name: &str,
+    partitions: i32,
+    properties: &[(&str, &str)],
+) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("an admin client");
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         // The broker's own clock: when was it in Kafka?
-        let topic = NewTopic::new(name, 6, TopicReplication::Fixed(1)).set("message.timestamp.type", "LogAppendTime");
+        let topic =
+            NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("message.timestamp.type", "LogAppendTime");
         let topic = properties.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let made = runtime.block_on(admin.create_topics(&[topic], &AdminOptions::new()));
         if made.as_ref().is_ok_and(|made| made.iter().all(Result::is_ok)) {

@@ -6,7 +6,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 
-.PHONY: help demo test kafka
+.PHONY: help demo test faults kafka
 
 help: ## Lists these targets (the default).
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -22,7 +22,11 @@ test: ## Runs every check there is: format, lints, documentation, tests, and the
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	cargo test --locked --lib --bins --test it -- --include-ignored
 	cargo test --locked --doc
-	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1
+	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 --skip soak_
+
+faults: ## Does every fault to the bridge and a real Kafka, and writes the table of tests/README.md. Takes about half an hour.
+	@deploy/prerequisites.sh test
+	CI=true FAULTS_TABLE=tests/README.md cargo test --locked --test kafka every_fault -- --ignored --nocapture
 
 kafka: ## Runs a real Kafka on localhost:9092 for use by hand, topics made on first use, until Ctrl-C.
 	@deploy/prerequisites.sh test

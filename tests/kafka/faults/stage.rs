@@ -175,10 +175,13 @@ impl<'a> Stage<'a> {
         self.wait_until_emptied();
         self.look();
         if self.shown.kafka_unusable {
-            self.bridge()
-                .wait("Kafka in use again", |bridge| (bridge.status()["kafka"]["usable"] == true).then_some(()));
-            self.bridge()
-                .wait("the good news", |bridge| bridge.log().contains("Kafka takes records again").then_some(()));
+            let usable = |bridge: &Bridge| (bridge.status()["kafka"]["usable"] == true).then_some(());
+            self.bridge().wait("Kafka in use again", usable);
+            // Told only where the bad news was: a moment's trouble is none.
+            let told = |bridge: &Bridge, words: &str| bridge.log().contains(words);
+            let bad = |bridge: &Bridge| ["Kafka is away", "does not take records"].iter().any(|w| told(bridge, w));
+            let good = |bridge: &Bridge| told(bridge, "Kafka takes records again");
+            self.bridge().wait("the good news", |bridge| (!bad(bridge) || good(bridge)).then_some(()));
         }
         self.stop_bridge();
         if let Some(after) = &row.after {

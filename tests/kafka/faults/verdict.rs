@@ -1,6 +1,6 @@
 //! What came of a row: every event queued against every record found, by their bodies; and every promise it made.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use chatbridge::oracle::{Oracle, Verdict};
@@ -92,7 +92,10 @@ pub(crate) fn judge(stage: &Stage<'_>, row: &Row) -> Option<Outcome> {
     }
     let recovered = recovered(stage, &queued, &arrived_ms).unwrap_or_else(|| panic!("{}: no recovery", row.name));
     let verdict = oracle.verdict();
-    let at = || format!("{}: {verdict:?}; log:\n{}", row.name, stage.visible_log());
+    let at = || {
+        let missing = missing(stage, &queued, &deleted, &arrived_ms);
+        format!("{}: {verdict:?}; missing: {missing}; log:\n{}", row.name, stage.visible_log())
+    };
     assert!(verdict.promise_held(), "{}", at());
     assert!(verdict.repeated <= row.expect.repeats_max, "{}", at());
     assert!(stolen.is_empty() || row.expect.stolen, "{}", at());
@@ -213,6 +216,23 @@ fn recovered(stage: &Stage<'_>, queued: &[Queued], arrived_ms: &HashMap<String, 
     Some(Duration::from_millis(u64::try_from(slowest - stage.ended_ms).unwrap_or_default()))
 }
 
+/// Which events nobody found, by the milliseconds since the fault struck.
+fn missing(
+    stage: &Stage<'_>,
+    queued: &[Queued],
+    deleted: &HashMap<(u64, EntryId), i64>,
+    arrived_ms: &HashMap<String, i64>,
+) -> String {
+    let missing = queued.iter().filter(|event| !arrived_ms.contains_key(&event.identity));
+    missing
+        .map(|Queued { instance, entry, at_ms, .. }| {
+            let gone = deleted.get(&(*instance, *entry)).map(|at| at - stage.struck_ms);
+            let (queued, ended) = (at_ms - stage.struck_ms, stage.ended_ms - stage.struck_ms);
+            format!("{instance}/{entry} queued at {queued}, deleted at {gone:?} ms (fault 0 to {ended}); ")
+        })
+        .collect()
+}
+
 /// What the design promises beside.
 fn keeps_its_word(stage: &Stage<'_>, row: &Row, letters: &[Record]) {
     let Expect { class, publish_class, phase, says, letters: reasons, metrics, .. } = &row.expect;
@@ -328,16 +348,4 @@ fn private_words(stage: &Stage<'_>) -> BTreeSet<String> {
     }
     words.retain(|word| word.len() >= 8);
     words
-}
-
-/// Of a verdict, for people.
-pub(crate) fn summary(outcome: &Outcome) -> BTreeMap<&'static str, String> {
-    let Verdict { queued, lost, repeated, out_of_order, .. } = outcome.verdict;
-    [
-        ("events", queued.to_string()),
-        ("lost", lost.to_string()),
-        ("repeated", repeated.to_string()),
-        ("out of order", out_of_order.to_string()),
-    ]
-    .into()
 }

@@ -31,6 +31,7 @@ mod dead_letters;
 mod faults;
 mod harness;
 mod network;
+mod outage;
 mod promise;
 mod rights;
 mod scene;

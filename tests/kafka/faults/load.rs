@@ -9,8 +9,9 @@ use chatbridge::simulator::Simulator;
 use chatbridge::simulator::generator::Generator;
 
 const FLOWING: u8 = 0;
-const PAUSED: u8 = 1;
-const ENDED: u8 = 2;
+const PAUSING: u8 = 1;
+const PAUSED: u8 = 2;
+const ENDED: u8 = 3;
 /// Of each instance.
 const CHATS: usize = 12;
 
@@ -35,7 +36,8 @@ impl Load {
                     FLOWING => {
                         simulator.enqueue(ids[turn], generators[turn].body()).expect("room");
                     }
-                    _ => {}
+                    // The end, which may have been asked for meanwhile, comes first.
+                    _ => drop(seen.compare_exchange(PAUSING, PAUSED, Ordering::Relaxed, Ordering::Relaxed)),
                 }
                 thread::sleep(Duration::from_secs(1) / rate);
             }
@@ -43,8 +45,12 @@ impl Load {
         Self { state, thread: Some(thread) }
     }
 
+    /// Returns when nothing is queued any more.
     pub(crate) fn pause(&self) {
-        self.state.store(PAUSED, Ordering::Relaxed);
+        self.state.store(PAUSING, Ordering::Relaxed);
+        while self.state.load(Ordering::Relaxed) == PAUSING {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub(crate) fn resume(&self) {

@@ -41,6 +41,7 @@ pub(crate) enum Hit {
     All,
 }
 
+type Check = Box<dyn Fn(&Stage<'_>) + Send + Sync>;
 type Act = Box<dyn Fn(&mut Stage<'_>) + Send + Sync>;
 
 /// One fault.
@@ -94,7 +95,7 @@ pub(crate) struct Expect {
     /// How many of them another reader may have taken.
     pub(crate) stolen: bool,
     /// Anything else.
-    pub(crate) more: Option<Box<dyn Fn(&Stage<'_>) + Send + Sync>>,
+    pub(crate) more: Option<Check>,
 }
 
 impl Row {

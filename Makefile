@@ -24,7 +24,7 @@ test: ## Runs every check there is: format, lints, documentation, tests, and the
 	cargo test --locked --doc
 	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 --skip soak_
 
-faults: ## Does every fault to the bridge and a real Kafka, and writes the table of tests/README.md. Takes about half an hour.
+faults: ## Does every fault to the bridge and a real Kafka, and writes the table of tests/README.md. Takes about 20 minutes.
 	@deploy/prerequisites.sh test
 	CI=true FAULTS_TABLE=tests/README.md cargo test --locked --test kafka every_fault -- --ignored --nocapture
 

@@ -6,7 +6,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 
-.PHONY: help demo test soak kafka deploy-check sbom
+.PHONY: help demo test faults soak kafka deploy-check sbom
 
 help: ## Lists these targets (the default).
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -22,11 +22,16 @@ test: ## Runs every check there is: format, lints, documentation, tests, and the
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	cargo test --locked --lib --bins --test it -- --include-ignored
 	cargo test --locked --doc
-	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1
+	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 --skip soak_
 
-soak: ## Simulates the delivery loop for a million events, every process killed and every answer lost somewhere; prints the figures.
-	@deploy/prerequisites.sh build
+faults: ## Does every fault to the bridge and a real Kafka, and writes the table of tests/README.md. Takes about 20 minutes.
+	@deploy/prerequisites.sh test
+	CI=true FAULTS_TABLE=tests/README.md cargo test --locked --test kafka every_fault -- --ignored --nocapture
+
+soak: ## Simulates the delivery loop for a million events, then keeps a real Kafka away for ten minutes; prints the figures.
+	@deploy/prerequisites.sh test
 	CHATBRIDGE_SIMULATION_EVENTS=1000000 cargo test --release --locked --lib simulation::tests::every -- --nocapture
+	cargo test --release --locked --test kafka soak_ -- --ignored --nocapture
 
 kafka: ## Runs a real Kafka on localhost:9092 for use by hand, topics made on first use, until Ctrl-C.
 	@deploy/prerequisites.sh test

@@ -244,6 +244,16 @@ impl KafkaPublisher {
         verdict
     }
 
+    /// A topic that takes no old stamps is no reason to bury what happened during an outage. Nor is a broker that does
+    /// not believe the present one either: then it is this machine's clock that is wrong, and not the record.
+    async fn publish_stamped_now(&self, record: &Record) -> Result<Delivered, PublishError> {
+        let timestamp_ms = Timestamp::now().as_millisecond();
+        self.publish_alone(&Record { timestamp_ms, ..record.clone() }).await.map_err(|failure| match failure {
+            PublishError::Unavailable(detail) => self.unavailable(format!("topic {}: {detail}", record.topic)),
+            refused => refused,
+        })
+    }
+
     fn unavailable(&self, detail: String) -> PublishError {
         self.context.health.heard(&detail);
         PublishError::Unavailable(detail)
@@ -291,12 +301,8 @@ impl Publisher for KafkaPublisher {
             return Err(self.unavailable(format!("the producer failed for good: {reason}")));
         }
         match classify(&error) {
+            _ if error.rdkafka_error_code() == Some(Code::InvalidTimestamp) => self.publish_stamped_now(record).await,
             PublishError::Unavailable(detail) => Err(self.unavailable(format!("topic {}: {detail}", record.topic))),
-            // A topic that takes no old stamps is no reason to bury what happened during an outage.
-            PublishError::Refused(_) if error.rdkafka_error_code() == Some(Code::InvalidTimestamp) => {
-                let timestamp_ms = Timestamp::now().as_millisecond();
-                self.publish_alone(&Record { timestamp_ms, ..record.clone() }).await
-            }
             _ => self.publish_alone(record).await,
         }
     }
@@ -313,7 +319,10 @@ fn classify(error: &KafkaError) -> PublishError {
     let detail = error.to_string();
     match error.rdkafka_error_code() {
         Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => PublishError::TooLarge(detail),
-        Some(Code::PolicyViolation | Code::InvalidRecord | Code::InvalidTimestamp) => PublishError::Refused(detail),
+        Some(Code::PolicyViolation | Code::InvalidRecord) => PublishError::Refused(detail),
+        Some(Code::InvalidTimestamp) => {
+            PublishError::Unavailable(format!("{detail}: compare this machine's clock with the broker's"))
+        }
         _ => PublishError::Unavailable(detail),
     }
 }

@@ -92,7 +92,9 @@ pub(super) async fn live(place: Place) {
         let forgetful = (place.plant == Plant::ForgetsLast).then(|| stop.clone());
         let line = Line::new(place.shared.clone(), place.instance, life, forgetful);
         let poller = Poller::new(line, Arc::clone(&place.bridge), pacing.clone(), Arc::clone(&place.telemetry));
-        let end = place.run(Box::pin(poller.run(stop.clone())), fate, &stop).await;
+        // A life begins with nothing in mind: a killed process remembers as little.
+        let mut last = None;
+        let end = place.run(Box::pin(poller.run(stop.clone(), &mut last)), fate, &stop).await;
         // Dropped here, whatever it was doing: a killed process does nothing any more.
         drop(poller);
         let downtime = {

@@ -5,6 +5,7 @@ Every partition is read from its beginning to the end it has when this starts. A
     {"partition": 0, "offset": 0, "key": "...", "timestamp": 1617691757000, "headers": {...}, "value": {...}}
 
 with `value_base64` in place of `value` where the value is not JSON that Python can read. A tombstone has the value null.
+With --hex every value is `value_hex`, byte for byte.
 """
 
 import argparse
@@ -19,7 +20,7 @@ def text(data):
     return None if data is None else data.decode("utf-8", "backslashreplace")
 
 
-def line(record):
+def line(record, in_hex):
     out = {
         "partition": record.partition(),
         "offset": record.offset(),
@@ -28,6 +29,9 @@ def line(record):
         "headers": {name: text(value) for name, value in record.headers() or []},
     }
     value = record.value()
+    if in_hex:
+        out["value_hex"] = (value or b"").hex()
+        return json.dumps(out)
     try:
         out["value"] = None if value is None else json.loads(value)
     except (ValueError, RecursionError):  # not JSON, or nested deeper than Python reads
@@ -94,9 +98,10 @@ def main():
     arguments.add_argument(
         "--idle-seconds", type=float, default=30, help="fail when no record comes for so long before the end (default 30)"
     )
+    arguments.add_argument("--hex", action="store_true", help="print the bytes of each value, in hexadecimal")
     given = arguments.parse_args()
     for record in records(given.bootstrap, given.topic, given.idle_seconds):
-        print(line(record))
+        print(line(record, given.hex))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,22 @@
 //! The token is in every URL. It must not be anywhere else.
 
+use std::error::Error;
+use std::fmt::Write as _;
+use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
+use chatbridge::config;
+use chatbridge::event::InstanceId;
+use chatbridge::green_api::{InstanceClient, http_client};
+use chatbridge::logging::{self, LogFormat};
 use chatbridge::simulator::{Fault, FaultKind, Method};
+use chatbridge::source::{NotificationQueue, QueueError};
+use chatbridge::supervisor::supervise;
+use chatbridge::telemetry::InstanceTelemetry;
+use chatbridge::telemetry::metrics::Metrics;
+use chatbridge::telemetry::status::StatusBoard;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::bridge::Bridge;
 use crate::wire::{FIRST, Scene, TOKEN};
@@ -39,9 +53,10 @@ fn a_failing_bridge_that_logs_everything_never_shows_a_token_or_a_password() {
     let emptied = async { tokio::time::timeout(Duration::from_secs(100), scene.simulator.emptied()).await };
     assert!(scene.runtime.block_on(emptied).is_ok(), "{} left", scene.simulator.total_depth());
 
-    let (log, metrics, status) = (bridge.log(), bridge.get("/metrics").1, bridge.get("/status").1);
+    let (metrics, status) = (bridge.get("/metrics").1, bridge.get("/status").1);
     assert!(bridge.metric("chatbridge_source_errors_total", "") >= 12.0, "it did fail: {metrics}");
     assert!(bridge.terminate().success());
+    let log = scene.home.log_text();
     assert!(log.len() > 100_000 && log.contains("TRACE"), "it did log everything: {} bytes", log.len());
     for (place, shown) in [("log", &log), ("/metrics", &metrics), ("/status", &status)] {
         for secret in [TOKEN, "hunter2hunter2"] {
@@ -52,5 +67,88 @@ fn a_failing_bridge_that_logs_everything_never_shows_a_token_or_a_password() {
     // What people wrote and who they are has no place in a log that is kept at its usual level.
     for line in log.lines().filter(|line| !line.contains("TRACE") && !line.contains("DEBUG")) {
         assert!(!line.contains("@c.us"), "{line}");
+    }
+}
+
+/// An error in every form in which something might print it: for people, for developers, and its whole chain.
+fn printed(error: &dyn Error) -> String {
+    let mut text = format!("{error} {error:?} {error:#?}");
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let _ = write!(text, " {deeper} {deeper:?}");
+        cause = deeper.source();
+    }
+    text
+}
+
+#[test]
+fn no_error_of_a_queue_prints_the_token_in_any_form() {
+    use FaultKind::*;
+    let scene = Scene::new("");
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = |api_url: &str, token: &str| {
+        let config = config::GreenApi::default();
+        let instance = config::Instance {
+            id: InstanceId::new(FIRST),
+            token: token.to_owned().into(),
+            api_url: api_url.parse().expect("an address"),
+            receive_timeout: Duration::from_secs(5),
+        };
+        InstanceClient::new(http_client(&config, true).expect("a client"), &config, &instance)
+    };
+    let (simulated, nobody) = (client(scene.simulator.url(), TOKEN), client("http://127.0.0.1:9", TOKEN));
+    let receive =
+        |client: &InstanceClient| -> QueueError { scene.runtime.block_on(client.receive()).err().expect("it fails") };
+    let mut errors = vec![receive(&nobody)];
+    let quoting = format!("no /waInstance{FIRST}/receiveNotification/{TOKEN}?receiveTimeout=5");
+    for code in [302, 400, 401, 403, 404, 408, 418, 429, 466, 500, 502, 504] {
+        let fault = Status { code, body: quoting.clone(), retry_after_seconds: None };
+        scene.simulator.add_fault(Fault::new(Method::Receive, fault).on(FIRST).times(1));
+        errors.push(receive(&simulated));
+    }
+    for kind in [Reset, Hang { duration_ms: 50 }, RawBody { body: quoting.clone() }] {
+        scene.simulator.add_fault(Fault::new(Method::Receive, kind).on(FIRST).times(1));
+        errors.push(receive(&simulated));
+    }
+    for error in errors {
+        assert!(!printed(&error).contains(TOKEN), "{}", printed(&error));
+    }
+}
+
+const PANIC_HERE: &str = "CHATBRIDGE_TEST_PANIC";
+
+/// Not a test by itself: what [`a_panic_shows_its_place_and_not_its_words`] runs in a process of its own.
+#[test]
+fn panics_where_asked() {
+    if std::env::var_os(PANIC_HERE).is_none() {
+        return;
+    }
+    logging::init(LogFormat::Json, "trace");
+    let board = StatusBoard::default();
+    let telemetry = Arc::new(InstanceTelemetry::new(&Arc::new(Metrics::new()), board.add(InstanceId::new(FIRST))));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let once = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    runtime.block_on(supervise(telemetry, CancellationToken::new(), move || {
+        let first = once.swap(false, std::sync::atomic::Ordering::Relaxed);
+        async move { assert!(!first, "a poller that quotes {TOKEN} and 79995550001@c.us") }
+    }));
+}
+
+#[test]
+fn a_panic_shows_its_place_and_not_its_words() {
+    let itself = std::env::current_exe().expect("this test has a path");
+    let out = Command::new(itself)
+        .args(["secrets::panics_where_asked", "--exact", "--nocapture"])
+        .env(PANIC_HERE, "1")
+        .env("RUST_LOG", "trace")
+        .env("RUST_BACKTRACE", "full")
+        .output()
+        .expect("it runs");
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{said}");
+    assert!(said.contains("secrets.rs") && said.contains("panicked"), "the place is shown: {said}");
+    assert!(said.contains("started again"), "and the poller is: {said}");
+    for secret in [TOKEN, "79995550001"] {
+        assert!(!said.contains(secret), "{said}");
     }
 }

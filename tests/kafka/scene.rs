@@ -70,6 +70,16 @@ impl Scene {
         }
     }
 
+    /// Queues `events` for each instance that nobody else queues.
+    pub(crate) fn queue_more(&self, events: usize) {
+        for id in &self.ids {
+            let mut generator = Generator::new(*id, 8).with_chats(40).starting_at(1_000_000);
+            for _ in 0..events {
+                self.simulator.enqueue(*id, generator.body()).expect("room");
+            }
+        }
+    }
+
     /// Queues the body of every fixture for the first instance, and says how many there are.
     pub(crate) fn queue_fixtures(&self) -> usize {
         let bodies = fixture_bodies();

@@ -44,6 +44,11 @@ impl Home {
     fn log(&self) -> PathBuf {
         self.dir.join("log")
     }
+
+    /// Everything the last bridge here logged, also when it has ended.
+    pub(crate) fn log_text(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
 }
 
 impl Drop for Home {

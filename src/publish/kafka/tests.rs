@@ -67,7 +67,7 @@ fn errors_are_classified_by_what_helps() {
         (Code::MessageSizeTooLarge, TooLarge(String::new())),
         (Code::PolicyViolation, Refused(String::new())),
         (Code::InvalidRecord, Refused(String::new())),
-        (Code::InvalidTimestamp, Refused(String::new())),
+        (Code::InvalidTimestamp, Unavailable(String::new())),
         (Code::TopicAuthorizationFailed, Unavailable(String::new())),
         (Code::UnknownTopicOrPartition, Unavailable(String::new())),
         (Code::UnknownTopic, Unavailable(String::new())),
@@ -107,6 +107,21 @@ async fn a_refusal_counts_only_when_the_record_was_alone_in_its_request() {
     let failure = publisher.publish(&record()).await.err();
     assert!(matches!(failure, Some(PublishError::TooLarge(_))), "{failure:?}");
     assert!(publisher.publish(&record()).await.is_ok(), "the next record is not affected");
+}
+
+#[tokio::test]
+async fn a_stamp_nobody_takes_is_replaced_and_a_clock_nobody_believes_waited_for() {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic("chat-events", 1, 1).expect("a topic");
+    let publisher = KafkaPublisher::new(&kafka(&cluster.bootstrap_servers(), &[])).expect("a publisher");
+    let invalid = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP;
+    cluster.request_errors(RDKafkaApiKey::Produce, &[invalid]);
+    assert!(publisher.publish(&record()).await.is_ok(), "an old stamp is replaced");
+    cluster.request_errors(RDKafkaApiKey::Produce, &[invalid, invalid]);
+    let failure = publisher.publish(&record()).await.err();
+    assert!(matches!(&failure, Some(PublishError::Unavailable(detail)) if detail.contains("clock")), "{failure:?}");
+    assert!(publisher.health().last_error().is_some_and(|heard| heard.contains("clock")));
+    assert!(publisher.publish(&record()).await.is_ok(), "and published once the clocks agree");
 }
 
 #[tokio::test]

@@ -1,0 +1,152 @@
+//! Every fault the bridge promises to live through, as one table: done to the real binary between a simulated
+//! GREEN-API and a real Kafka, under load, and judged by the bodies that a foreign client finds in the topics.
+//!
+//! `make test` runs it with the shortest waits the bridge can be told, `make faults` with the bridge's own defaults, and
+//! writes the table of `tests/README.md`. `FAULTS="401 SIGKILL"` runs only the rows whose names contain one of the
+//! words.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+use rdkafka::mocking::MockCluster;
+use tokio::runtime::Runtime;
+
+use self::ground::{Ground, Harmed, Kafka};
+use self::row::{Pace, Place, Row};
+use self::stage::Stage;
+use self::verdict::{Outcome, judge};
+use crate::support::broker::Broker;
+use crate::support::cluster::Cluster;
+use crate::support::needs::or_skip;
+use crate::support::toxiproxy::Toxiproxy;
+
+mod answers;
+mod contents;
+mod deletes;
+mod ground;
+mod kafka;
+mod load;
+mod network;
+mod odd;
+mod process;
+mod record;
+mod row;
+mod stage;
+mod table;
+mod verdict;
+
+/// Rows that share a broker and leave it alone, at the same time.
+const SIDE_BY_SIDE: usize = 2;
+
+fn rows() -> Vec<Row> {
+    [answers::rows(), contents::rows(), deletes::rows(), kafka::rows(), network::rows(), process::rows()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+type Outcomes = Mutex<Vec<(usize, Result<Outcome, String>)>>;
+
+#[test]
+#[ignore = "starts a real Kafka"]
+fn every_fault_costs_time_and_nothing_else() {
+    let (pace, table) = match std::env::var("FAULTS_TABLE") {
+        Ok(path) => (Pace::Table, Some(path)),
+        Err(_) => (Pace::Test, None),
+    };
+    let only = std::env::var("FAULTS").unwrap_or_default();
+    let rows = rows();
+    let is_wanted = |row: &Row| only.is_empty() || only.split_whitespace().any(|word| row.name.contains(word));
+    let wanted: VecDeque<usize> = (0..rows.len()).filter(|at| is_wanted(&rows[*at])).collect();
+    let Some(outcomes) = run(&rows, wanted, pace) else { return };
+
+    let failed: Vec<String> = outcomes
+        .iter()
+        .filter_map(|(at, outcome)| Some(format!("{}: {}", rows[*at].name, outcome.as_ref().err()?)))
+        .collect();
+    assert!(failed.is_empty(), "{} rows failed:\n{}", failed.len(), failed.join("\n"));
+    if let Some(path) = table.filter(|_| only.is_empty()) {
+        let whole = outcomes.into_iter().filter_map(|(at, outcome)| Some((&rows[at], outcome.ok()?)));
+        table::write(Path::new(&path), &whole.collect::<Vec<_>>());
+    }
+}
+
+/// Runs these rows, as many at once as do no harm to each other. `None` where the machine has no Kafka.
+fn run(rows: &[Row], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, Result<Outcome, String>)>> {
+    let runtime = Runtime::new().expect("a runtime");
+    let shared = or_skip(Broker::start())?;
+    let toxiproxy = or_skip(Toxiproxy::start());
+    let toxiproxy = toxiproxy.as_ref();
+    let can_be = |at: &usize| toxiproxy.is_some() || !(rows[*at].through_proxy || rows[*at].place == Place::Proxied);
+    let (gentle, harsh): (VecDeque<usize>, VecDeque<usize>) =
+        wanted.into_iter().filter(can_be).partition(|at| rows[*at].place == Place::Shared);
+    let (gentle, harsh) = (Mutex::new(gentle), Mutex::new(harsh));
+    let outcomes: Outcomes = Mutex::new(Vec::new());
+    let next = |queue: &Mutex<VecDeque<usize>>| queue.lock().expect("no panic holds it").pop_front();
+    thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                while let Some(at) = next(&gentle) {
+                    let ground = Ground::new(&runtime, Kafka::Shared(&shared));
+                    play(&rows[at], at, pace, ground, toxiproxy, &outcomes);
+                }
+            });
+        }
+        scope.spawn(|| {
+            let (mut harmed, mut cluster) = (None, None);
+            while let Some(at) = next(&harsh) {
+                if rows[at].place == Place::Cluster {
+                    cluster = cluster.or_else(|| or_skip(Cluster::start()));
+                } else if rows[at].place != Place::Mock {
+                    harmed = harmed.or_else(|| Harmed::start(toxiproxy));
+                }
+                let kafka = match (rows[at].place, &mut harmed, &mut cluster) {
+                    (Place::Mock, ..) => Kafka::Mock(MockCluster::new(1).expect("a mock cluster")),
+                    (Place::Cluster, _, Some(cluster)) => Kafka::Cluster(cluster),
+                    (Place::Proxied, Some(Harmed { broker, proxy: Some(proxy), .. }), _) => {
+                        Kafka::Proxied(broker, proxy)
+                    }
+                    (Place::Restricted, Some(harmed), _) => Kafka::Restricted(&harmed.broker, &harmed.guard),
+                    (_, Some(harmed), _) => Kafka::Harmed(&mut harmed.broker),
+                    _ => panic!("one broker started a moment ago, another did not"),
+                };
+                play(&rows[at], at, pace, Ground::new(&runtime, kafka), toxiproxy, &outcomes);
+            }
+        });
+    });
+    let mut outcomes = outcomes.into_inner().expect("no panic holds it");
+    outcomes.sort_by_key(|(at, _)| *at);
+    Some(outcomes)
+}
+
+/// One row. What it panics with is its outcome; the other rows go on.
+fn play(row: &Row, at: usize, pace: Pace, ground: Ground<'_>, toxiproxy: Option<&Toxiproxy>, outcomes: &Outcomes) {
+    let begun = Instant::now();
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        let mut stage = Stage::new(row, pace, at as u64, ground, toxiproxy);
+        stage.play(row);
+        judge(&stage, row)
+    }));
+    let outcome = match played {
+        Ok(Some(outcome)) => Ok(outcome),
+        Ok(None) => Err("nothing to read the topics with".to_owned()),
+        Err(panic) => Err(panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "panicked".to_owned())),
+    };
+    match &outcome {
+        Ok(outcome) => eprintln!(
+            "  {:<58} {:>5} events, {} lost, {} repeated, recovered in {:.1?} ({:.0?})",
+            row.name,
+            outcome.verdict.queued,
+            outcome.verdict.lost,
+            outcome.verdict.repeated,
+            outcome.recovered,
+            begun.elapsed()
+        ),
+        Err(_) => eprintln!("  {:<58} FAILED ({:.0?})", row.name, begun.elapsed()),
+    }
+    outcomes.lock().expect("no panic holds it").push((at, outcome));
+}

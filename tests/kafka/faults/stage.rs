@@ -1,0 +1,377 @@
+//! What a row plays on: its own GREEN-API, its own topics, its own bridge, and the Kafka it asked for.
+
+use std::collections::{BTreeSet, HashSet};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chatbridge::simulator::{Fault, JournalEntry, JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
+use jiff::Timestamp;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use serde_json::Value;
+
+use super::ground::Ground;
+use super::load::Load;
+use super::odd::Odd;
+use super::record::Record;
+use super::row::{Hit, Pace, Place, Row};
+use crate::support::bridge::{Bridge, Home};
+use crate::support::toxiproxy::Toxiproxy;
+
+/// Whatever has to happen happens within this, or a row says what did not.
+const PATIENCE: Duration = Duration::from_secs(180);
+const POLL: Duration = Duration::from_millis(100);
+pub(crate) const INSTANCES: u64 = 6;
+/// Events a second, over all instances.
+const RATE: u32 = 48;
+/// Instances' ids begin here; rows that run side by side have others, so that no log line belongs to two.
+const FIRST_ID: u64 = 1_101_000_001;
+
+/// One row, running.
+pub(crate) struct Stage<'a> {
+    pub(crate) pace: Pace,
+    pub(crate) ground: Ground<'a>,
+    pub(crate) simulator: Simulator,
+    pub(crate) ids: Vec<u64>,
+    pub(crate) tokens: Vec<String>,
+    pub(crate) topic: String,
+    pub(crate) dead_letters: String,
+    pub(crate) home: Home,
+    pub(crate) bridge: Option<Bridge>,
+    pub(crate) load: Option<Load>,
+    /// Events out of the ordinary that were queued.
+    pub(crate) odd: Vec<Odd>,
+    /// Receipts that another reader deleted.
+    pub(crate) taken: HashSet<(u64, u64)>,
+    /// A broker that has to be started again.
+    pub(crate) killed: Option<i32>,
+    /// What lay in a topic before it was deleted.
+    pub(crate) kept: Vec<Record>,
+    /// Everything every bridge of this row logged and showed.
+    pub(crate) shown: Shown,
+    /// UNIX time, by the same clock as the journal and the broker.
+    pub(crate) struck_ms: i64,
+    pub(crate) ended_ms: i64,
+    /// When the strike was done.
+    pub(crate) holding_ms: i64,
+    /// Whether records carry the time at which the broker took them.
+    pub(crate) has_broker_clock: bool,
+    environment: Vec<(String, String)>,
+    hit: Hit,
+}
+
+/// What an operator could see.
+#[derive(Default)]
+pub(crate) struct Shown {
+    pub(crate) log: String,
+    pub(crate) metrics: String,
+    pub(crate) status: String,
+    /// Of the first instance, while the fault lasted.
+    pub(crate) phases: BTreeSet<String>,
+    /// `/status` said that Kafka is not usable.
+    pub(crate) kafka_unusable: bool,
+}
+
+impl<'a> Stage<'a> {
+    /// Everything but the bridge. `place` keeps rows apart that run side by side.
+    pub(crate) fn new(
+        row: &Row,
+        pace: Pace,
+        place: u64,
+        mut ground: Ground<'a>,
+        toxiproxy: Option<&Toxiproxy>,
+    ) -> Self {
+        let simulated: Vec<SimulatedInstance> = (0..INSTANCES)
+            .map(|n| SimulatedInstance::new(FIRST_ID + 1000 * place + n, format!("{:032x}", fastrand::u128(..))))
+            .collect();
+        let config = SimulatorConfig {
+            instances: simulated.clone(),
+            requests_per_second_max: 100_000,
+            other_requests_per_second_max: 100_000,
+            ..SimulatorConfig::default()
+        };
+        let simulator = ground.runtime().block_on(Simulator::start(config)).expect("a free port");
+        let (topic, dead_letters) = (format!("row-{place}"), format!("row-{place}-dlq"));
+        ground.make_topic(&topic, &row.topic);
+        ground.make_topic(&dead_letters, &[]);
+        let instances: Vec<(u64, String)> = simulated.iter().map(|i| (i.id, i.token.clone())).collect();
+        if row.through_proxy {
+            let toxiproxy = toxiproxy.expect("rows that need it are left out without it");
+            ground.through(toxiproxy, &topic, simulator.url());
+        }
+        ground.allow(&[&topic, &dead_letters]);
+        let home = Home::new(simulator.url(), &instances, &ground.bootstrap(), "shutdown_timeout_seconds = 20");
+        let mut environment: Vec<(String, String)> = [
+            ("RUST_LOG", "trace"),
+            ("CHATBRIDGE__KAFKA__TOPIC", topic.as_str()),
+            ("CHATBRIDGE__KAFKA__DEAD_LETTER_TOPIC", dead_letters.as_str()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        environment.extend(ground.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
+        environment.extend(row.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let more: &[(&str, &str)] = match pace {
+            Pace::Test => &row.hurry,
+            // What Home shortens, as it is by default.
+            Pace::Table => &[
+                ("CHATBRIDGE__GREEN_API__RECEIVE_TIMEOUT_SECONDS", "20"),
+                ("CHATBRIDGE__GREEN_API__RETRY_MIN_MS", "500"),
+                ("CHATBRIDGE__GREEN_API__RETRY_MAX_MS", "30000"),
+                ("CHATBRIDGE__GREEN_API__MISCONFIGURED_RETRY_SECONDS", "60"),
+            ],
+        };
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self {
+            pace,
+            ground,
+            simulator,
+            ids: instances.iter().map(|(id, _)| *id).collect(),
+            tokens: instances.into_iter().map(|(_, token)| token).collect(),
+            topic,
+            dead_letters,
+            home,
+            bridge: None,
+            load: None,
+            odd: Vec::new(),
+            taken: HashSet::new(),
+            killed: None,
+            kept: Vec::new(),
+            shown: Shown::default(),
+            struck_ms: 0,
+            ended_ms: 0,
+            holding_ms: 0,
+            has_broker_clock: row.place != Place::Mock
+                && !row.topic.iter().any(|(name, _)| *name == "message.timestamp.type"),
+            environment,
+            hit: row.hit,
+        }
+    }
+
+    /// The whole row, up to a bridge that has stopped and an empty queue.
+    pub(crate) fn play(&mut self, row: &Row) {
+        if let Some(before) = &row.before {
+            before();
+        }
+        self.start_bridge();
+        self.bridge().wait_until_ready();
+        self.load = Some(Load::start(&self.simulator, &self.ids, RATE));
+        self.wait_for_deletes_queued_after(0, &self.ids.clone());
+
+        self.struck_ms = now_ms();
+        (row.strike)(self);
+        self.holding_ms = now_ms();
+        self.hold(row.lasts_at(self.pace));
+        match &row.end {
+            Some(end) => {
+                end(self);
+                self.ended_ms = now_ms();
+            }
+            None => self.ended_ms = self.struck_ms,
+        }
+
+        self.wait_for_deletes_queued_after(self.ended_ms, &self.hit_ids());
+        self.load = None;
+        self.wait_until_emptied();
+        self.look();
+        if self.shown.kafka_unusable {
+            let usable = |bridge: &Bridge| (bridge.status()["kafka"]["usable"] == true).then_some(());
+            self.bridge().wait("Kafka in use again", usable);
+            // Told only where the bad news was: a moment's trouble is none.
+            let told = |bridge: &Bridge, words: &str| bridge.log().contains(words);
+            let bad = |bridge: &Bridge| ["Kafka is away", "does not take records"].iter().any(|w| told(bridge, w));
+            let good = |bridge: &Bridge| told(bridge, "Kafka takes records again");
+            self.bridge().wait("the good news", |bridge| (!bad(bridge) || good(bridge)).then_some(()));
+        }
+        self.stop_bridge();
+        if let Some(after) = &row.after {
+            after(self);
+        }
+    }
+
+    /// The instances the fault hits.
+    pub(crate) fn hit_ids(&self) -> Vec<u64> {
+        match self.hit {
+            Hit::First => vec![self.ids[0]],
+            Hit::All => self.ids.clone(),
+        }
+    }
+
+    /// On the first instance, until the simulator's faults are cleared.
+    pub(crate) fn misbehave(&self, faults: Vec<Fault>) {
+        for fault in faults {
+            self.simulator.add_fault(fault.on(self.ids[0]));
+        }
+    }
+
+    /// On the first instance, behind what it has.
+    pub(crate) fn queue(&mut self, odd: Odd) {
+        self.simulator.enqueue(self.ids[0], odd.body.clone()).expect("room");
+        self.odd.push(odd);
+    }
+
+    pub(crate) fn bridge(&mut self) -> &mut Bridge {
+        self.bridge.as_mut().expect("a bridge runs")
+    }
+
+    /// What it shows is kept before it goes.
+    pub(crate) fn start_bridge(&mut self) {
+        let environment: Vec<(&str, &str)> =
+            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.bridge = Some(Bridge::start(&self.home, &environment));
+    }
+
+    /// SIGTERM; it has to end well, and in time.
+    pub(crate) fn stop_bridge(&mut self) {
+        let begun = Instant::now();
+        let ended = self.bridge.take().expect("a bridge runs").terminate();
+        self.shown.log.push_str(&self.home.log_text());
+        assert!(ended.success(), "{ended}; log:\n{}", self.visible_log());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?} to stop", begun.elapsed());
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill_bridge(&mut self) {
+        self.look();
+        self.bridge.take().expect("a bridge runs").kill();
+        self.shown.log.push_str(&self.home.log_text());
+    }
+
+    /// The admin server's pages, kept.
+    fn look(&mut self) {
+        let Some(bridge) = &self.bridge else { return };
+        let (metrics, status) = (bridge.get("/metrics").1, bridge.get("/status").1);
+        let seen: Value = serde_json::from_str(&status).expect("/status is JSON");
+        if now_ms() > self.struck_ms && self.struck_ms > 0 {
+            let phase = seen["instances"][0]["phase"].as_str().unwrap_or_default();
+            self.shown.phases.insert(phase.to_owned());
+            self.shown.kafka_unusable |= seen["kafka"]["usable"] == false;
+        }
+        self.shown.metrics = metrics;
+        self.shown.status.push_str(&status);
+        assert_eq!(bridge.get("/livez").0, 200, "no fault is a reason to be restarted");
+    }
+
+    /// While the fault lasts.
+    fn hold(&mut self, lasts: Duration) {
+        let until = Instant::now() + lasts;
+        while Instant::now() < until {
+            self.look();
+            thread::sleep(POLL.min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// Until each of `ids` has deleted an event that was queued after `after_ms`.
+    fn wait_for_deletes_queued_after(&mut self, after_ms: i64, ids: &[u64]) {
+        let mut missing: HashSet<u64> = ids.iter().copied().collect();
+        let mut fresh = HashSet::new();
+        let mut seen = 0;
+        let deadline = Instant::now() + PATIENCE;
+        while !missing.is_empty() {
+            for entry in self.simulator.journal_after(seen) {
+                seen = entry.sequence;
+                match entry.what {
+                    JournalEvent::Enqueued { entry: event, .. } if unix_ms(&entry) > after_ms => {
+                        fresh.insert((entry.instance, event));
+                    }
+                    JournalEvent::Deleted { entry: event, .. } if fresh.contains(&(entry.instance, event)) => {
+                        missing.remove(&entry.instance);
+                    }
+                    _ => {}
+                }
+            }
+            assert!(Instant::now() < deadline, "{missing:?} do not recover; log:\n{}", self.visible_log());
+            self.look();
+            thread::sleep(POLL);
+        }
+    }
+
+    pub(crate) fn wait_until_emptied(&self) {
+        let emptied = async { tokio::time::timeout(PATIENCE, self.simulator.emptied()).await };
+        let emptied = self.ground.runtime().block_on(emptied);
+        assert!(emptied.is_ok(), "{} left; log:\n{}", self.simulator.total_depth(), self.visible_log());
+    }
+
+    /// The log without what only `RUST_LOG=trace` shows.
+    pub(crate) fn visible_log(&self) -> String {
+        let current = self.bridge.as_ref().map(Bridge::log).unwrap_or_default();
+        let lines = self.shown.log.lines().chain(current.lines());
+        lines.filter(|line| is_above_debug(line)).collect::<Vec<_>>().join("\n")
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", self.ground.bootstrap()).create().expect("an admin client")
+    }
+
+    /// Changes a property of the topic of events.
+    pub(crate) fn change_topic(&self, key: &str, value: &str) {
+        // What is not named goes back to its default.
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&self.topic))
+            .set("message.timestamp.type", "LogAppendTime")
+            .set(key, value);
+        let changed = self.ground.runtime().block_on(self.admin().alter_configs(&[change], &AdminOptions::new()));
+        assert!(changed.as_ref().is_ok_and(|changed| changed.iter().all(Result::is_ok)), "{changed:?}");
+    }
+
+    pub(crate) fn delete_topic(&self) {
+        let deleted = self.ground.runtime().block_on(self.admin().delete_topics(&[&self.topic], &AdminOptions::new()));
+        assert!(deleted.as_ref().is_ok_and(|deleted| deleted.iter().all(Result::is_ok)), "{deleted:?}");
+        // The controller answers before the broker has let go of it, and what is taken until then goes with it.
+        let asked = || self.admin().inner().fetch_metadata(Some(&self.topic), Duration::from_secs(5));
+        while asked().is_ok_and(|found| found.topics().iter().all(|topic| !topic.partitions().is_empty())) {
+            thread::sleep(POLL);
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
+
+    /// The value of a metric, over all its labels that contain `labels`, as last seen.
+    pub(crate) fn metric(&self, name: &str, labels: &str) -> f64 {
+        let lines = self.shown.metrics.lines();
+        let found = lines.filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        found.filter(|line| line.contains(labels)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub(crate) fn said(&self, words: &str) -> usize {
+        self.shown.log.lines().filter(|line| is_above_debug(line) && line.contains(words)).count()
+    }
+}
+
+/// Makes a topic at a broker without others.
+pub(crate) fn make_topic(
+    runtime: &tokio::runtime::Runtime,
+    bootstrap: &str,
+    name: &str,
+    partitions: i32,
+    properties: &[(&str, &str)],
+) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("an admin client");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        // The broker's own clock: when was it in Kafka?
+        let topic =
+            NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("message.timestamp.type", "LogAppendTime");
+        let topic = properties.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        let made = runtime.block_on(admin.create_topics(&[topic], &AdminOptions::new()));
+        if made.as_ref().is_ok_and(|made| made.iter().all(Result::is_ok)) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{made:?}");
+        thread::sleep(POLL);
+    }
+}
+
+pub(crate) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+pub(crate) fn unix_ms(entry: &JournalEntry) -> i64 {
+    i64::try_from(entry.unix_ms).expect("a time of this age")
+}
+
+/// Whether an operator sees this line at the usual level.
+pub(crate) fn is_above_debug(line: &str) -> bool {
+    let line: Option<Value> = serde_json::from_str(line).ok();
+    // What is no JSON did not come through the log: it counts.
+    line.is_none_or(|line| !matches!(line["level"].as_str(), Some("TRACE" | "DEBUG")))
+}

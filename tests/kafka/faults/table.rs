@@ -1,0 +1,80 @@
+//! The table of `tests/README.md`, from a real run.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::row::Row;
+use super::verdict::Outcome;
+use crate::support::needs::tests_path;
+
+const BEGIN: &str = "<!-- written by `make faults` -->\n";
+const END: &str = "<!-- end of what `make faults` writes -->\n";
+
+/// Puts the table between its marks in the file.
+pub(crate) fn write(path: &Path, outcomes: &[(&Row, Outcome)]) {
+    let text = fs::read_to_string(path).expect("the page is there");
+    let (before, rest) = text.split_once(BEGIN).expect("the mark of the beginning");
+    let (_, after) = rest.split_once(END).expect("the mark of the end");
+    fs::write(path, [before, BEGIN, &table(outcomes), END, after].concat()).expect("writable");
+}
+
+fn table(outcomes: &[(&Row, Outcome)]) -> String {
+    let mut text = String::new();
+    let mut group = "";
+    for (row, outcome) in outcomes {
+        if row.group != group {
+            group = row.group;
+            let _ = write!(
+                text,
+                "\n**{group}**\n\n| fault | lost | repeated | out of order | time to recover | events |\n\
+                 | --- | --: | --: | --: | --: | --: |\n"
+            );
+        }
+        let verdict = &outcome.verdict;
+        let stolen = match outcome.stolen {
+            0 => String::new(),
+            taken => format!(" ({taken} taken by the other reader)"),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {}{stolen} | {} | {} | {} | {} |",
+            row.name,
+            verdict.lost,
+            verdict.repeated,
+            verdict.out_of_order,
+            seconds(outcome.recovered),
+            verdict.queued
+        );
+    }
+    let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(|(_, outcome)| of(outcome)).sum::<u64>();
+    let _ = writeln!(
+        text,
+        "\n{} faults, {} events, {} lost, {} repeated, {} out of order. chatbridge {} (debug build), Apache Kafka {}, \
+         {} cores.",
+        outcomes.len(),
+        sum(|o| o.verdict.queued),
+        sum(|o| o.verdict.lost),
+        sum(|o| o.verdict.repeated),
+        sum(|o| o.verdict.out_of_order),
+        env!("CARGO_PKG_VERSION"),
+        kafka_version(),
+        std::thread::available_parallelism().map_or(0, usize::from),
+    );
+    text
+}
+
+/// No more precise than a second run would be.
+fn seconds(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds if seconds < 9.95 => format!("{seconds:.1} s"),
+        seconds => format!("{seconds:.0} s"),
+    }
+}
+
+fn kafka_version() -> String {
+    let pom = fs::read_to_string(tests_path("kafka/maven/pom.xml")).expect("the pom is there");
+    let version = pom.split_once("<kafka.version>").and_then(|(_, rest)| rest.split_once('<'));
+    version.expect("the pom names the version").0.to_owned()
+}

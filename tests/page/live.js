@@ -21,7 +21,7 @@ tell(async (page, tools) => {
   // Events flow: the page follows without being loaded again.
   await page.evaluate(() => (window.unharmed = true));
   await ask("events");
-  await shows(cell(second, "Delivered"), /^20$/);
+  await shows(cell(second, "Settled"), /^20$/);
   await shows(cell(second, "Last event"), "ago");
   await page.waitForFunction(() => parseFloat(document.getElementById("rate").textContent) > 0);
 
@@ -85,7 +85,7 @@ tell(async (page, tools) => {
   await ask("start");
   await shows(page.locator("#connection"), /^live$/);
   tools.offline = false;
-  await shows(cell(second, "Delivered"), /^0$/);
+  await shows(cell(second, "Settled"), /^0$/);
 
   for (const path of ["status", "status/stream"]) {
     const told = await fetch(new URL(path, url));

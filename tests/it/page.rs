@@ -172,7 +172,7 @@ fn in_a_browser_the_page_follows_a_bridge_through_events_trouble_and_a_restart()
             let kind = FaultKind::Status { code: 400, body, retry_after_seconds: None };
             scene.simulator.add_fault(Fault::new(Method::Receive, kind).on(FIRST));
         }
-        "mend" => drop(scene.simulator.clear_faults()),
+        "mend" => scene.simulator.clear_faults(),
         "stop" => assert!(running.take().expect("it runs").terminate().success()),
         "start" => running = Some(Bridge::start(&scene.home, &[])),
         other => panic!("{other}"),

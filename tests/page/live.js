@@ -81,10 +81,12 @@ tell(async (page, tools) => {
   tools.offline = true;
   await ask("stop");
   await shows(page.locator("#connection"), /connection lost since \d\d:\d\d:\d\d/);
+  await shows(page.locator("#verdict"), "When last heard: All 2 instances are well.");
   await look("lost");
   await ask("start");
   await shows(page.locator("#connection"), /^live$/);
   tools.offline = false;
+  await shows(page.locator("#verdict"), /^All 2 instances are well.$/);
   await shows(cell(second, "Settled"), /^0$/);
 
   for (const path of ["status", "status/stream"]) {

@@ -154,7 +154,8 @@ function drawRow(row, view, now, limits) {
   text(row.ageText, age === 0 ? "none" : span(age) + left);
   bar(row.bar, age, lossLevel(age, limits), limits);
   text(row.waitingText, view.waiting === undefined ? "unknown" : number(view.waiting));
-  const drains = view.drain_seconds > 0 ? `done in ${span(view.drain_seconds)}` : "";
+  const draining = ["polling", "delivering"].includes(view.phase) && view.drain_seconds > 0;
+  const drains = draining ? `done in ${span(view.drain_seconds)}` : "";
   text(row.waitingMore, view.waiting ? (FORECASTS[view.drain_forecast] ?? drains) : "");
   text(row.settled, number(view.deleted));
   text(row.eventText, event ? ago(event.received_at) : "none yet");
@@ -292,6 +293,7 @@ function connect() {
 
 function lost() {
   stream.close();
+  if (!lostAt && version) text($("verdict"), `When last heard: ${$("verdict").textContent}`);
   lostAt ??= new Date();
   connection("lost", `connection lost since ${clock(lostAt)}, trying again`);
   clearTimeout(retry);

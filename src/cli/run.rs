@@ -31,7 +31,7 @@ async fn daemon(config: Config, args: ConfigArgs) -> ExitCode {
         }
     };
     if let Ok(address) = listener.local_addr() {
-        info!(%address, "admin server listens: /metrics /livez /readyz /status");
+        info!(%address, "admin server listens: the status page at /, /status /metrics /livez /readyz");
     }
     let signals = || io::Result::Ok((shutdown::on_signal()?, Reloads::new(&config, Box::new(move || args.load()))?));
     let (stop, reloads) = match signals() {

@@ -136,7 +136,7 @@ impl Default for SchemaRegistry {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Admin {
-    /// Where /metrics, /livez, /readyz and /status listen.
+    /// Where the status page (/), /status, /metrics, /livez and /readyz listen.
     pub(super) listen: String,
 }
 

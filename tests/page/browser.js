@@ -5,7 +5,8 @@ const { createInterface } = require("node:readline");
 const { chromium } = require("playwright-core");
 
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const answers = createInterface({ input: process.stdin });
+const lines = answers[Symbol.asyncIterator]();
 
 /** Has whoever started this program do something to the bridge, and waits until that is done. */
 async function ask(what) {
@@ -60,6 +61,7 @@ async function tell(story) {
     assert.deepEqual(complaints, []);
   } finally {
     await browser.close();
+    answers.close();
   }
 }
 

@@ -21,7 +21,7 @@ tell(async (page, tools) => {
   // Events flow: the page follows without being loaded again.
   await page.evaluate(() => (window.unharmed = true));
   await ask("events");
-  await shows(cell(second, "Delivered"), /^20$/);
+  await shows(cell(second, "Settled"), /^20$/);
   await shows(cell(second, "Last event"), "ago");
   await page.waitForFunction(() => parseFloat(document.getElementById("rate").textContent) > 0);
 
@@ -81,11 +81,13 @@ tell(async (page, tools) => {
   tools.offline = true;
   await ask("stop");
   await shows(page.locator("#connection"), /connection lost since \d\d:\d\d:\d\d/);
+  await shows(page.locator("#verdict"), "When last heard: All 2 instances are well.");
   await look("lost");
   await ask("start");
   await shows(page.locator("#connection"), /^live$/);
   tools.offline = false;
-  await shows(cell(second, "Delivered"), /^0$/);
+  await shows(page.locator("#verdict"), /^All 2 instances are well.$/);
+  await shows(cell(second, "Settled"), /^0$/);
 
   for (const path of ["status", "status/stream"]) {
     const told = await fetch(new URL(path, url));

@@ -9,7 +9,7 @@ const SILENCE_MAX_MS = 6000;
 const RETRY_MS = 2000;
 const TYPING_MS = 200;
 
-const LEVELS = { alarm: ["■", "Act now"], warn: ["▲", "Look"], ok: ["●", "Well"] };
+const LEVELS = { alarm: "Act now", warn: "Look", ok: "Well" };
 const PHASES = {
   starting: "Starting",
   polling: "Polling",
@@ -29,6 +29,7 @@ const $ = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
 const rate = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 });
 const clock = (date) => date.toLocaleTimeString("en-GB");
+const capital = (text) => text && text[0].toUpperCase() + text.slice(1);
 const kinds = (text) => text.replaceAll("_", " ");
 
 /** "45 s", "12 min", "3 h 20 min", "2 d 3 h" */
@@ -57,22 +58,25 @@ function make(name, properties = {}, ...children) {
   return element;
 }
 
-/** A line through the counts, scaled to the largest. */
+/** A line through the counts, scaled to the largest, over its area. */
 function spark(holder, counts) {
-  const [width, height] = [(counts.length - 1) * 2, 20];
+  const [step, height] = [2, 20];
   const most = Math.max(1, ...counts);
-  const points = counts.map((count, at) => `${at * 2} ${(height - (count / most) * height).toFixed(1)}`);
-  const line = `M-2 ${height + 2}L-2 ${height}L${points.join("L")}L${width + 2} ${points.at(-1).split(" ")[1]}L${width + 2} ${height + 2}`;
+  const line = `M${counts.map((count, at) => `${at * step} ${(height - (count / most) * height).toFixed(1)}`).join("L")}`;
+  const width = (counts.length - 1) * step;
   if (!holder.firstChild) {
-    const [svg, path] = ["svg", "path"].map((name) => document.createElementNS("http://www.w3.org/2000/svg", name));
-    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    const make = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
+    const svg = make("svg");
+    svg.setAttribute("viewBox", `0 -1 ${width} ${height + 2}`);
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("aria-hidden", "true");
-    svg.append(path);
+    svg.append(make("path"), make("path"));
     holder.append(svg);
   }
-  const path = holder.firstChild.firstChild;
-  if (path.getAttribute("d") !== line) path.setAttribute("d", line);
+  const [area, edge] = holder.firstChild.children;
+  if (edge.getAttribute("d") === line) return;
+  area.setAttribute("d", `${line}L${width} ${height}L0 ${height}Z`);
+  edge.setAttribute("d", line);
 }
 
 /** How much of the 24 hours is used up. The words beside it say the same. */
@@ -97,12 +101,12 @@ function lossLevel(age, limits) {
 // --- The instances ---
 
 const rows = new Map();
-const COLUMNS = ["State", "Events a second", "Age of its head", "Waiting", "Delivered", "Last event", "Last error"];
+const COLUMNS = ["State", "Events a second", "Oldest in queue", "Waiting", "Settled", "Last event", "Last error"];
 
 function newRow(instance) {
   const cell = (name) => make("td", { role: "cell", "data-name": name });
-  const [state, rates, age, waiting, delivered, event, error] = COLUMNS.map(cell);
-  const row = { state, rates, age, waiting, delivered, event, error };
+  const [state, rates, age, waiting, settled, event, error] = COLUMNS.map(cell);
+  const row = { state, rates, age, waiting, settled, event, error };
   row.badge = make("span", { class: "badge" });
   row.phase = make("div", { class: "more" });
   state.append(row.badge, row.phase);
@@ -124,9 +128,9 @@ function newRow(instance) {
   row.errorPast = make("p");
   row.details = make("details", { class: "more" }, row.summary, row.errorPast);
   error.append(row.errorText, row.details);
-  waiting.className = delivered.className = "number";
+  waiting.className = settled.className = "number";
   const name = make("th", { role: "rowheader", scope: "row" }, String(instance));
-  const main = make("tr", { role: "row", class: "main" }, name, state, rates, age, waiting, delivered, event, error);
+  const main = make("tr", { role: "row", class: "main" }, name, state, rates, age, waiting, settled, event, error);
   row.message = make("p");
   row.advice = make("p");
   const td = make("td", { role: "cell", colspan: "8" }, row.message, row.advice);
@@ -141,7 +145,7 @@ function drawRow(row, view, now, limits) {
   const { last_error: error, last_event: event } = view;
   mark(row.body, "level", view.level);
   mark(row.badge, "level", view.level);
-  text(row.badge, LEVELS[view.level].join(" "));
+  text(row.badge, LEVELS[view.level]);
   text(row.phase, PHASES[view.phase] + (view.state && view.state !== "authorized" ? `, ${view.state}` : ""));
   text(row.rate, rate(view.drain_rate_per_second));
   spark(row.spark, view.deleted_lately);
@@ -150,17 +154,18 @@ function drawRow(row, view, now, limits) {
   text(row.ageText, age === 0 ? "none" : span(age) + left);
   bar(row.bar, age, lossLevel(age, limits), limits);
   text(row.waitingText, view.waiting === undefined ? "unknown" : number(view.waiting));
-  const drains = view.drain_seconds > 0 ? `about ${span(view.drain_seconds)}` : "";
+  const draining = ["polling", "delivering"].includes(view.phase) && view.drain_seconds > 0;
+  const drains = draining ? `done in ${span(view.drain_seconds)}` : "";
   text(row.waitingMore, view.waiting ? (FORECASTS[view.drain_forecast] ?? drains) : "");
-  text(row.delivered, number(view.deleted));
+  text(row.settled, number(view.deleted));
   text(row.eventText, event ? ago(event.received_at) : "none yet");
   text(row.eventMore, event ? kinds(event.kind) : "");
   text(row.errorText, error ? (well ? "" : `${kinds(error.class)}, ${ago(error.at)}`) : "none");
   row.details.hidden = !(error && well);
   text(row.summary, error ? `${kinds(error.class)}, ${ago(error.at)}` : "");
-  text(row.errorPast, error?.message ?? "");
-  text(row.message, !well && error ? error.message : "");
-  text(row.advice, view.advice ? view.advice[0].toUpperCase() + view.advice.slice(1) : "");
+  text(row.errorPast, capital(error?.message ?? ""));
+  text(row.message, !well && error ? capital(error.message) : "");
+  text(row.advice, capital(view.advice ?? ""));
   row.message.hidden = row.message.textContent === "";
   row.advice.hidden = row.advice.textContent === "" || row.message.textContent.includes(view.advice);
   row.fix.hidden = row.message.hidden && row.advice.hidden;
@@ -211,7 +216,7 @@ function draw(status) {
   bar($("oldest-bar"), oldest, lossLevel(oldest, limits), limits);
   text($("waiting"), totals.waiting_unknown === all && all > 0 ? "unknown" : number(totals.waiting));
   const unknown = totals.waiting_unknown;
-  text($("waiting-more"), `${number(totals.deleted)} delivered since the start` + (unknown && unknown < all ? `; unknown for ${number(unknown)}` : ""));
+  text($("waiting-more"), `${number(totals.deleted)} settled since the start` + (unknown && unknown < all ? `; unknown for ${number(unknown)}` : ""));
   text($("kafka"), kafka.usable ? "takes records" : kafka.away_seconds === undefined ? "takes nothing" : "away");
   mark($("kafka"), "level", kafka.usable ? "ok" : "alarm");
   text($("kafka-more"), kafka.away_seconds === undefined ? "" : `for ${span(kafka.away_seconds)}`);
@@ -252,7 +257,7 @@ function drawVerdict({ totals, kafka, config, ready, schema_registry: registry }
   if (!ready) sentence = `Not ready: starting, waiting for Kafka or the schema registry, or stopping. ${sentence}`;
   const bad = totals.alarm || !kafka.usable || registry?.registered === false;
   const level = bad ? "alarm" : totals.warn || !ready || config.refused ? "warn" : "ok";
-  text($("verdict"), `${LEVELS[level][0]} ${kafka.usable ? "" : "Kafka takes no records. "}${sentence}`);
+  text($("verdict"), `${kafka.usable ? "" : "Kafka takes no records. "}${sentence}`);
   mark($("verdict"), "level", level);
   const list = $("troubles");
   while (list.children.length > troubles.length) list.lastChild.remove();
@@ -288,6 +293,7 @@ function connect() {
 
 function lost() {
   stream.close();
+  if (!lostAt && version) text($("verdict"), `When last heard: ${$("verdict").textContent}`);
   lostAt ??= new Date();
   connection("lost", `connection lost since ${clock(lostAt)}, trying again`);
   clearTimeout(retry);

@@ -27,8 +27,8 @@ datasource = yaml.safe_load(open("deploy/compose/grafana/datasources/prometheus.
 assert datasource["type"] == "prometheus" and datasource["isDefault"]
 EOF
 
-[ -x "$image_target/release/chatbridge" ] || "$here/image.sh"
-"$image_target/release/chatbridge" check --config deploy/compose/chatbridge.toml
+with_binary
+"$binary" check --config deploy/compose/chatbridge.toml
 
 # promtool wants the rules beside the configuration, where the container has them.
 mkdir -p "$cache/etc-prometheus"

@@ -5,6 +5,6 @@
 cd "$root"
 with_python
 with_prometheus
-[ -x "$image_target/release/chatbridge" ] || "$here/image.sh"
+with_binary
 tests/kafka/fetch.sh >/dev/null
-"$python" "$here/dashboard.py" "$image_target/release/chatbridge" "$prometheus/prometheus"
+"$python" "$here/dashboard.py" "$binary" "$prometheus/prometheus"

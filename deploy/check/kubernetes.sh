@@ -45,5 +45,5 @@ for folder in base overlays/example kafka-topics; do
 done
 deploy/kubernetes/prometheus-rule.sh | cmp - deploy/kubernetes/base/prometheusrule.yaml ||
     stop "alerts.yml has changed: deploy/kubernetes/prometheus-rule.sh >deploy/kubernetes/base/prometheusrule.yaml"
-[ -x "$image_target/release/chatbridge" ] || "$here/image.sh"
-"$python" "$here/manifests.py" "$cache/overlays-example.yaml" "$image_target/release/chatbridge"
+with_binary
+"$python" "$here/manifests.py" "$cache/overlays-example.yaml" "$binary"

@@ -18,6 +18,12 @@ stop() {
 # Where image.sh builds; the package and the dashboard's check use what it built.
 image_target=$cache/image/build/target
 
+# Sets $binary: the one CHATBRIDGE_BINARY names, else the image's, which is built first where it is missing.
+with_binary() {
+    binary=${CHATBRIDGE_BINARY:-$image_target/release/chatbridge}
+    [ -x "$binary" ] || "$here/image.sh"
+}
+
 # cargo_tool NAME VERSION: built without optimising, which is the quicker way to one run of it.
 cargo_tool() {
     [ -x "$cache/tools/bin/$1" ] && [ -e "$cache/tools/$1-$2" ] && return

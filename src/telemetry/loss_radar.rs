@@ -184,8 +184,8 @@ impl Cause {
                 "GREEN-API does not answer: look at the network, at the proxy and at the vendor's status page"
             }
             Self::Backlog => {
-                "an old backlog is being drained; if drain_seconds does not shrink, it grows faster than that: look for \
-                 slow acknowledgements, or for a slow way to GREEN-API"
+                "an old backlog is being drained; if the time that takes does not shrink, it grows faster than that: look \
+                 for slow acknowledgements, or for a slow way to GREEN-API"
             }
         }
     }

@@ -27,7 +27,7 @@ mkdir "$part"
 echo "building toxiproxy $version from the Go module proxy" >&2
 # From a folder without a go.mod: nothing here is a module.
 cd "$part"
-GOBIN="$part" GOFLAGS= CGO_ENABLED=0 go install -trimpath "github.com/Shopify/toxiproxy/v2/cmd/server@$version" \
+GOBIN="$part" GOFLAGS='' CGO_ENABLED=0 go install -trimpath "github.com/Shopify/toxiproxy/v2/cmd/server@$version" \
     >"$part/go.log" 2>&1 || {
     cat "$part/go.log" >&2
     echo "building toxiproxy $version failed (see above)" >&2

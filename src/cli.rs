@@ -14,10 +14,13 @@ mod demo;
 mod dlq;
 mod documents;
 mod inject;
+mod json_line;
+mod moment;
 mod normalize;
 mod run;
 mod schema;
 mod simulate;
+mod tail;
 
 /// Bad usage or configuration: fix it, then start again (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;
@@ -51,6 +54,8 @@ enum Command {
     Inject(inject::InjectArgs),
     /// The JSON Schemas and the AsyncAPI document
     Schema(schema::SchemaArgs),
+    /// What is in the topics and what comes, one readable line per event; reads only. It shows what people wrote
+    Tail(tail::TailArgs),
     /// The dead letters: shows them, drives them again
     Dlq(dlq::DlqArgs),
 }
@@ -111,6 +116,10 @@ pub fn main() -> ExitCode {
             inject::inject(&args)
         }
         Command::Schema(args) => schema::schema(&args),
+        Command::Tail(args) => {
+            logging::init(log_format, "warn");
+            tail::tail(&args)
+        }
         Command::Dlq(args) => {
             logging::init(log_format, "warn");
             dlq::dlq(&args)

@@ -42,7 +42,7 @@
 //! ```text
 //! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge; cli::demo, cli::simulate ─► simulator;
 //!                cli::dlq ─► dead_letters, publish/kafka; demo ─► app, consume, oracle, simulator
-//! cli::dlq ─► dead_letters, consume, publish/kafka
+//! cli::dlq ─► dead_letters, consume, publish/kafka; cli::tail ─► consume, json, record (how a value is framed)
 //! app ──► everyone                                          (the composition root, the only one)
 //! reload ─► config                                          when to read it again, not what becomes of it
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest

@@ -82,7 +82,7 @@ impl Broker {
             // The demo measures latencies; the mock cluster answers a fetch only when this time is over.
             properties: [("fetch.wait.max.ms".to_owned(), "10".to_owned().into())].into(),
         };
-        let mut records = self.open(&kafka).await?.onward();
+        let mut records = self.open(&kafka).await?.onward(|_| {});
         let (sender, receiver) = mpsc::channel(APPEARED_MAX);
         tokio::spawn(async move {
             while let Some(read) = records.recv().await {

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-fn chatbridge(arguments: &[&str], input: &str) -> Output {
+pub(crate) fn chatbridge(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_chatbridge"))
         .args(arguments)
         .env_remove("CHATBRIDGE_CONFIG")

@@ -24,4 +24,5 @@ mod rival;
 mod schemas;
 mod sdk;
 mod secrets;
+mod tail;
 mod wire;

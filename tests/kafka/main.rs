@@ -26,4 +26,5 @@ mod isolation;
 mod promise;
 mod scene;
 mod schema_registry;
+mod tail;
 mod topics;

@@ -24,5 +24,6 @@ mod rival;
 mod schemas;
 mod sdk;
 mod secrets;
+mod shells;
 mod tail;
 mod wire;

@@ -191,6 +191,7 @@ fn the_contract_is_printed() {
         (&["schema"][..], "event.schema.json"),
         (&["schema", "event"], "event.schema.json"),
         (&["schema", "config"], "config.schema.json"),
+        (&["schema", "config-reference"], "../../docs/configuration.md"),
         (&["schema", "asyncapi"], "asyncapi.json"),
     ] {
         let output = chatbridge(arguments, "");

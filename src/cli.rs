@@ -3,21 +3,26 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError};
 use crate::logging::{self, LogFormat};
 use crate::publish::kafka;
 
 mod check;
+mod completions;
 mod demo;
 mod dlq;
 mod documents;
 mod inject;
+mod json_line;
+mod man;
+mod moment;
 mod normalize;
 mod run;
 mod schema;
 mod simulate;
+mod tail;
 mod verify;
 
 /// Bad usage or configuration: fix it, then start again (`EX_USAGE` of sysexits).
@@ -52,6 +57,12 @@ enum Command {
     Inject(inject::InjectArgs),
     /// The JSON Schemas and the AsyncAPI document
     Schema(schema::SchemaArgs),
+    /// Completions for a shell, to be put where it looks for them
+    Completions(completions::CompletionsArgs),
+    /// The manual pages
+    Man(man::ManArgs),
+    /// What is in the topics and what comes, one readable line per event; reads only. It shows what people wrote
+    Tail(tail::TailArgs),
     /// The dead letters: shows them, drives them again
     Dlq(dlq::DlqArgs),
     /// Was everything delivered? A simulator's journal against the topics; exit code 1 if the promise was broken
@@ -114,6 +125,12 @@ pub fn main() -> ExitCode {
             inject::inject(&args)
         }
         Command::Schema(args) => schema::schema(&args),
+        Command::Completions(args) => completions::completions(&args, Cli::command()),
+        Command::Man(args) => man::man(&args, Cli::command()),
+        Command::Tail(args) => {
+            logging::init(log_format, "warn");
+            tail::tail(&args)
+        }
         Command::Dlq(args) => {
             logging::init(log_format, "warn");
             dlq::dlq(&args)
@@ -130,6 +147,20 @@ fn complain(message: impl std::fmt::Display) {
     use std::io::Write as _;
     // With standard error gone, the exit code alone has to tell.
     drop(writeln!(std::io::stderr(), "chatbridge: {message}"));
+}
+
+/// Prints a document.
+fn print(document: &[u8]) -> ExitCode {
+    use std::io::{self, Write as _};
+    match io::stdout().write_all(document).and_then(|()| io::stdout().flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads us has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("failed to print: {error}"));
+            EXIT_FAILED.into()
+        }
+    }
 }
 
 /// The runtime of the commands that need one.

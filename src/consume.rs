@@ -1,18 +1,19 @@
 //! Topics read back: the dead letters for whoever mends them, the topics of a trial for its judge. The only consumer
 //! there is.
 //!
-//! Partitions are assigned, from their beginning; no group is joined and no offset committed, so that looking changes
-//! nothing and needs no right but to read. What was read waits in a short queue until it is wanted.
+//! Partitions are assigned, from where the reader wants to begin; no group is joined and no offset committed, so that
+//! looking changes nothing and needs no right but to read. What was read waits in a short queue until it is wanted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Headers as _, Message, Timestamp};
+use rdkafka::message::{self, Headers as _, Message};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use secrecy::ExposeSecret;
@@ -26,6 +27,8 @@ use crate::config::Kafka;
 const READ_AHEAD_RECORDS: usize = 16;
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
+/// Brokers that were away get so long to show that they are back.
+const BACK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Without a record for so long, before the end, the brokers count as away.
 const STALLED: Duration = Duration::from_secs(30);
 
@@ -82,7 +85,7 @@ impl ConsumedRecord {
         Self {
             position: Position { partition: message.partition(), offset: message.offset() },
             timestamp_ms: message.timestamp().to_millis(),
-            appended_ms: if let Timestamp::LogAppendTime(ms) = message.timestamp() { Some(ms) } else { None },
+            appended_ms: if let message::Timestamp::LogAppendTime(ms) = message.timestamp() { Some(ms) } else { None },
             key: text(message.key()),
             headers: message
                 .headers()
@@ -95,6 +98,7 @@ impl ConsumedRecord {
 
 /// What is read, until there is no more or reading fails.
 pub type Records = mpsc::Receiver<Result<ConsumedRecord, ReadError>>;
+type Sender = mpsc::Sender<Result<ConsumedRecord, ReadError>>;
 
 /// The consumer outlives the brokers by a moment at the end; what librdkafka says about that is for the curious.
 struct Quiet;
@@ -113,25 +117,60 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// A topic, with the end each of its partitions had when it was opened.
+/// Where in a topic to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest record there is.
+    Beginning,
+    /// Behind the newest record there is.
+    End,
+    /// With the first record stamped with this time or a later one.
+    At(Timestamp),
+}
+
+/// The brokers went or came back, for whoever follows a topic onward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Brokers {
+    /// They do not answer, in librdkafka's words.
+    Away(String),
+    /// They answer again.
+    Back,
+}
+
+/// The part of a partition that was there when the topic was opened: from `start`, up to but without `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    start: i64,
+    end: i64,
+}
+
+/// A topic, with the part of each of its partitions that was there when it was opened.
 #[derive(Clone)]
 pub struct TopicReader {
     config: ClientConfig,
     topic: Arc<str>,
-    ends: BTreeMap<i32, i64>,
+    spans: BTreeMap<i32, Span>,
 }
 
 impl TopicReader {
-    /// Asks the brokers for the topic's partitions and where they end.
+    /// [`TopicReader::open_from`] the beginning.
     ///
     /// # Errors
     /// Where there is no such topic, or no broker.
     pub async fn open(kafka: &Kafka, topic: Arc<str>) -> Result<Self, ReadError> {
+        Self::open_from(kafka, topic, Start::Beginning).await
+    }
+
+    /// Asks the brokers for the topic's partitions, where to begin in them and where they end.
+    ///
+    /// # Errors
+    /// Where there is no such topic, or no broker.
+    pub async fn open_from(kafka: &Kafka, topic: Arc<str>, start: Start) -> Result<Self, ReadError> {
         let config = client_config(kafka);
         let opening = tokio::task::spawn_blocking(move || {
             let consumer: BaseConsumer<Quiet> = create(&config)?;
-            let ends = ends(&consumer, &topic)?;
-            Ok(Self { config, topic, ends })
+            let spans = spans(&consumer, &topic, start)?;
+            Ok(Self { config, topic, spans })
         });
         opening.await.unwrap_or_else(|panic| Err(ReadError::Away(panic.to_string())))
     }
@@ -139,21 +178,23 @@ impl TopicReader {
     /// Everything that was in the topic when it was opened, each partition in its order.
     #[must_use]
     pub fn to_the_end(&self) -> Records {
-        self.read(true)
+        self.read(true, |_| {})
     }
 
-    /// Everything in the topic, and then what comes, for as long as somebody takes it.
+    /// Everything in the topic, and then what comes, for as long as somebody takes it. Brokers that are away are waited
+    /// for; `tell` hears of it.
     #[must_use]
-    pub fn onward(&self) -> Records {
-        self.read(false)
+    pub fn onward(&self, tell: impl FnMut(Brokers) + Send + 'static) -> Records {
+        self.read(false, tell)
     }
 
-    fn read(&self, to_the_end: bool) -> Records {
+    fn read(&self, to_the_end: bool, mut tell: impl FnMut(Brokers) + Send + 'static) -> Records {
         let (sender, receiver) = mpsc::channel(READ_AHEAD_RECORDS);
         let reader = self.clone();
         // librdkafka's consumer blocks, so it gets a thread; that ends when nobody listens any more.
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = reader.pump(&sender, to_the_end) {
+            let ended = if to_the_end { reader.pump_to_the_end(&sender) } else { reader.pump(&sender, &mut tell) };
+            if let Err(error) = ended {
                 // Nobody is left to be told where this fails.
                 drop(sender.blocking_send(Err(error)));
             }
@@ -161,23 +202,17 @@ impl TopicReader {
         receiver
     }
 
-    fn pump(self, sender: &mpsc::Sender<Result<ConsumedRecord, ReadError>>, to_the_end: bool) -> Result<(), ReadError> {
-        let consumer: BaseConsumer<Quiet> = create(&self.config)?;
-        let mut open: BTreeMap<i32, i64> =
-            self.ends.iter().filter(|(_, end)| **end > 0 || !to_the_end).map(|(p, end)| (*p, *end)).collect();
-        let mut assignment = TopicPartitionList::new();
-        for partition in open.keys() {
-            let added = assignment.add_partition_offset(&self.topic, *partition, Offset::Beginning);
-            added.map_err(|error| self.unreadable(&error))?;
-        }
-        consumer.assign(&assignment).map_err(|error| self.unreadable(&error))?;
+    fn pump_to_the_end(self, sender: &Sender) -> Result<(), ReadError> {
+        let mut open = self.spans.clone();
+        open.retain(|_, span| span.start < span.end);
+        let consumer = self.consumer(&open)?;
         let mut heard_at = Instant::now();
         let mut last_error = "no records come".to_owned();
         while !open.is_empty() && !sender.is_closed() {
             let partition_at_end = match consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    let end = open.get(&message.partition()).copied();
-                    if to_the_end && end.is_none_or(|end| message.offset() >= end) {
+                    let end = open.get(&message.partition()).map(|span| span.end);
+                    if end.is_none_or(|end| message.offset() >= end) {
                         // Written after the topic was opened, so the end lies behind us.
                         Some(message.partition())
                     } else {
@@ -191,22 +226,65 @@ impl TopicReader {
                 // The last offsets may hold no records: a transaction's marker, or what compaction left.
                 Some(Err(KafkaError::PartitionEOF(partition))) => Some(partition),
                 Some(Err(error)) => {
-                    if is_final(&error) {
-                        return Err(self.unreadable(&error));
-                    }
-                    last_error = error.to_string();
+                    last_error = self.passing(&error)?;
                     None
                 }
                 None => None,
             };
-            if to_the_end && let Some(partition) = partition_at_end {
+            if let Some(partition) = partition_at_end {
                 open.remove(&partition);
             }
-            if to_the_end && heard_at.elapsed() > STALLED {
+            if heard_at.elapsed() > STALLED {
                 return Err(ReadError::Away(last_error));
             }
         }
         Ok(())
+    }
+
+    fn pump(self, sender: &Sender, tell: &mut impl FnMut(Brokers)) -> Result<(), ReadError> {
+        let consumer = self.consumer(&self.spans)?;
+        let mut are_away = false;
+        while !sender.is_closed() {
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    if sender.blocking_send(Ok(ConsumedRecord::read(&message))).is_err() {
+                        return Ok(());
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(error)) => {
+                    let detail = self.passing(&error)?;
+                    if !are_away {
+                        tell(Brokers::Away(detail));
+                    }
+                    are_away = true;
+                    continue;
+                }
+                None if are_away && consumer.fetch_metadata(Some(&self.topic), BACK_TIMEOUT).is_ok() => {}
+                None => continue,
+            }
+            if are_away {
+                tell(Brokers::Back);
+            }
+            are_away = false;
+        }
+        Ok(())
+    }
+
+    fn consumer(&self, spans: &BTreeMap<i32, Span>) -> Result<BaseConsumer<Quiet>, ReadError> {
+        let consumer: BaseConsumer<Quiet> = create(&self.config)?;
+        let mut assignment = TopicPartitionList::new();
+        for (partition, span) in spans {
+            let added = assignment.add_partition_offset(&self.topic, *partition, Offset::Offset(span.start));
+            added.map_err(|error| self.unreadable(&error))?;
+        }
+        consumer.assign(&assignment).map_err(|error| self.unreadable(&error))?;
+        Ok(consumer)
+    }
+
+    /// The words of an error that waiting may mend; any other is the end.
+    fn passing(&self, error: &KafkaError) -> Result<String, ReadError> {
+        if is_final(error) { Err(self.unreadable(error)) } else { Ok(error.to_string()) }
     }
 
     fn unreadable(&self, error: &KafkaError) -> ReadError {
@@ -217,7 +295,7 @@ impl TopicReader {
 /// The operator's own properties first: they say how to log in. Those that only a producer knows are passed over.
 fn client_config(kafka: &Kafka) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("client.id", "chatbridge");
+    config.set("client.id", "chatbridge").set("reconnect.backoff.max.ms", "2000");
     for (name, value) in &kafka.properties {
         config.set(name, value.expose_secret());
     }
@@ -237,7 +315,7 @@ fn create(config: &ClientConfig) -> Result<BaseConsumer<Quiet>, ReadError> {
     config.create_with_context(Quiet).map_err(|error| ReadError::Away(error.to_string()))
 }
 
-fn ends(consumer: &BaseConsumer<Quiet>, topic: &Arc<str>) -> Result<BTreeMap<i32, i64>, ReadError> {
+fn spans(consumer: &BaseConsumer<Quiet>, topic: &Arc<str>, start: Start) -> Result<BTreeMap<i32, Span>, ReadError> {
     let away = |error: KafkaError| ReadError::Away(error.to_string());
     let metadata = consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(away)?;
     let found = metadata.topics().iter().find(|found| found.name() == &**topic);
@@ -247,12 +325,28 @@ fn ends(consumer: &BaseConsumer<Quiet>, topic: &Arc<str>) -> Result<BTreeMap<i32
         let detail = error.unwrap_or_else(|| "no partitions".to_owned());
         return Err(ReadError::Topic { topic: Arc::clone(topic), detail });
     };
-    let mut ends = BTreeMap::new();
+    let mut spans = BTreeMap::new();
     for partition in usable.partitions() {
-        let (begin, end) = consumer.fetch_watermarks(topic, partition.id(), METADATA_TIMEOUT).map_err(away)?;
-        ends.insert(partition.id(), if end > begin { end } else { 0 });
+        let (oldest, end) = consumer.fetch_watermarks(topic, partition.id(), METADATA_TIMEOUT).map_err(away)?;
+        let start = if start == Start::End { end } else { oldest };
+        spans.insert(partition.id(), Span { start, end });
     }
-    Ok(ends)
+    if let Start::At(time) = start {
+        let mut wanted = TopicPartitionList::new();
+        for partition in spans.keys() {
+            let moment = Offset::Offset(time.as_millisecond());
+            wanted.add_partition_offset(topic, *partition, moment).map_err(away)?;
+        }
+        let found = consumer.offsets_for_times(wanted, METADATA_TIMEOUT).map_err(away)?;
+        for place in found.elements() {
+            place.error().map_err(away)?;
+            if let Some(span) = spans.get_mut(&place.partition()) {
+                // Where nothing is so young there is no offset, and what comes next is the first that may be.
+                span.start = place.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(span.end);
+            }
+        }
+    }
+    Ok(spans)
 }
 
 /// Errors that no waiting mends.

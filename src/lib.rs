@@ -43,7 +43,7 @@
 //! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge; cli::check ─► doctor;
 //!                cli::demo, cli::simulate ─► simulator;
 //!                cli::dlq ─► dead_letters, publish/kafka; demo ─► app, consume, oracle, simulator
-//! cli::dlq ─► dead_letters, consume, publish/kafka
+//! cli::dlq ─► dead_letters, consume, publish/kafka; cli::tail ─► consume, json, record (how a value is framed)
 //! cli::verify ─► verify ─► consume, oracle, policy, normalize, simulator (its journal's form)
 //! oracle ─► event (EventId), json                           the judge: shares nothing else with what it judges
 //! app ──► everyone                                          (the composition root, the only one)

@@ -23,7 +23,7 @@ use crate::json::Json;
 pub mod dead_letter;
 mod value_form;
 
-pub use value_form::{SchemaIds, ValueForm};
+pub use value_form::{SchemaIds, ValueForm, unframed};
 
 /// Kafka's retention may delete what claims to be older, so such an event carries the time of its publishing instead.
 const TIMESTAMP_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -13,8 +13,10 @@ use crate::event::KindName;
 use crate::record;
 
 mod async_api;
+mod config_reference;
 
 pub use async_api::async_api;
+pub use config_reference::{ConfigKey, config_keys, config_reference};
 
 /// The JSON Schema (draft 2020-12) of a record's value.
 #[must_use]

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::moment::moment;
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
 use crate::config::Config;
 use crate::consume::{ReadError, TopicReader};
@@ -86,10 +85,10 @@ struct Which {
     #[arg(long, value_name = "ID")]
     instance: Vec<u64>,
     /// Only those written since: 2026-01-31, 2026-01-31T12:00:00Z, or so long ago: 90m, 2h, 3d
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
     /// Only those written before
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
     /// At most so many, the oldest first
     #[arg(long, value_name = "N")]
@@ -114,26 +113,6 @@ fn reason(word: &str) -> Result<DeadLetterReason, String> {
         let known: Vec<&str> = DeadLetterReason::ALL.iter().map(|reason| reason.as_str()).collect();
         format!("expected one of {}", known.join(", "))
     })
-}
-
-fn time(text: &str) -> Result<Timestamp, String> {
-    // A time without a zone would be read as a day, too, its hours unsaid.
-    let day = || {
-        text.parse::<Date>()
-            .ok()
-            .filter(|_| !text.contains(':'))?
-            .to_zoned(TimeZone::UTC)
-            .ok()
-            .map(|midnight| midnight.timestamp())
-    };
-    let ago = || {
-        // A day is 24 hours here; as a unit of the calendar it would depend on where one stands.
-        let hours = text.strip_suffix('d').and_then(|days| days.trim().parse::<i64>().ok()?.checked_mul(24));
-        let ago = hours.map(SignedDuration::from_hours).or_else(|| text.parse::<SignedDuration>().ok())?;
-        Timestamp::now().checked_sub(ago).ok()
-    };
-    let time = text.parse::<Timestamp>().ok().or_else(day).or_else(ago);
-    time.ok_or_else(|| "expected a day, a time with its zone such as 2026-01-31T12:00:00Z, or 90m, 2h, 3d".to_owned())
 }
 
 pub(super) fn dlq(args: &DlqArgs) -> ExitCode {
@@ -316,22 +295,4 @@ fn summarise(tally: &Tally, selected: usize, args: &ReplayArgs) -> io::Result<()
         writeln!(out, "{count} left, {}: {}", left.as_str(), left.explanation())?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_days_moments_or_a_while_ago() {
-        assert_eq!(time("2026-01-31").expect("a day").to_string(), "2026-01-31T00:00:00Z");
-        assert_eq!(time("2026-01-31T12:00:00+03:00").expect("a moment").to_string(), "2026-01-31T09:00:00Z");
-        for (text, seconds) in [("90m", 5_400), ("2h", 7_200), ("3d", 259_200), ("1h30m", 5_400)] {
-            let ago = Timestamp::now().duration_since(time(text).expect("a while")).as_secs();
-            assert!((seconds - 1..seconds + 5).contains(&ago), "{text}: {ago}");
-        }
-        for text in ["yesterday", "", "d", "2026-01-31T12:00:00"] {
-            assert!(time(text).is_err(), "{text}");
-        }
-    }
 }

@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serializer as _};
 use serde_json::value::RawValue;
 
 use super::documents::{self, Document};
+use super::json_line::{self, Value};
 use super::{EXIT_FAILED, EXIT_USAGE, complain};
 use crate::bridge::prepare;
 use crate::event::{Body, DeadLetterReason, InstanceId, Notification};
-use crate::json::{Json, on_one_line};
+use crate::json::Json;
 use crate::policy::Policy;
-use crate::record::{Record, RecordFactory};
+use crate::record::RecordFactory;
 
 /// Arguments of `normalize`.
 #[derive(Debug, clap::Args)]
@@ -138,31 +139,12 @@ impl<W: Write> Normalizer<W> {
         let now = Timestamp::now();
         let prepared = prepare(notification, &self.policy, now);
         let Some(record) = prepared.record(&self.records, now) else { return Ok(()) };
-        // Written piece by piece: the value is JSON already and goes out as it is.
-        let out = &mut self.output;
-        out.write_all(b"{\"topic\":")?;
-        serde_json::to_writer(&mut *out, &*record.topic)?;
-        out.write_all(b",\"key\":")?;
-        serde_json::to_writer(&mut *out, &record.key)?;
-        out.write_all(b",\"headers\":")?;
-        let headers = record.headers.iter().map(|(name, value)| (name, value));
-        serde_json::Serializer::new(&mut *out).collect_map(headers)?;
-        out.write_all(b",\"value\":")?;
-        write_value(out, &record, prepared.event().is_some())?;
-        out.write_all(b"}\n")
-    }
-}
-
-/// An event's value is JSON; a dead letter's bytes may be anything, and what is no JSON is shown as a string.
-fn write_value(out: &mut impl Write, record: &Record, is_event: bool) -> io::Result<()> {
-    let text = std::str::from_utf8(&record.value)
-        .ok()
-        .filter(|text| is_event || serde_json::from_str::<&RawValue>(text).is_ok());
-    match text {
-        // `raw` may hold the line breaks of a body that was written over several lines.
-        Some(text) if text.contains('\n') => out.write_all(on_one_line(text).as_bytes()),
-        Some(text) => out.write_all(text.as_bytes()),
-        None => Ok(serde_json::to_writer(out, &String::from_utf8_lossy(&record.value))?),
+        let headers = record.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let value = match prepared.event() {
+            Some(_) => Value::Json(&record.value),
+            None => Value::Bytes(&record.value),
+        };
+        json_line::write(&mut self.output, &record.topic, &record.key, headers, value)
     }
 }
 

@@ -1,9 +1,8 @@
 //! `chatbridge schema`: the contract, for machines.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::{EXIT_FAILED, complain};
+use super::print;
 use crate::schema;
 
 /// Arguments of `schema`.
@@ -20,6 +19,8 @@ enum Which {
     Event,
     /// JSON Schema of the configuration file
     Config,
+    /// Reference of the configuration, as Markdown
+    ConfigReference,
     /// AsyncAPI document of the topics
     #[value(name = "asyncapi")]
     AsyncApi,
@@ -29,16 +30,9 @@ pub(super) fn schema(args: &SchemaArgs) -> ExitCode {
     let document = match args.which {
         Which::Event => schema::event(),
         Which::Config => schema::config(),
+        Which::ConfigReference => return print(schema::config_reference(&schema::config()).as_bytes()),
         Which::AsyncApi => schema::async_api(),
     };
     // The alternate form is indented.
-    match writeln!(io::stdout(), "{document:#}") {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads us has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(format_args!("failed to print: {error}"));
-            EXIT_FAILED.into()
-        }
-    }
+    print(format!("{document:#}\n").as_bytes())
 }

@@ -13,8 +13,10 @@ use super::validate::number;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     /// Partitions of each topic that is made.
+    #[schemars(range(min = 1, max = 10_000))]
     partitions: u32,
     /// Replicas of each partition.
+    #[schemars(range(min = 1, max = 100))]
     replication_factor: u32,
     /// Properties of the topics, such as retention.ms.
     properties: BTreeMap<String, String>,

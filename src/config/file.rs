@@ -1,7 +1,8 @@
 //! The configuration exactly as it is written: every key optional, every default in one place.
 //!
-//! Doc comments here are the reference of the keys; `config.toml` at the root shows the same keys with the same
-//! defaults, and a test keeps the two together. No `flatten`, no `untagged`: both would spoil the error messages.
+//! Doc comments here are the reference of the keys, from which `docs/configuration.md` is made; `config.toml` at the root
+//! shows the same keys with the same defaults. Tests keep them together, and the ranges with what is really refused. No
+//! `flatten`, no `untagged`: both would spoil the error messages.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::de::IntoDeserializer;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::create_topics;
 
@@ -18,8 +19,10 @@ use super::create_topics;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     /// How long a stop may take: notifications in hand are published and deleted, then the process ends.
+    #[schemars(range(min = 1, max = 3600))]
     pub(super) shutdown_timeout_seconds: u64,
     /// How often to look whether this file, or a file it names, has changed, and to live by it if so; 0: only on SIGHUP.
+    #[schemars(range(min = 0, max = 86_400))]
     pub(super) config_check_seconds: u64,
     pub(super) kafka: Kafka,
     pub(super) schema_registry: SchemaRegistry,
@@ -83,7 +86,7 @@ impl Default for Kafka {
 }
 
 /// `kafka.cloudevents_mode`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CloudEventsMode {
     /// In `ce_` headers; the value is the event alone.
@@ -114,6 +117,7 @@ pub(super) struct SchemaRegistry {
     /// A file holding the token, instead of `token`.
     pub(super) token_file: Option<PathBuf>,
     /// How long a request may take, connecting included.
+    #[schemars(range(min = 1, max = 300))]
     pub(super) request_timeout_seconds: u64,
 }
 
@@ -153,26 +157,37 @@ pub(super) struct GreenApi {
     /// The API host of instances that do not name their own.
     pub(super) api_url: String,
     /// How long GREEN-API holds a poll: 5 to 60.
+    #[schemars(range(min = 5, max = 60))]
     pub(super) receive_timeout_seconds: u64,
     /// How long past that an answer may take before the connection is given up.
+    #[schemars(range(min = 1, max = 300))]
     pub(super) receive_grace_seconds: u64,
     /// How long a connection may take.
+    #[schemars(range(min = 1, max = 60))]
     pub(super) connect_timeout_seconds: u64,
     /// How long a delete may take.
+    #[schemars(range(min = 1, max = 300))]
     pub(super) delete_timeout_seconds: u64,
     /// The largest answer that is read; a longer one is dead-lettered, cut.
+    #[schemars(range(min = 65_536, max = 268_435_456))]
     pub(super) response_bytes_max: usize,
     /// The first wait after a failure; it doubles, with jitter.
+    #[schemars(range(min = 1, max = 60_000))]
     pub(super) retry_min_ms: u64,
     /// The longest wait after failures.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub(super) retry_max_ms: u64,
     /// The wait between tries while an instance is misconfigured.
+    #[schemars(range(min = 1, max = 86_400))]
     pub(super) misconfigured_retry_seconds: u64,
     /// How often each instance's state and queue length are asked; 0 = never.
+    #[schemars(range(min = 0, max = 86_400))]
     pub(super) watch_interval_seconds: u64,
     /// From which age of a queue's head on it is a warning.
+    #[schemars(range(min = 1, max = 86_398))]
     pub(super) loss_warn_after_seconds: u64,
     /// From which age of a queue's head on it is an alarm; GREEN-API forgets after 86400.
+    #[schemars(range(min = 2, max = 86_399))]
     pub(super) loss_alarm_after_seconds: u64,
     pub(super) instances: Vec<Instance>,
 }
@@ -211,6 +226,7 @@ pub(super) struct Instance {
     /// This instance's own API host.
     pub(super) api_url: Option<String>,
     /// This instance's own poll time.
+    #[schemars(range(min = 5, max = 60))]
     pub(super) receive_timeout_seconds: Option<u64>,
     /// How events come in.
     #[serde(deserialize_with = "word")]
@@ -218,7 +234,7 @@ pub(super) struct Instance {
 }
 
 /// How an instance's events come in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Receive {
     /// By receiveNotification.
@@ -247,7 +263,7 @@ impl Default for Events {
 }
 
 /// `events.unknown`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownPolicy {
     /// As `unknown` or `unsupported`, with `raw`.
@@ -274,17 +290,17 @@ pub(super) struct Calls {
 }
 
 /// `calls.language`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
-    /// Russian, as seed 004 words it.
+    /// Russian (seed 004).
     Ru,
     /// English.
     En,
 }
 
 /// `calls.publish`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallPolicy {
     /// No call at all.

@@ -83,7 +83,7 @@ impl Broker {
             create_topics: None,
             properties: [("fetch.wait.max.ms".to_owned(), "10".to_owned().into())].into(),
         };
-        let mut records = self.open(&kafka).await?.onward();
+        let mut records = self.open(&kafka).await?.onward(|_| {});
         let (sender, receiver) = mpsc::channel(APPEARED_MAX);
         tokio::spawn(async move {
             while let Some(read) = records.recv().await {

@@ -118,6 +118,9 @@ fn a_framed_value_is_five_bytes_and_the_plain_value() {
     assert_eq!(framed.value[..5], [0, 1, 2, 3, 4]);
     assert_eq!(framed.value[5..], plain.value);
     assert_eq!(framed.headers, plain.headers);
+    assert_eq!(unframed(&framed.value), plain.value);
+    assert_eq!(unframed(&plain.value), plain.value);
+    assert_eq!((unframed(&[]), unframed(&[0, 1])), (&[][..], &[][..]));
 }
 
 #[test]

@@ -13,6 +13,15 @@ const STRUCTURED_CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF
 /// What a deserialiser of Confluent's wire format looks for first.
 const MAGIC_BYTE: u8 = 0;
 
+/// The length of its frame: the magic byte and the schema id.
+const FRAME_BYTES: usize = 5;
+
+/// What is inside the frame of Confluent's wire format; the value itself where it has none. JSON begins with no zero byte.
+#[must_use]
+pub fn unframed(value: &[u8]) -> &[u8] {
+    if value.first() == Some(&MAGIC_BYTE) { value.get(FRAME_BYTES..).unwrap_or_default() } else { value }
+}
+
 /// The form of the values in the topics of events. Dead letters have none: their bytes travel as they came.
 #[derive(Debug, Clone, Default)]
 pub enum ValueForm {
@@ -84,7 +93,7 @@ impl SchemaIds {
         Self(ids)
     }
 
-    fn frame(&self, topic: &str) -> [u8; 5] {
+    fn frame(&self, topic: &str) -> [u8; FRAME_BYTES] {
         let id = self.0.get(topic).expect("nothing is received before each topic of events has its schema id");
         let [a, b, c, d] = id.to_be_bytes();
         [MAGIC_BYTE, a, b, c, d]

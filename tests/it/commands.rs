@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-fn chatbridge(arguments: &[&str], input: &str) -> Output {
+pub(crate) fn chatbridge(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_chatbridge"))
         .args(arguments)
         .env_remove("CHATBRIDGE_CONFIG")
@@ -191,6 +191,7 @@ fn the_contract_is_printed() {
         (&["schema"][..], "event.schema.json"),
         (&["schema", "event"], "event.schema.json"),
         (&["schema", "config"], "config.schema.json"),
+        (&["schema", "config-reference"], "../../docs/configuration.md"),
         (&["schema", "asyncapi"], "asyncapi.json"),
     ] {
         let output = chatbridge(arguments, "");

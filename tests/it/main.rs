@@ -29,5 +29,7 @@ mod rival;
 mod schemas;
 mod sdk;
 mod secrets;
+mod shells;
+mod tail;
 mod verify;
 mod wire;

@@ -1,5 +1,6 @@
 //! Somebody else reads the instance as well: seen by the real binary, told once, counted and shown.
 
+use std::fs::{self, DirEntry};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -53,6 +54,20 @@ fn takes_everything(scene: &Scene) {
     }
 }
 
+/// Returns when the last thread of the process stands still: the signal alone only asks for it.
+fn freeze(bridge: &mut Bridge) {
+    bridge.signal("STOP");
+    let stands_still = |task: DirEntry| {
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        // "pid (name) T …"; a thread that has ended meanwhile does nothing either.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    };
+    bridge.wait("standstill", |bridge| {
+        let mut tasks = fs::read_dir(format!("/proc/{}/task", bridge.pid())).expect("our child");
+        tasks.all(|task| task.is_ok_and(stands_still)).then_some(())
+    });
+}
+
 #[test]
 fn a_second_reader_shows_in_refused_deletes_and_receipts_that_jump() {
     let scene = Scene::new("");
@@ -63,7 +78,7 @@ fn a_second_reader_shows_in_refused_deletes_and_receipts_that_jump() {
     for _ in 0..4 {
         // The poll that waits takes the next event; then the bridge stands still and the other one is faster.
         scene.runtime.block_on(scene.simulator.polls_waiting(2));
-        bridge.signal("STOP");
+        freeze(&mut bridge);
         scene.queue(FIRST, 4);
         takes_everything(&scene);
         bridge.signal("CONT");

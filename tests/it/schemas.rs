@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chatbridge::bridge::prepare;
-use chatbridge::config::{Calls, Events, UnknownPolicy};
+use chatbridge::config::{Calls, Events, UnknownPolicy, load};
 use chatbridge::event::{Body, DeadLetterReason, InstanceId, KindName, Notification};
 use chatbridge::policy::Policy;
 use chatbridge::record::RecordFactory;
-use chatbridge::schema;
+use chatbridge::schema::{self, ConfigKey};
 use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -57,6 +57,45 @@ fn the_committed_schemas_are_the_codes() {
     assert_is("event.schema.json", &format!("{:#}\n", schema::event()));
     assert_is("config.schema.json", &format!("{:#}\n", schema::config()));
     assert_is("asyncapi.json", &format!("{:#}\n", schema::async_api()));
+    assert_is("../../docs/configuration.md", &schema::config_reference(&schema::config()));
+}
+
+/// What the reference says of a key is what `check` goes by: its range, its words, its variable.
+#[test]
+fn the_reference_of_the_configuration_is_true() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
+    let is_refused = |key: &ConfigKey, value: &str| {
+        let variable = key.variable.replace("<id>", "1101000001");
+        let path = key.path.replace("[]", "[0]");
+        match load(Some(&sample), [(variable, value.to_owned())]) {
+            Ok(_) => false,
+            Err(error) => error.problems.iter().any(|problem| problem.key == path),
+        }
+    };
+    let keys = schema::config_keys(&schema::config());
+    assert!(keys.len() > 30, "{keys:#?}");
+    for key in &keys {
+        assert!(!key.sentence.is_empty(), "{} has no sentence", key.path);
+        let is_id = key.path.ends_with(".id");
+        assert_eq!(key.range.is_some(), key.takes == "A whole number" && !is_id, "{}", key.path);
+        if let Some((min, max)) = key.range {
+            // How far down these two may go depends on the key beside them.
+            let depends = ["green_api.retry_max_ms", "green_api.loss_alarm_after_seconds"].contains(&&*key.path);
+            assert!(depends || !is_refused(key, &min.to_string()), "{} = {min}", key.path);
+            assert!(!is_refused(key, &max.to_string()), "{} = {max}", key.path);
+            assert!(min == 0 || is_refused(key, &(min - 1).to_string()), "{} = {}", key.path, min - 1);
+            assert!(is_refused(key, &(max + 1).to_string()), "{} = {}", key.path, max + 1);
+        }
+        if !key.words.is_empty() {
+            assert!(key.words.iter().all(|(word, _)| !is_refused(key, word)), "{}", key.path);
+            assert!(is_refused(key, "telepathy"), "{}", key.path);
+        }
+        if key.default.is_some() && key.takes == "A whole number" {
+            assert!(!is_refused(key, key.default.as_deref().expect("there")), "{}", key.path);
+        }
+    }
+    let defaults = keys.iter().filter(|key| key.default.is_some()).count();
+    assert!(defaults > 20, "only {defaults} defaults are known");
 }
 
 #[test]

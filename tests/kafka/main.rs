@@ -41,5 +41,6 @@ mod rights;
 mod scene;
 mod schema_registry;
 mod security;
+mod tail;
 mod topics;
 mod verify;

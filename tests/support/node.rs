@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use super::needs::{Unavailable, tests_path};
 use super::python::{fnv1a, run};
@@ -20,6 +21,9 @@ pub(crate) fn program(folder: &str, script: &str) -> Result<Command, Unavailable
 
 /// The folder with the packages that `folder` lists, installed the first time.
 fn modules(folder: &Path) -> Result<PathBuf, Unavailable> {
+    // Tests run side by side, and the first of them installs for all.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let missing = |_| {
         Unavailable::Missing(format!(
             "tests with Node programs need Node {NODE_MAJOR_MIN} or newer and npm: apt-get install nodejs npm"

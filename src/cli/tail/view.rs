@@ -1,0 +1,101 @@
+//! What a record says, taken out of whichever form its value has. Pure.
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use super::words;
+use crate::consume::ConsumedRecord;
+use crate::json::Json;
+use crate::record::dead_letter::MARK_REASON;
+use crate::record::unframed;
+
+/// What a line is made of.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct View {
+    /// When it happened, or the record's own time.
+    pub(super) time: Option<Timestamp>,
+    /// The instance, where it can be told.
+    pub(super) instance: Option<String>,
+    /// The event's kind, where it can be told; a dead letter's is the one its event would have had.
+    pub(super) kind: Option<String>,
+    /// `in` or `out`, where that means anything.
+    pub(super) direction: &'static str,
+    /// What stands in the column of the kind.
+    pub(super) label: String,
+    /// Who said what.
+    pub(super) words: String,
+}
+
+impl View {
+    /// Of a record in a topic of events.
+    pub(super) fn of_event(record: &ConsumedRecord) -> Self {
+        let value = unframed(&record.value);
+        let text = serde_json::from_slice::<&RawValue>(value).ok().map(RawValue::get);
+        let document = text.and_then(Json::parse).unwrap_or(Json::Null);
+        // Structured mode has the event inside an envelope.
+        let event = if document.get("specversion").is_null() { &document } else { document.get("data") };
+        let kind = event.get("kind").words().map(str::to_owned);
+        let time = event.get("time").words().and_then(|time| time.parse().ok());
+        let direction = ["message", "status", "call"]
+            .into_iter()
+            .find_map(|block| event.get(block).get("direction").words())
+            .map_or("", |direction| if direction == "outgoing" { "out" } else { "in" });
+        let words = match kind {
+            Some(_) => words::of_event(event),
+            None => format!("no event of chatbridge: {} bytes", record.value.len()),
+        };
+        Self {
+            time: time.or_else(|| stamped(record)),
+            instance: event.get("source").get("instance").words().map(str::to_owned),
+            label: kind.clone().unwrap_or_else(|| "?".to_owned()),
+            kind,
+            direction,
+            words,
+        }
+    }
+
+    /// Of a record in the topic of dead letters.
+    pub(super) fn of_dead_letter(record: &ConsumedRecord) -> Self {
+        let header = |name: &str| record.header(name).unwrap_or_default();
+        let reason = header("reason");
+        let words = match reason {
+            MARK_REASON => format!("its event is in {} now", header("topic")),
+            _ => format!("{}, for {}, {} bytes", header("error"), header("topic"), record.value.len()),
+        };
+        Self {
+            time: stamped(record),
+            instance: record.header("instance").map(str::to_owned),
+            kind: header("ce_type").split('.').nth(1).map(str::to_owned),
+            direction: "",
+            label: format!("dead: {reason}"),
+            words,
+        }
+    }
+}
+
+fn stamped(record: &ConsumedRecord) -> Option<Timestamp> {
+    record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok())
+}
+
+/// Which events are shown; an empty list means any.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    /// Keys of chats, whole or what stands before the `@`.
+    pub(super) chats: Vec<String>,
+    /// Words of kinds.
+    pub(super) kinds: Vec<&'static str>,
+    /// Ids of instances.
+    pub(super) instances: Vec<String>,
+}
+
+impl Filter {
+    pub(super) fn wants(&self, view: &View, key: &str) -> bool {
+        let user = key.split_once('@').map_or(key, |(user, _)| user);
+        let any = |have: Option<&str>, wanted: &[String]| {
+            wanted.is_empty() || have.is_some_and(|have| wanted.iter().any(|wanted| wanted == have))
+        };
+        (any(Some(key), &self.chats) || any(Some(user), &self.chats))
+            && (self.kinds.is_empty() || view.kind.as_deref().is_some_and(|kind| self.kinds.contains(&kind)))
+            && any(view.instance.as_deref(), &self.instances)
+    }
+}

@@ -1,0 +1,106 @@
+//! An event in a few words. By the names of the fields, so that a topic written by another version still reads well.
+
+use crate::json::Json;
+
+/// Fields that say in words what a content is, in the order of reading.
+const TELLING: &[&str] = &[
+    "emoji",
+    "file_name",
+    "name",
+    "group_name",
+    "title",
+    "text",
+    "caption",
+    "description",
+    "address",
+    "message",
+    "type_message",
+];
+
+/// Who, and what.
+pub(super) fn of_event(event: &Json<'_>) -> String {
+    let block = |name: &str| event.get(name);
+    match block("kind").words().unwrap_or_default() {
+        "message" => {
+            let what = content(block("message").get("content"));
+            match who(event) {
+                who if who.is_empty() => what,
+                who => format!("{who}: {what}"),
+            }
+        }
+        "message_status" => some(block("status"), &["state", "description"], &["message_id"]),
+        "call" => {
+            let caller = block("call").get("caller_name").words().unwrap_or_default();
+            let seconds = block("call").get("duration_seconds").words().map(|seconds| format!("{seconds} s"));
+            joined([Some(some(block("call"), &["state"], &[])), Some(caller.to_owned()), seconds])
+        }
+        "quota_exceeded" => {
+            let quota = block("instance").get("quota");
+            let used = quota.get("used").words().zip(quota.get("total").words());
+            joined([
+                Some(some(quota, &["state", "method"], &[])),
+                used.map(|(used, total)| format!("{used} of {total}")),
+            ])
+        }
+        "instance_device" => some(block("instance").get("device"), &["platform", "manufacturer", "model"], &[]),
+        "instance_state" | "instance_socket" => some(block("instance"), &["state"], &["status"]),
+        "avatar_changed" => match block("chat_change").get("avatar_url").is_null() {
+            true => "the picture is gone".to_owned(),
+            false => "a new picture".to_owned(),
+        },
+        "chat_blocked" => some(block("chat_change"), &["status"], &[]),
+        _ => some(block("raw"), &["typeWebhook"], &[]),
+    }
+}
+
+/// The sender; in a group, the group as well.
+fn who(event: &Json<'_>) -> String {
+    let (chat, sender) = (event.get("chat"), event.get("sender"));
+    let name =
+        |of: &Json<'_>, fields: &[&str]| fields.iter().find_map(|field| of.get(field).words().map(str::to_owned));
+    let is_private = chat.get("type").words().is_none_or(|sort| matches!(sort, "private" | "bot"));
+    let is_ours = event.get("message").get("direction").words() == Some("outgoing");
+    let group = if is_private { None } else { name(chat, &["name"]) };
+    let person = if is_ours {
+        name(event.get("message"), &["origin"])
+    } else {
+        name(sender, &["contact_name", "name"]).or_else(|| if is_private { None } else { name(sender, &["id"]) })
+    };
+    [group, person].into_iter().flatten().collect::<Vec<_>>().join(" / ")
+}
+
+fn content(content: &Json<'_>) -> String {
+    let sort = content.get("type").words().unwrap_or("?");
+    let listed = |field: &str| {
+        let names: Vec<&str> = content.get(field).items().iter().filter_map(|item| item.get("name").words()).collect();
+        (!names.is_empty()).then(|| names.join(" / "))
+    };
+    let place = content.get("latitude").words().zip(content.get("longitude").words());
+    let said = joined([
+        Some(some(content, TELLING, &[])),
+        listed("contacts"),
+        listed("options"),
+        place.map(|(north, east)| format!("{north}, {east}")),
+        Some(some(content.get("error"), &["code", "meaning"], &[])),
+    ]);
+    match sort {
+        "text" | "link" if !said.is_empty() => said,
+        _ if said.is_empty() => format!("[{sort}]"),
+        _ => format!("[{sort}] {said}"),
+    }
+}
+
+/// The fields that are there; then the `last` ones, unless the first said the same.
+fn some(of: &Json<'_>, first: &[&str], last: &[&str]) -> String {
+    let mut said: Vec<&str> = Vec::new();
+    for word in first.iter().chain(last).filter_map(|field| of.get(field).words()) {
+        if !said.contains(&word) {
+            said.push(word);
+        }
+    }
+    said.join(", ")
+}
+
+fn joined<const N: usize>(pieces: [Option<String>; N]) -> String {
+    pieces.into_iter().flatten().filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join(", ")
+}

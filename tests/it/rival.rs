@@ -4,7 +4,7 @@ use std::fs::{self, DirEntry};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use chatbridge::simulator::Fault;
+use chatbridge::simulator::{Fault, JournalEntry, JournalEvent};
 
 use crate::support::bridge::Bridge;
 use crate::wire::{FIRST, Scene, TOKEN};
@@ -79,7 +79,12 @@ fn a_second_reader_shows_in_refused_deletes_and_receipts_that_jump() {
         // The poll that waits takes the next event; then the bridge stands still and the other one is faster.
         scene.runtime.block_on(scene.simulator.polls_waiting(2));
         freeze(&mut bridge);
+        let before = scene.simulator.journal().last().map_or(0, |entry| entry.sequence);
         scene.queue(FIRST, 4);
+        // Its poll first: handed out again behind the other one's back, the event would have another receipt.
+        let handed_out =
+            |entry: &JournalEntry| entry.sequence > before && matches!(entry.what, JournalEvent::HandedOut { .. });
+        scene.runtime.block_on(scene.simulator.journalled(handed_out));
         takes_everything(&scene);
         bridge.signal("CONT");
         scene.queue(FIRST, 1);

@@ -12,7 +12,6 @@ use tracing::{error, info, warn};
 use crate::admin::{self, Shown};
 use crate::bridge::Bridge;
 use crate::config::{Config, ConfigError, GreenApi};
-use crate::green_api::is_loopback;
 use crate::kafka_watch::KafkaWatch;
 use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
@@ -102,9 +101,6 @@ pub async fn run(
     background.spawn(loss_watch::watch(Arc::clone(&board), stop.clone()));
 
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());
-    for instance in config.instances.iter().filter(|i| i.api_url.scheme() == "http" && !is_loopback(&i.api_url)) {
-        warn!(instance = %instance.id, "api_url is http, so the token travels unencrypted: use https");
-    }
     info!(
         version = env!("CARGO_PKG_VERSION"), librdkafka = librdkafka_version(), features = librdkafka_features(),
         instances = config.instances.len(), topic = %config.kafka.topic, "started"
@@ -178,7 +174,7 @@ impl Reloading {
                 let waiting_for_restart = self.running.needs_restart_for(&new);
                 let changes = self.fleet.set_instances(&new.instances);
                 self.running.instances = new.instances;
-                info!(?changes, "the configuration was read again and is live");
+                info!(%changes, "the configuration was read again, and its instances are live");
                 if !waiting_for_restart.is_empty() {
                     warn!(
                         changed = waiting_for_restart.join(", "),

@@ -13,7 +13,8 @@
 //!    Deleting without a proof does not compile; that it is the proof of *this* notification is the straight line's
 //!    doing, three statements long.
 //! 2. **One in flight per instance.** One [`source::queue::Poller`] per instance, one straight line inside it, so the
-//!    order in Kafka is the order of the queue. A poller with other settings (`app/fleet`) takes its turn after it.
+//!    order in Kafka is the order of the queue. A poller with other settings (`app/fleet`) takes its turn after it, when
+//!    its last poll has come to its end.
 //! 3. **Odd is not lost.** [`normalize`](normalize::normalize) never fails; what is not JSON, and what the broker
 //!    refuses, goes to the dead letters, and is deleted on *their* acknowledgement.
 //! 4. **One bad instance never slows another.** Each has its own task under [`supervisor::supervise`], its own waits,

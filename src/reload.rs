@@ -4,21 +4,25 @@
 //! valid, or it is refused whole and the old one runs on; what becomes of it is [`crate::app`]'s business.
 
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tracing::info;
 
 use crate::config::{Config, ConfigError, Fingerprint};
 
-/// Reads the configuration.
-pub type Load = Box<dyn Fn() -> Result<Config, ConfigError> + Send>;
+/// Reads the configuration. Blocks, for as long as its files do.
+pub type Load = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// The occasions for another configuration.
 pub struct Reloads {
     load: Load,
     hang_up: Signal,
-    check_interval: Option<Duration>,
+    check: Option<Interval>,
+    /// Under way, and whether somebody asked for it.
+    reading: Option<(JoinHandle<Result<Config, ConfigError>>, bool)>,
     last_seen: Result<Fingerprint, ConfigError>,
 }
 
@@ -29,30 +33,51 @@ impl Reloads {
     /// Where the process may not listen to signals.
     pub fn new(running: &Config, load: Load) -> io::Result<Self> {
         let hang_up = signal(SignalKind::hangup())?;
-        Ok(Self { load, hang_up, check_interval: running.config_check, last_seen: Ok(running.fingerprint()) })
+        let check = running.config_check.map(|period| {
+            let mut check = interval_at(Instant::now() + period, period);
+            check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            check
+        });
+        Ok(Self { load, hang_up, check, reading: None, last_seen: Ok(running.fingerprint()) })
     }
 
     /// The next configuration to live by, or why what was found is refused. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Result<Config, ConfigError> {
         loop {
-            let asked = match self.check_interval {
-                None => self.hang_up.recv().await.is_some(),
-                Some(interval) => {
-                    tokio::select! {
-                        asked = self.hang_up.recv() => asked.is_some(),
-                        () = tokio::time::sleep(interval) => false,
-                    }
+            let (reading, was_asked_for) = match &mut self.reading {
+                Some(under_way) => under_way,
+                None => {
+                    let is_asked_for = self.occasion().await;
+                    let load = Arc::clone(&self.load);
+                    // Elsewhere: a file may lie on a disk that hangs, and a stop has to be heard meanwhile.
+                    self.reading.insert((tokio::task::spawn_blocking(move || load()), is_asked_for))
                 }
             };
-            if asked {
-                info!("SIGHUP: the configuration is read again");
-            }
-            let found = (self.load)();
+            let (found, was_asked_for) = (reading.await, *was_asked_for);
+            self.reading = None;
+            let found = found.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
             let seen = found.as_ref().map(Config::fingerprint).map_err(Clone::clone);
-            if asked || seen != self.last_seen {
+            if was_asked_for || seen != self.last_seen {
                 self.last_seen = seen;
                 return found;
             }
+        }
+    }
+
+    /// Waits for the next time to look; whether somebody asked for it.
+    async fn occasion(&mut self) -> bool {
+        let check = async {
+            match &mut self.check {
+                Some(check) => _ = check.tick().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.hang_up.recv() => {
+                info!("SIGHUP: the configuration is read again");
+                true
+            }
+            () = check => false,
         }
     }
 }

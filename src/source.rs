@@ -11,6 +11,7 @@ use crate::bridge::Settled;
 use crate::event::Notification;
 
 pub mod caller;
+pub mod ending;
 pub mod queue;
 pub mod watch;
 

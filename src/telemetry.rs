@@ -180,8 +180,7 @@ impl InstanceTelemetry {
 
     /// The instance's state, as asked or as told by an event.
     pub fn state_seen(&self, state: &str) {
-        let previous = self.status.set_state(state);
-        self.metrics.state(previous.as_deref(), state);
+        self.status.set_state(state);
     }
 
     /// How many notifications wait upstream.

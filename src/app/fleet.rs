@@ -1,20 +1,22 @@
 //! The pollers at work: which instances there are, and how one set of them becomes another without touching the rest.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::warn;
 
 use super::InstanceClients;
 use crate::bridge::{Bridge, Settled};
 use crate::config::{Config, GreenApi, Instance};
 use crate::event::InstanceId;
-use crate::green_api::InstanceClient;
+use crate::green_api::{InstanceClient, is_loopback};
 use crate::publish::kafka::KafkaPublisher;
 use crate::source::caller::{CallerCache, CallerLookup};
+use crate::source::ending::Ending;
 use crate::source::queue::{Pacing, Poller};
 use crate::supervisor::supervise;
 use crate::telemetry::InstanceTelemetry;
@@ -23,6 +25,9 @@ use crate::telemetry::status::StatusBoard;
 
 /// What each instance's slow look needs.
 pub(super) type Watched = Vec<(Arc<InstanceClient>, Arc<InstanceTelemetry>)>;
+
+/// So many instances of a kind are named in a log line.
+const CHANGES_NAMED_MAX: usize = 20;
 
 /// What was settled last for an instance, and the right to poll it: whoever holds the lock is its one poller. A poller
 /// with a new token waits here until the old one has let go, and knows then what that one settled.
@@ -49,16 +54,29 @@ struct Member {
     instance: Instance,
     client: Arc<InstanceClient>,
     telemetry: Arc<InstanceTelemetry>,
-    stop: CancellationToken,
+    ending: Ending,
 }
 
-/// How many instances another configuration meant something to.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What another configuration means to whom.
+#[derive(Default)]
 pub(super) struct Changes {
-    pub(super) added: usize,
-    pub(super) removed: usize,
-    pub(super) changed: usize,
+    pub(super) added: Vec<InstanceId>,
+    pub(super) removed: Vec<InstanceId>,
+    pub(super) changed: Vec<InstanceId>,
     pub(super) untouched: usize,
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, ids) in [("added", &self.added), ("removed", &self.removed), ("changed", &self.changed)] {
+            write!(f, "{} {what}", ids.len())?;
+            for (n, id) in ids.iter().take(CHANGES_NAMED_MAX).enumerate() {
+                write!(f, "{}{id}", if n == 0 { ": " } else { ", " })?;
+            }
+            f.write_str(if ids.len() > CHANGES_NAMED_MAX { " and more; " } else { "; " })?;
+        }
+        write!(f, "{} untouched", self.untouched)
+    }
 }
 
 impl Fleet {
@@ -97,21 +115,19 @@ impl Fleet {
     }
 
     /// Makes `instances` the members. Who stays the same is not touched; who goes, or polls with other settings from
-    /// now on, first delivers and deletes what it has in hand.
+    /// now on, first lets its poll come to its end, delivers and deletes.
     pub(super) fn set_instances(&mut self, instances: &[Instance]) -> Changes {
         let mut changes = Changes::default();
         let stay: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
         let gone: Vec<InstanceId> = self.members.keys().filter(|id| !stay.contains(id)).copied().collect();
-        for id in gone {
-            let Some(member) = self.members.remove(&id) else { continue };
-            info!(instance = %id, "no longer in the configuration: its polling ends");
-            member.stop.cancel();
-            changes.removed += 1;
-            // Where polling has not begun, no task's end will say so.
-            if !self.turns.contains_key(&id) {
-                self.forget(id);
+        for id in &gone {
+            if let Some(member) = self.members.remove(id) {
+                member.ending.retire.cancel();
             }
         }
+        // Where polling has not begun, no task's end will say so.
+        self.forget(gone.iter().filter(|id| !self.turns.contains_key(id)).copied().collect());
+        changes.removed = gone;
         for instance in instances {
             match self.members.get(&instance.id) {
                 Some(member) if member.instance.is_same(instance) => {
@@ -119,10 +135,10 @@ impl Fleet {
                     continue;
                 }
                 Some(member) => {
-                    member.stop.cancel();
-                    changes.changed += 1;
+                    member.ending.retire.cancel();
+                    changes.changed.push(instance.id);
                 }
-                None => changes.added += 1,
+                None => changes.added.push(instance.id),
             }
             self.members.insert(instance.id, self.member(instance));
             if self.bridge.is_some() {
@@ -136,17 +152,15 @@ impl Fleet {
 
     /// Clears away what is left of instances that are gone. Pends for ever while there is nothing to wait for.
     pub(super) async fn tidy(&mut self) {
-        match self.tasks.join_next().await {
-            Some(Ok(id)) if !self.members.contains_key(&id) => {
-                // Another one may still wait for its turn.
-                if self.turns.get(&id).is_none_or(|turn| Arc::strong_count(turn) == 1) {
-                    self.turns.remove(&id);
-                    self.forget(id);
-                }
-            }
-            Some(_) => {}
-            None => std::future::pending().await,
-        }
+        let Some(first) = self.tasks.join_next().await else { return std::future::pending().await };
+        let mut ended = vec![first];
+        ended.extend(std::iter::from_fn(|| self.tasks.try_join_next()));
+        let mut gone: HashSet<InstanceId> = ended.into_iter().flatten().collect();
+        // Another one may still wait for its turn.
+        let is_awaited = |turn: &Turn| Arc::strong_count(turn) > 1;
+        gone.retain(|id| !self.members.contains_key(id) && !self.turns.get(id).is_some_and(is_awaited));
+        self.turns.retain(|id, _| !gone.contains(id));
+        self.forget(gone);
     }
 
     /// Returns when every poller has come to its end.
@@ -164,17 +178,22 @@ impl Fleet {
         self.tasks.len()
     }
 
-    fn forget(&self, id: InstanceId) {
-        self.board.remove(id);
-        self.metrics.forget(id);
+    fn forget(&self, gone: HashSet<InstanceId>) {
+        if !gone.is_empty() {
+            gone.iter().for_each(|id| self.board.remove(*id));
+            self.metrics.forget(&gone);
+        }
     }
 
     fn member(&self, instance: &Instance) -> Member {
+        if instance.api_url.scheme() == "http" && !is_loopback(&instance.api_url) {
+            warn!(instance = %instance.id, "api_url is http, so the token travels unencrypted: use https");
+        }
         Member {
             instance: instance.clone(),
             client: self.clients.of(instance),
             telemetry: Arc::new(InstanceTelemetry::new(&self.metrics, self.board.add(instance.id))),
-            stop: self.stop.child_token(),
+            ending: Ending::from(self.stop.clone()),
         }
     }
 
@@ -193,13 +212,15 @@ impl Fleet {
         let poller = Poller::new(Arc::clone(client), Arc::clone(bridge), pacing, Arc::clone(telemetry));
         let poller = Arc::new(poller.with_caller_names(caller_names));
         let turn = Arc::clone(self.turns.entry(id).or_default());
-        let (telemetry, stop) = (Arc::clone(telemetry), member.stop.clone());
+        let (telemetry, ending) = (Arc::clone(telemetry), member.ending.clone());
         self.tasks.spawn(async move {
-            supervise(telemetry, stop.clone(), || {
-                let (poller, turn, stop) = (Arc::clone(&poller), Arc::clone(&turn), stop.clone());
+            supervise(telemetry, ending.stop.clone(), || {
+                let (poller, turn, ending) = (Arc::clone(&poller), Arc::clone(&turn), ending.clone());
                 async move {
-                    if let Some(mut last) = stop.run_until_cancelled(turn.lock_owned()).await {
-                        poller.run(stop, &mut last).await;
+                    tokio::select! {
+                        biased;
+                        () = ending.asked() => {}
+                        mut last = turn.lock_owned() => poller.run(ending.clone(), &mut last).await,
                     }
                 }
             })

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tracing::{error, info};
@@ -33,7 +34,7 @@ async fn daemon(config: Config, args: ConfigArgs) -> ExitCode {
     if let Ok(address) = listener.local_addr() {
         info!(%address, "admin server listens: the status page at /, /status /metrics /livez /readyz");
     }
-    let signals = || io::Result::Ok((shutdown::on_signal()?, Reloads::new(&config, Box::new(move || args.load()))?));
+    let signals = || io::Result::Ok((shutdown::on_signal()?, Reloads::new(&config, Arc::new(move || args.load()))?));
     let (stop, reloads) = match signals() {
         Ok(signals) => signals,
         Err(error) => {

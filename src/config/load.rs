@@ -186,7 +186,7 @@ fn read(mut root: Value, problems: &mut Vec<Problem>) -> Option<File> {
             Err(error) => {
                 let path = error.path().clone();
                 let key = path.to_string();
-                problems.push(Problem::new(key.clone(), explain(&key, error.inner())));
+                problems.push(Problem::new(key.clone(), explain(error.inner())));
                 if !remove(&mut root, &path) {
                     return None;
                 }
@@ -197,23 +197,21 @@ fn read(mut root: Value, problems: &mut Vec<Problem>) -> Option<File> {
 }
 
 /// What is wrong, without the value where that may be a secret.
-fn explain(key: &str, error: &ReadError) -> String {
+fn explain(error: &ReadError) -> String {
     match error {
-        ReadError::Type { expected, unexpected, .. } if !holds_secret(key) => {
-            format!("expected {expected}, found {unexpected}")
+        // Never the value: somebody may have put a token where an id belongs.
+        ReadError::Type { expected, unexpected, .. } => {
+            let found = unexpected.to_string();
+            let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+            format!("expected {expected}, found {kind}")
         }
-        ReadError::Type { expected, .. } => format!("expected {expected}"),
-        ReadError::At { error, .. } => explain(key, error),
+        ReadError::At { error, .. } => explain(error),
         ReadError::Message(message) => {
             // "unknown field `x`, expected one of `a`, `b`" says all there is; only `field` is serde's word, not ours.
             message.replace("unknown field", "unknown key").replace("unknown variant", "unknown word")
         }
         other => other.to_string(),
     }
-}
-
-fn holds_secret(key: &str) -> bool {
-    key.ends_with("token") || key.ends_with("password") || key.starts_with("kafka.properties")
 }
 
 fn remove(root: &mut Value, path: &serde_path_to_error::Path) -> bool {

@@ -34,6 +34,18 @@ fn problems(text: &str) -> Vec<String> {
 const SMALLEST: &str = "[[green_api.instances]]\nid = 7\ntoken = \"abc\"\n";
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_quoted() {
+    for wrong in [
+        "id = 'd75b3a66c0ffee'\ntoken = 'x'",
+        "id = 7\ntoken_file = 'd75b3a66c0ffee'",
+        "id = 7\ntoken = ['d75b3a66c0ffee']",
+    ] {
+        let problems = problems(&format!("[[green_api.instances]]\n{wrong}\n"));
+        assert!(!problems.is_empty() && !problems.concat().contains("d75b3a66"), "{problems:?}");
+    }
+}
+
+#[test]
 fn an_id_and_a_token_are_enough() {
     let config = load(SMALLEST, &[]).expect("valid");
     assert_eq!(config.kafka.brokers, "localhost:9092");

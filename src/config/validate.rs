@@ -172,10 +172,13 @@ fn properties(
 }
 
 pub(super) fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
+    // What has no folder may be the secret itself, put where its file belongs.
+    let shown =
+        if path.parent().is_some_and(|folder| folder != "") { path.to_string_lossy() } else { "the file".into() };
     match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => complain(problems, key, format!("{} is empty", path.display())),
+        Ok(text) if text.trim().is_empty() => complain(problems, key, format!("{shown} is empty")),
         Ok(text) => Some(text.trim().to_owned().into()),
-        Err(error) => complain(problems, key, format!("{} cannot be read: {error}", path.display())),
+        Err(error) => complain(problems, key, format!("{shown} cannot be read: {error}")),
     }
 }
 

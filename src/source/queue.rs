@@ -9,10 +9,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::select;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::caller::{CallerNames, Nobody};
+use super::ending::Ending;
 use super::weather::Weather;
 use super::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 use crate::bridge::{Bridge, Prepared, Settled};
@@ -67,16 +67,17 @@ impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
 }
 
 impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
-    /// Receive, deliver, delete, until `stop`.
+    /// Receive, deliver, delete, until the `ending`.
     ///
     /// A crash between `deliver` and `delete` brings the same head again: one repeat with the same `ce_id`, never a
     /// loss. The same head again *without* a crash (an unclear delete) is recognised by its content and only deleted.
     ///
     /// `last` is what was settled last for this instance, should another poller have polled it before in this process;
     /// it is kept up to date.
-    pub async fn run(&self, stop: CancellationToken, last: &mut Option<Settled>) {
+    pub async fn run(&self, ending: impl Into<Ending>, last: &mut Option<Settled>) {
+        let ending = ending.into();
         let mut weather = Weather::new(&self.pacing);
-        while let Some(Received { receipt, notification }) = self.receive(&mut weather, &stop).await {
+        while let Some(Received { receipt, notification }) = self.receive(&mut weather, &ending).await {
             let mut prepared = self.bridge.prepare(notification, Timestamp::now());
             self.telemetry.received(&prepared);
             let settled = match last.take().filter(|last| last.id() == prepared.id()) {
@@ -86,7 +87,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                     self.deliver(&prepared, &mut weather).await
                 }
             };
-            self.delete(receipt, &settled, &mut weather, &stop).await;
+            self.delete(receipt, &settled, &mut weather, &ending).await;
             *last = Some(settled);
         }
         self.telemetry.stopped();
@@ -129,14 +130,14 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         already
     }
 
-    /// The next notification, or `None` once `stop` was asked for: leaving here costs nothing.
-    async fn receive(&self, weather: &mut Weather, stop: &CancellationToken) -> Option<Received> {
-        loop {
+    /// The next notification, or `None` once an end was asked for: leaving here costs nothing.
+    async fn receive(&self, weather: &mut Weather, ending: &Ending) -> Option<Received> {
+        while !ending.is_asked() {
             self.telemetry.polling();
             let asked_at = Instant::now();
             let answer = select! {
                 biased;
-                () = stop.cancelled() => return None,
+                () = ending.stop.cancelled() => return None,
                 answer = self.queue.receive() => answer,
             };
             let pause =
@@ -175,15 +176,16 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
             };
             select! {
                 biased;
-                () = stop.cancelled() => return None,
+                () = ending.asked() => return None,
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        None
     }
 
     /// Deletes once. Where the answer leaves it open whether the notification is gone, the next receive tells: the
     /// same head again is deleted with its new receipt, any other means it worked (reference §15.5).
-    async fn delete(&self, receipt: Receipt, settled: &Settled, weather: &mut Weather, stop: &CancellationToken) {
+    async fn delete(&self, receipt: Receipt, settled: &Settled, weather: &mut Weather, ending: &Ending) {
         let started = Instant::now();
         let wait = match self.queue.delete(receipt, settled).await {
             Ok(Deletion::Deleted) => {
@@ -212,7 +214,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         if !wait.is_zero() {
             select! {
                 biased;
-                () = stop.cancelled() => {}
+                () = ending.asked() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }

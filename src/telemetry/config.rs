@@ -34,7 +34,7 @@ impl LiveConfig {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let read_at = Timestamp::now();
-        metrics.config_live(1, read_at);
+        metrics.config_live(1, read_at, false);
         let view = ConfigView { generation: 1, read_at, needs_restart_for: Vec::new(), refused: None };
         Self { metrics, view: Mutex::new(view) }
     }
@@ -44,7 +44,7 @@ impl LiveConfig {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         *view =
             ConfigView { generation: view.generation + 1, read_at: Timestamp::now(), needs_restart_for, refused: None };
-        self.metrics.config_live(view.generation, view.read_at);
+        self.metrics.config_live(view.generation, view.read_at, !view.needs_restart_for.is_empty());
     }
 
     /// Another one was read and is not fit to live by.

@@ -1,6 +1,6 @@
 //! All metrics, registered once, as typed handles (design: *Metrics*).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
@@ -51,6 +51,7 @@ pub struct Metrics {
     loss_level: IntGaugeVec,
     queue_depth: IntGaugeVec,
     config_generation: IntGauge,
+    config_needs_restart: IntGauge,
     config_reloaded: IntGauge,
     config_reloaded_at: IntGauge,
 }
@@ -183,9 +184,13 @@ impl Metrics {
                 instance,
             ),
             queue_depth: r.gauges("queue_depth", "Notifications waiting at GREEN-API, as it said lately", instance),
+            config_needs_restart: r.gauge(
+                "config_needs_restart",
+                "Whether parts of the configuration were changed that wait for a restart",
+            ),
             config_generation: r.gauge("config_generation", "Which configuration is live: 1 is that of the start"),
             config_reloaded: r
-                .gauge("config_last_reload_successful", "Whether the configuration last read is the one that is live"),
+                .gauge("config_last_reload_successful", "Whether the configuration last read was not refused"),
             config_reloaded_at: r.gauge(
                 "config_last_reload_success_timestamp_seconds",
                 "When the configuration that is live was read, as UNIX time",
@@ -204,8 +209,9 @@ impl Metrics {
         self.build_info.with_label_values(&[version, librdkafka]).set(1);
     }
 
-    /// Configuration number `generation` lives from now on.
-    pub fn config_live(&self, generation: u64, at: Timestamp) {
+    /// Configuration number `generation` lives from now on, but perhaps for parts that need a restart.
+    pub fn config_live(&self, generation: u64, at: Timestamp, needs_restart: bool) {
+        self.config_needs_restart.set(i64::from(needs_restart));
         self.config_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         self.config_reloaded.set(1);
         self.config_reloaded_at.set(at.as_second());
@@ -216,9 +222,9 @@ impl Metrics {
         self.config_reloaded.set(0);
     }
 
-    /// Removes every series of an instance that is no longer polled.
-    pub fn forget(&self, instance: InstanceId) {
-        let label = instance.to_string();
+    /// Removes every series of instances that are no longer polled; what is taken from the board goes by itself.
+    pub fn forget(&self, gone: &HashSet<InstanceId>) {
+        let gone: HashSet<String> = gone.iter().map(ToString::to_string).collect();
         for family in [
             &self.received,
             &self.published,
@@ -232,18 +238,9 @@ impl Metrics {
             &self.rival_suspected,
             &self.poller_restarts,
         ] {
-            forget_in(family, &label);
+            forget_in(family, &gone);
         }
-        for family in [
-            &self.instance_up,
-            &self.instance_state,
-            &self.head_age,
-            &self.until_loss,
-            &self.loss_level,
-            &self.queue_depth,
-        ] {
-            forget_in(family, &label);
-        }
+        forget_in(&self.instance_up, &gone);
     }
 
     /// Whether Kafka takes records.
@@ -257,17 +254,22 @@ impl Metrics {
     /// Where the encoder fails, which would be a bug.
     pub fn render(&self, board: &StatusBoard) -> prometheus::Result<Vec<u8>> {
         let _one_at_a_time = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
-        self.instance_phase.reset();
+        // Made afresh from the board, so that nothing stays of who is gone or of what is no longer known.
+        let of_instance = [&self.head_age, &self.until_loss, &self.loss_level, &self.queue_depth];
+        for family in of_instance.into_iter().chain([&self.instance_phase, &self.instance_state]) {
+            family.reset();
+        }
         for status in board.instances() {
             let view = status.view();
             let instance = status.instance().to_string();
             self.head_age.with_label_values(&[&instance]).set(view.head_age_seconds);
             self.until_loss.with_label_values(&[&instance]).set(view.seconds_until_loss);
             self.loss_level.with_label_values(&[&instance]).set(view.loss_level.number());
-            match view.queue_depth {
-                Some(depth) => self.queue_depth.with_label_values(&[&instance]).set(depth),
-                // What is no longer known is not shown; that it was never shown is no failure.
-                None => drop(self.queue_depth.remove_label_values(&[&instance])),
+            if let Some(depth) = view.queue_depth {
+                self.queue_depth.with_label_values(&[&instance]).set(depth);
+            }
+            if let Some(state) = &view.state {
+                self.instance_state.with_label_values(&[&instance, state]).set(1);
             }
             self.instance_phase.with_label_values(&[instance.as_str(), view.phase.as_str()]).set(1);
         }
@@ -277,11 +279,11 @@ impl Metrics {
     }
 }
 
-/// Removes the series of one instance, whatever their other labels.
-fn forget_in<B: MetricVecBuilder>(family: &MetricVec<B>, instance: &str) {
+/// Removes the series of some instances, whatever their other labels.
+fn forget_in<B: MetricVecBuilder>(family: &MetricVec<B>, gone: &HashSet<String>) {
     for series in family.collect().iter().flat_map(|family| family.get_metric()) {
         let labels: HashMap<&str, &str> = series.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
-        if labels.get("instance") == Some(&instance) {
+        if labels.get("instance").is_some_and(|instance| gone.contains(*instance)) {
             // Gone already is as good.
             let _ = family.remove(&labels);
         }
@@ -336,14 +338,6 @@ impl InstanceMetrics {
 
     pub(super) fn source_error(&self, class: &str) {
         self.all.source_errors.with_label_values(&[self.label.as_str(), class]).inc();
-    }
-
-    pub(super) fn state(&self, previous: Option<&str>, state: &str) {
-        if let Some(previous) = previous {
-            // Gone rather than 0, so that no instance drags every state it ever had behind it.
-            let _ = self.all.instance_state.remove_label_values(&[self.label.as_str(), previous]);
-        }
-        self.all.instance_state.with_label_values(&[self.label.as_str(), state]).set(1);
     }
 }
 

@@ -230,13 +230,8 @@ impl InstanceStatus {
         lock(&self.inner).rival_suspected_at = Some(Timestamp::now());
     }
 
-    /// The previous state, where it differs.
-    pub(super) fn set_state(&self, state: &str) -> Option<String> {
-        let mut inner = lock(&self.inner);
-        if inner.state.as_deref() == Some(state) {
-            return None;
-        }
-        inner.state.replace(state.to_owned())
+    pub(super) fn set_state(&self, state: &str) {
+        lock(&self.inner).state = Some(state.to_owned());
     }
 
     pub(super) fn set_in_hand(&self, in_hand: bool) {

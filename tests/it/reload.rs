@@ -50,7 +50,8 @@ fn instances_come_and_go_and_get_new_tokens() {
     bridge.signal("HUP");
     scene.emptied(&bridge);
     bridge.wait("the deletions", |bridge| (deleted(bridge, SECOND) + deleted(bridge, THIRD) == 10.0).then_some(()));
-    assert!(bridge.log().contains("Changes { added: 1, removed: 0, changed: 1, untouched: 1 }"), "{}", bridge.log());
+    let changes = format!("1 added: {THIRD}; 0 removed; 1 changed: {SECOND}; 1 untouched");
+    assert!(bridge.log().contains(&changes), "{}", bridge.log());
     assert_eq!(bridge.metric("chatbridge_config_generation", ""), 2.0);
 
     rewrite(&scene, &of(FIRST), "");
@@ -94,6 +95,7 @@ fn a_configuration_with_problems_is_refused_whole() {
     assert_eq!(config["needs_restart_for"], serde_json::json!(["kafka"]), "{config}");
     assert!(config.get("refused").is_none(), "{config}");
     assert!(bridge.log().contains("take effect at the next restart"), "{}", bridge.log());
+    assert_eq!(bridge.metric("chatbridge_config_needs_restart", ""), 1.0);
     assert!(bridge.terminate().success());
 }
 

@@ -12,6 +12,7 @@ use crate::record::RecordFactory;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::{InstanceStatus, StatusBoard};
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
 
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -331,6 +332,21 @@ async fn a_stop_ends_an_idle_poll_and_a_wait_at_once() {
         });
         assert_eq!(started.elapsed(), Duration::from_secs(3));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_retires_lets_the_poll_come_to_its_end_and_delivers_what_it_brings() {
+    let queue = PlannedQueue::starting_now();
+    locked(&queue.receives).push_back((Duration::from_secs(10), Ok(Some(1))));
+    let run = run(Arc::new(queue));
+    let (ending, started) = (Ending::from(run.stop.clone()), Instant::now());
+    let mut last = None;
+    tokio::join!(run.poller.run(ending.clone(), &mut last), async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        ending.retire.cancel();
+    });
+    assert_eq!(run.queue.story(), ["receive", "delete 101"], "nobody else could have known of this event");
+    assert_eq!((run.published().len(), started.elapsed()), (1, Duration::from_secs(10)));
 }
 
 #[tokio::test(start_paused = true)]

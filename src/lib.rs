@@ -19,8 +19,8 @@
 //!    refuses, goes to the dead letters, and is deleted on *their* acknowledgement.
 //! 4. **One bad instance never slows another.** Each has its own task under [`supervisor::supervise`], its own waits,
 //!    its own telemetry. They share a connection pool and a producer, nothing that one could hold on to.
-//! 5. **The clock that matters is shown.** [`telemetry::status`] knows for each instance how close it is to the 24 hours
-//!    after which GREEN-API forgets; [`kafka_watch`] tells when Kafka takes nothing, whatever the reason.
+//! 5. **The clock that matters is shown.** [`telemetry::status`] knows for each instance how close it is to the 24
+//!    hours after which GREEN-API forgets; [`kafka_watch`] tells when Kafka takes nothing, whatever the reason.
 //!
 //! # The life of one notification
 //!
@@ -31,8 +31,8 @@
 //!    [`policy::Policy`] says publish, drop or dead-letter.
 //! 3. Is it the event settled last? Then its deletion had failed: it is not published again, only deleted (6).
 //!    Of a call, [`source::caller::CallerLookup`] may know the caller's name by now; where not, it goes without.
-//! 4. [`bridge::Bridge::deliver`] has [`record::RecordFactory`] write the record and hands it to the publisher until the
-//!    broker has said yes, or never. "Never" leads to the dead letters by way of a record without thumbnails.
+//! 4. [`bridge::Bridge::deliver`] has [`record::RecordFactory`] write the record and hands it to the publisher until
+//!    the broker has said yes, or never. "Never" leads to the dead letters by way of a record without thumbnails.
 //! 5. [`publish::kafka::KafkaPublisher`] sends it with `acks=all` and idempotence, for as long as it takes, through a
 //!    new producer where the old one failed for good.
 //! 6. The poller deletes the receipt it was handed out with. Where the answer leaves it open whether that worked, it
@@ -42,8 +42,7 @@
 //!
 //! ```text
 //! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge; cli::check ─► doctor;
-//!                cli::demo, cli::simulate ─► simulator;
-//!                cli::dlq ─► dead_letters, publish/kafka; demo ─► app, consume, oracle, simulator
+//!                cli::demo, cli::simulate ─► simulator; demo ─► app, consume, oracle, simulator
 //! cli::dlq ─► dead_letters, consume, publish/kafka; cli::tail ─► consume, json, record (how a value is framed)
 //! cli::verify ─► verify ─► consume, oracle, policy, normalize, simulator (its journal's form)
 //! oracle ─► event (EventId), json                           the judge: shares nothing else with what it judges
@@ -52,23 +51,24 @@
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! publish/kafka ─► publish, record, config                  never a source
-//! doctor ─► config, green_api (what an instance says of itself), publish/kafka (its properties), schema, schema_registry
+//! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry
 //! schema_registry ─► record (its ids), config               never a source, never a publisher
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
-//! kafka_watch ─► publish/kafka, telemetry; admin ─► kafka_watch, readiness, telemetry
+//! kafka_watch ─► config, publish/kafka, telemetry; systemd ─► telemetry
+//! admin ─► kafka_watch, readiness, telemetry, schema_registry and publish/kafka: what they say of themselves
 //! consume ─► config                                         reads topics back; never writes
-//! dead_letters ─► consume (its records), bridge, event, policy, record, publish, retry  what a replay does; never kafka itself
+//! dead_letters ─► consume (its records), bridge, event, policy, record, publish, retry: a replay; never kafka itself
 //! normalize, record ─► event, json; policy ─► event, config
 //! schema ─► event, record, config: their types, nothing they do
 //! event, json ─► nothing of ours but each other
 //! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
-//! simulation (tests only) ─► the loop, by way of its two traits; green_api::answer, and the simulator's queue and events
+//! simulation (tests only) ─► the loop, by way of its two traits; green_api::answer; the simulator's queue and events
 //! ```
 //!
-//! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`, `record`,
-//! `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`, `doctor/topic`; no rdkafka
-//! outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its brokers; no reqwest outside `green_api`, `schema_registry` and the composition root; no
-//! global state.
+//! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
+//! `record`, `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`,
+//! `doctor/topic`; no rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its
+//! brokers; no reqwest outside `green_api`, `schema_registry` and the composition root; no global state.
 //!
 //! # Why it is so
 //!
@@ -86,7 +86,8 @@
 //! consumers expect frames would be a loss to each of them.
 //!
 //! *A tolerant JSON reader of our own* ([`json`]). `serde_json` checks every body first. It would then refuse what
-//! upstream really sends and what must not be refused: half a surrogate pair, numbers of any size, nesting of any depth.
+//! upstream really sends and what must not be refused: half a surrogate pair, numbers of any size, nesting of any
+//! depth.
 //!
 //! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
 //! only within a chat, quota events have none, and receipts may change with each redelivery.

@@ -7,6 +7,11 @@ with_python
 cargo_tool cargo-deb 3.8.0
 [ -x "$image_target/release/chatbridge" ] || "$here/image.sh"
 deb=$(CARGO_TARGET_DIR=$image_target deploy/package.sh --no-build)
+dpkg-deb --contents "$deb" >"$cache/contents"
+for file in man/man1/chatbridge.1.gz man/man1/chatbridge-dlq-replay.1.gz bash-completion/completions/chatbridge \
+    zsh/vendor-completions/_chatbridge fish/vendor_completions.d/chatbridge.fish; do
+    grep -q " 0/0 *[1-9][0-9]* .* \./usr/share/$file\$" "$cache/contents" || stop "the package lacks usr/share/$file"
+done
 
 base=$cache/installed
 [ -e "$base/.made" ] || {

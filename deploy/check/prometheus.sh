@@ -14,7 +14,7 @@ rules = [rule for group in yaml.safe_load(open("deploy/prometheus/alerts.yml"))[
 tests = [check for test in yaml.safe_load(open("deploy/prometheus/alerts.test.yml"))["tests"] for check in test["alert_rule_test"]]
 runbook = open("docs/runbook.md").read()
 paragraphs = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", runbook, re.M | re.S))
-metrics = set(re.findall(r'r\.(?:counters|gauges?|histogram)\(\s*"(\w+)"', open("src/telemetry/metrics.rs").read()))
+metrics = set(re.findall(r'\br\s*\.(?:counters|gauges?|histogram)\(\s*"(\w+)"', open("src/telemetry/metrics.rs").read()))
 wrong = []
 for rule in rules:
     name = rule["alert"]

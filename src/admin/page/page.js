@@ -152,7 +152,7 @@ function drawRow(row, view, now, limits) {
   const age = view.head_age_seconds;
   const left = view.loss_level === "ok" ? "" : `, ${span(view.seconds_until_loss)} left`;
   text(row.ageText, age === 0 ? "none" : span(age) + left);
-  bar(row.bar, age, lossLevel(age, limits), limits);
+  bar(row.bar, age, view.loss_level, limits);
   text(row.waitingText, view.waiting === undefined ? "unknown" : number(view.waiting));
   const draining = ["polling", "delivering"].includes(view.phase) && view.drain_seconds > 0;
   const drains = draining ? `done in ${span(view.drain_seconds)}` : "";

@@ -184,7 +184,7 @@ impl KafkaPublisher {
         asked
     }
 
-    /// Both topics were found: whatever was wrong before is over.
+    /// Every topic was found: whatever was wrong before is over.
     pub fn found(&self) {
         self.context.health.up();
     }

@@ -90,7 +90,32 @@ fn sorted(answers: Vec<TopicResult>) -> Made {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Instant;
+
     use super::*;
+    use crate::config::CloudEventsMode;
+
+    #[test]
+    fn nobody_waits_for_the_end_of_a_maker() {
+        let how = CreateTopics { partitions: 1, replication_factor: 1, properties: BTreeMap::new() };
+        let kafka = Kafka {
+            brokers: "127.0.0.1:9".to_owned(),
+            topic: "chat-events".into(),
+            dead_letter_topic: "chat-events-dlq".into(),
+            cloudevents_mode: CloudEventsMode::default(),
+            create_topics: None,
+            properties: BTreeMap::new(),
+        };
+        let waits = (0..5).map(|_| {
+            let maker = TopicMaker::new(&kafka, how.clone()).expect("a client");
+            let began = Instant::now();
+            maker.end();
+            began.elapsed()
+        });
+        // The thread looks up every 100 ms; only the quickest counts, for a machine may be busy.
+        assert!(waits.min().is_some_and(|wait| wait < Duration::from_millis(50)));
+    }
 
     #[test]
     fn one_topic_that_fails_hides_none_that_was_made() {

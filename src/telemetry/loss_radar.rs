@@ -136,7 +136,7 @@ impl Seen {
 }
 
 /// What keeps the head from being deleted, most likely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// Kafka takes nothing.
     Kafka,

@@ -91,7 +91,8 @@ fn sorted(answers: Vec<TopicResult>) -> Made {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Instant;
+
+    use tokio::time::Instant;
 
     use super::*;
     use crate::config::CloudEventsMode;

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::{self, Config, CreateTopics};
-use crate::publish::kafka::{Health, KafkaPublisher, fix, topics};
+use crate::publish::kafka::topics::{Made, TopicMaker};
+use crate::publish::kafka::{Health, KafkaPublisher, fix};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 
@@ -88,10 +89,24 @@ impl KafkaWatch {
     /// Returns when the brokers answer and every topic is there. Nothing is received before: it could only be held in
     /// memory.
     pub async fn found(&self) {
+        // One client for all tries, which is kept no longer than it may be of use.
+        let maker = self.create_topics.as_ref().map(|(kafka, how)| TopicMaker::new(kafka, how.clone()));
+        let maker = maker.transpose();
+        self.try_until_found(maker.as_ref().map(Option::as_ref)).await;
+        if let Ok(Some(maker)) = maker {
+            maker.end();
+        }
+    }
+
+    async fn try_until_found(&self, maker: Result<Option<&TopicMaker>, &String>) {
         let mut told_at = None;
         loop {
             let asked_at = Instant::now();
-            let created = self.create_missing().await;
+            let created = match maker {
+                Ok(Some(maker)) => self.create_missing(maker).await,
+                Ok(None) => Ok(()),
+                Err(why) => Err(why.clone()),
+            };
             let found = self.find().await.map_err(|reason| match created {
                 Ok(()) => reason,
                 Err(why) => format!("{reason}; {why}"),
@@ -136,14 +151,13 @@ impl KafkaWatch {
     }
 
     /// Makes what is missing, where that is wanted. Whether it failed only matters if a topic is then missing.
-    async fn create_missing(&self) -> Result<(), String> {
-        let Some((kafka, how)) = &self.create_topics else { return Ok(()) };
-        let made = topics::create_missing(kafka, how, &self.topics).await?;
+    async fn create_missing(&self, maker: &TopicMaker) -> Result<(), String> {
+        let Made { names: made, trouble } = maker.create_missing(&self.topics).await?;
         if !made.is_empty() {
-            let CreateTopics { partitions, replication_factor, .. } = how;
+            let CreateTopics { partitions, replication_factor, .. } = maker.how();
             info!(?made, partitions, replication_factor, "topics were missing and are created");
         }
-        Ok(())
+        trouble.map_or(Ok(()), Err)
     }
 
     /// Every topic, at brokers that answer; the most telling reason why not.

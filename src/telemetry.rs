@@ -175,7 +175,7 @@ impl InstanceTelemetry {
     pub fn poller_panicked(&self) {
         self.metrics.poller_restarts.inc();
         self.metrics.up.set(0);
-        self.status.failed("panic", "the poller panicked and is started again: please report the log line");
+        self.status.failed(loss_radar::PANIC, "the poller panicked and is started again: please report the log line");
     }
 
     /// The instance's state, as asked or as told by an event.

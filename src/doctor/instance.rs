@@ -102,12 +102,15 @@ fn settings(subject: &str, settings: &Settings, config: &Config) -> Vec<Finding>
         ));
     }
     if settings.on.is_empty() && !settings.off.is_empty() {
-        findings.push(Finding::new(
-            Verdict::Broken,
-            subject,
-            "every notification is switched off, so the queue stays empty",
-            format!("switch on in the instance's settings: {}", wanted(config, |_| true)),
-        ));
+        let wanted = wanted(config, |_| true);
+        let (verdict, fix) = if wanted.is_empty() {
+            // The ordinary ones are dropped on purpose; of the others nobody says that they are missed.
+            (Verdict::Warning, "switch on in the instance's settings what you want to have".to_owned())
+        } else {
+            (Verdict::Broken, format!("switch on in the instance's settings: {wanted}"))
+        };
+        let found = "every notification is switched off, so the queue stays empty";
+        findings.push(Finding::new(verdict, subject, found, fix));
         return findings;
     }
     let missing = wanted(config, |switch| settings.off.contains(switch));

@@ -21,7 +21,7 @@ use tracing::debug;
 use super::topic::{self, Partition, TopicFacts, TopicState};
 use super::{Finding, Verdict};
 use crate::config::Config;
-use crate::publish::kafka::{client_config, fix as known_fix};
+use crate::publish::kafka::{client_config, fix as known_fix, plain};
 
 /// Whatever takes longer is away.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,7 +91,8 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         Ok(facts) => facts,
         Err(error) => {
             let fix = "look at kafka.properties and at the brokers' logs";
-            findings.push(Finding::new(Verdict::Broken, SUBJECT, format!("no word about topics: {error}"), fix));
+            let found = format!("no word about topics: {}", plain(&error, ""));
+            findings.push(Finding::new(Verdict::Broken, SUBJECT, found, fix));
             return findings;
         }
     };
@@ -109,7 +110,7 @@ async fn brokers(config: &Config) -> Result<Finding, Finding> {
     let broken = |verdict, found: String, fix: &str| Finding::new(verdict, SUBJECT, found, fix);
     let producer: FutureProducer<Ears> = properties
         .create_with_context(ears.clone())
-        .map_err(|error| broken(Verdict::Misconfigured, error.to_string(), "mend kafka.properties"))?;
+        .map_err(|error| broken(Verdict::Misconfigured, plain(&error, ""), "mend kafka.properties"))?;
     let began = Instant::now();
     loop {
         let asking = producer.clone();
@@ -271,4 +272,28 @@ async fn describe(
         Ok(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
     };
     Ok(answers.into_iter().map(properties).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::config;
+
+    #[tokio::test]
+    async fn a_property_that_is_refused_is_told_without_its_value() {
+        let file =
+            std::env::temp_dir().join(format!("chatbridge-doctor-{}-{:x}.toml", std::process::id(), fastrand::u64(..)));
+        std::fs::write(&file, "[[green_api.instances]]\nid = 1101000001\ntoken = \"abc\"\n").expect("writable");
+        let mut config = config::load(Some(&file), []).expect("valid");
+        drop(std::fs::remove_file(file));
+        for name in ["no.such.property", "compression.type"] {
+            let refused = (name.to_owned(), SecretString::from("hunter2".to_owned()));
+            config.kafka.properties = [refused].into();
+            let findings = examine(&config).await;
+            assert_eq!(findings.first().map(|finding| finding.verdict), Some(Verdict::Misconfigured), "{findings:?}");
+            assert!(!format!("{findings:?}").contains("hunter2"), "{findings:?}");
+        }
+    }
 }

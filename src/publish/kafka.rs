@@ -22,10 +22,8 @@ mod advice;
 mod properties;
 pub mod topics;
 
-use properties::plain;
-
 pub use advice::fix;
-pub(crate) use properties::client_config;
+pub(crate) use properties::{client_config, plain};
 pub use properties::{librdkafka_features, librdkafka_version, problems};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
@@ -184,7 +182,7 @@ impl KafkaPublisher {
         asked
     }
 
-    /// Both topics were found: whatever was wrong before is over.
+    /// Every topic was found: whatever was wrong before is over.
     pub fn found(&self) {
         self.context.health.up();
     }
@@ -219,7 +217,10 @@ impl KafkaPublisher {
                 drop(shared);
                 drop_elsewhere(ended);
             }
-            Err(error) => error!(%error, reason, "Kafka's producer failed for good and no new one could be made"),
+            Err(error) => error!(
+                error = plain(&error, ""),
+                reason, "Kafka's producer failed for good and no new one could be made"
+            ),
         }
     }
 

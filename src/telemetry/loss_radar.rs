@@ -17,6 +17,8 @@ use super::status::Phase;
 pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// A delivery that takes so long is held up by Kafka, not merely slow.
 const HELD_UP: Duration = Duration::from_secs(30);
+/// The class of a poller's panic among its errors.
+pub(super) const PANIC: &str = "panic";
 
 /// From which age of the head on an operator hears of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +136,7 @@ impl Seen {
 }
 
 /// What keeps the head from being deleted, most likely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// Kafka takes nothing.
     Kafka,
@@ -142,8 +144,22 @@ pub enum Cause {
     DeadLetters,
     /// Polling has not begun.
     NotStarted,
+    /// Polling has ended.
+    Stopped,
+    /// The poller panics, again and again.
+    Panic,
     /// The instance is misconfigured, not authorised, expired …
     Instance,
+    /// The head can be neither read nor deleted.
+    Unreadable,
+    /// GREEN-API, or somebody on the way to it, spoils what it answers.
+    Garbled,
+    /// GREEN-API asks to be asked less.
+    RateLimited,
+    /// Something answers that does not speak for the queue.
+    Stranger,
+    /// GREEN-API answers, and only with errors.
+    Refusing,
     /// GREEN-API does not answer.
     GreenApi,
     /// Nothing: it is being drained, and is old.
@@ -151,17 +167,34 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// By what the poller does, and how long the notification in its hand has waited for Kafka.
+    /// By what the poller does, how long the notification in its hand has waited for Kafka, and the class of the last
+    /// error (see [`QueueError::class`](crate::source::QueueError::class)) where nothing has gone well since.
     #[must_use]
-    pub fn of(phase: Phase, in_hand_for: Option<Duration>) -> Self {
+    pub fn of(phase: Phase, in_hand_for: Option<Duration>, error: Option<&str>) -> Self {
         match phase {
             Phase::Parked => Self::DeadLetters,
             _ if in_hand_for.is_some_and(|waited| waited >= HELD_UP) => Self::Kafka,
-            Phase::Starting | Phase::Stopped => Self::NotStarted,
+            Phase::Stopped => Self::Stopped,
+            // A panic has no phase of its own: it leaves the one it struck in.
+            _ if error == Some(PANIC) => Self::Panic,
+            Phase::Starting => Self::NotStarted,
             Phase::Misconfigured | Phase::Waiting => Self::Instance,
-            Phase::BackingOff => Self::GreenApi,
+            Phase::BackingOff => match error {
+                Some("unreadable") => Self::Unreadable,
+                Some("garbled") => Self::Garbled,
+                Some("rate_limited") => Self::RateLimited,
+                Some("no_answer" | "not_json" | "unexpected") => Self::Stranger,
+                Some("server_error") => Self::Refusing,
+                _ => Self::GreenApi,
+            },
             Phase::Polling | Phase::Delivering => Self::Backlog,
         }
+    }
+
+    /// Whether it is one for all instances rather than each one's own.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Kafka | Self::NotStarted)
     }
 
     /// What it is and what to do about it.
@@ -179,7 +212,34 @@ impl Cause {
                 "polling has not begun, since Kafka or the schema registry is missing; the queue may be older than this \
                  process knows"
             }
+            Self::Stopped => {
+                "the instance is no longer polled: chatbridge is stopping, or a reload puts a new poller in its place; \
+                 should this last, restart chatbridge"
+            }
+            Self::Panic => {
+                "its poller panics each time: please report the log line of the panic; a newer version, or the one \
+                 before, may get past the notification"
+            }
             Self::Instance => "the instance cannot be polled: do what its last error says",
+            Self::Unreadable => {
+                "the head of the queue can be neither read nor deleted, and everything waits behind it: look for a proxy \
+                 that changes answers; if there is none, ask GREEN-API's support to remove it"
+            }
+            Self::Garbled => {
+                "answers arrive cut or changed: look for a proxy that cuts them, and at the network's quality"
+            }
+            Self::RateLimited => {
+                "GREEN-API answers \"too many requests\": look for somebody else who polls this instance, or for too many \
+                 instances behind this address"
+            }
+            Self::Stranger => {
+                "what answers does not speak for the queue: look for a proxy that answers in GREEN-API's place, and \
+                 whether api_url is the console's apiUrl"
+            }
+            Self::Refusing => {
+                "GREEN-API answers with server errors: look at the vendor's status page, and ask its support if it shows \
+                 none"
+            }
             Self::GreenApi => {
                 "GREEN-API does not answer: look at the network, at the proxy and at the vendor's status page"
             }

@@ -106,6 +106,8 @@ struct Inner {
     last_step: Instant,
     last_event: Option<LastEvent>,
     last_error: Option<LastError>,
+    /// Whether nothing has gone well since.
+    error_lasts: bool,
     rival_suspected_at: Option<Timestamp>,
     received: u64,
     deleted: u64,
@@ -133,7 +135,9 @@ pub struct LossChange {
 
 impl Inner {
     fn cause(&self) -> Cause {
-        Cause::of(self.phase, self.in_hand_since.map(|since| since.elapsed()))
+        let error = self.last_error.as_ref().filter(|_| self.error_lasts);
+        let class = error.map(|error| error.class.as_str());
+        Cause::of(self.phase, self.in_hand_since.map(|since| since.elapsed()), class)
     }
 }
 
@@ -151,6 +155,7 @@ impl InstanceStatus {
             last_step: Instant::now(),
             last_event: None,
             last_error: None,
+            error_lasts: false,
             rival_suspected_at: None,
             received: 0,
             deleted: 0,
@@ -188,6 +193,7 @@ impl InstanceStatus {
         inner.phase = Phase::Polling;
         inner.last_contact = Timestamp::now();
         inner.head_since = None;
+        inner.error_lasts = false;
         if let Some(depth) = &mut inner.queue_depth {
             depth.deleted_since = u64::MAX;
         }
@@ -209,6 +215,7 @@ impl InstanceStatus {
         inner.phase = Phase::Polling;
         inner.last_contact = Timestamp::now();
         // Not the end of the head's age: behind it may lie a backlog just as old. The next answer tells.
+        inner.error_lasts = false;
         inner.deleted += 1;
         inner.drain_rate.count(Instant::now());
         if let Some(depth) = &mut inner.queue_depth {
@@ -221,6 +228,7 @@ impl InstanceStatus {
         // Whatever came since the last answer waits unseen: fear the worst rather than show a zero.
         let last_contact = inner.last_contact;
         inner.head_since.get_or_insert(last_contact);
+        inner.error_lasts = true;
         inner.last_error =
             Some(LastError { class: class.to_owned(), message: message.to_owned(), at: Timestamp::now() });
     }
@@ -312,6 +320,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::loss_radar::PANIC;
 
     const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -338,6 +347,23 @@ mod tests {
         assert_eq!(board.stalled(SILENCE_MAX), Some(InstanceId::new(2)));
         status.queue_empty();
         assert_eq!(board.stalled(SILENCE_MAX), None);
+    }
+
+    #[test]
+    fn a_panic_is_the_cause_until_something_goes_well() {
+        let status = StatusBoard::default().add(InstanceId::new(1));
+        for goes_well in [InstanceStatus::deleted, InstanceStatus::queue_empty] {
+            status.failed(PANIC, "");
+            status.set_phase(Phase::Polling);
+            status.received("message", None);
+            assert_eq!(status.cause(), Cause::Panic, "the same one may strike again");
+            goes_well(&status);
+            assert_eq!(status.cause(), Cause::Backlog);
+        }
+        status.failed("rate_limited", "");
+        status.set_phase(Phase::BackingOff);
+        status.set_phase(Phase::Polling);
+        assert_eq!(status.cause(), Cause::RateLimited, "a retry is not yet a recovery");
     }
 
     #[tokio::test(start_paused = true)]

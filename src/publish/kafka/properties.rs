@@ -77,13 +77,14 @@ fn wants_tokens(name: &str, value: &str) -> bool {
 }
 
 /// The library's own sentence, without the value: it may be a password.
-pub(super) fn plain(error: &KafkaError, value: &str) -> String {
-    let text = match error {
-        KafkaError::ClientConfig(_, description, _, _) => description.clone(),
-        KafkaError::ClientCreation(description) => description.clone(),
-        other => other.to_string(),
-    };
-    if value.is_empty() { text } else { text.replace(value, "<value>") }
+pub(crate) fn plain(error: &KafkaError, value: &str) -> String {
+    let without =
+        |text: &str, value: &str| if value.is_empty() { text.to_owned() } else { text.replace(value, "<value>") };
+    match error {
+        KafkaError::ClientConfig(_, description, _, own) => without(&without(description, own), value),
+        KafkaError::ClientCreation(description) => without(description, value),
+        other => without(&other.to_string(), value),
+    }
 }
 
 /// How every producer of the bridge is configured.

@@ -54,9 +54,34 @@ fn the_likely_cause_is_what_the_poller_is_at() {
         (Phase::Waiting, None, Cause::Instance),
         (Phase::Misconfigured, None, Cause::Instance),
         (Phase::Parked, long, Cause::DeadLetters),
+        (Phase::Stopped, None, Cause::Stopped),
     ] {
-        assert_eq!(Cause::of(phase, in_hand_for), cause, "{phase:?} {in_hand_for:?}");
+        assert_eq!(Cause::of(phase, in_hand_for, None), cause, "{phase:?} {in_hand_for:?}");
     }
+}
+
+#[test]
+fn an_error_that_lasts_has_its_own_cause_and_advice() {
+    let mut told = std::collections::BTreeSet::new();
+    for (phase, class, cause) in [
+        (Phase::BackingOff, "connection", Cause::GreenApi),
+        (Phase::BackingOff, "unreadable", Cause::Unreadable),
+        (Phase::BackingOff, "garbled", Cause::Garbled),
+        (Phase::BackingOff, "rate_limited", Cause::RateLimited),
+        (Phase::BackingOff, "no_answer", Cause::Stranger),
+        (Phase::BackingOff, "server_error", Cause::Refusing),
+        (Phase::Delivering, "panic", Cause::Panic),
+        (Phase::Waiting, "expired", Cause::Instance),
+        (Phase::Polling, "rival", Cause::Backlog),
+    ] {
+        assert_eq!(Cause::of(phase, None, Some(class)), cause, "{phase:?} {class}");
+        assert!(told.insert(cause.advice()), "{cause:?} has another's advice");
+    }
+    for (phase, class) in [(Phase::Polling, "panic"), (Phase::Starting, "panic"), (Phase::BackingOff, "timeout")] {
+        let cause = Cause::of(phase, None, Some(class));
+        assert_eq!(cause == Cause::Panic, class == "panic", "{phase:?} {class}");
+    }
+    assert_eq!(Cause::of(Phase::Delivering, Some(HELD_UP), Some("kafka")), Cause::Kafka);
 }
 
 #[tokio::test(start_paused = true)]

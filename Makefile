@@ -15,7 +15,7 @@ demo: ## Shows the whole bridge at work, with nothing to set up: a simulated GRE
 	@deploy/prerequisites.sh build
 	cargo run --release --locked -- demo $(ARGS)
 
-test: ## Runs every check there is: format, lints, documentation, tests, and the tests against a real Kafka.
+test: ## Runs every check of the code: format, lints, documentation, tests, and the tests against a real Kafka.
 	@deploy/prerequisites.sh test
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings

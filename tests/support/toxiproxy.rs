@@ -107,6 +107,14 @@ impl Toxiproxy {
         }
     }
 
+    /// The end of its log, should it have ended by itself.
+    pub(crate) fn last_words(&mut self) -> Option<String> {
+        self.process.try_wait().expect("our child")?;
+        let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        Some(lines[lines.len().saturating_sub(30)..].join("\n"))
+    }
+
     /// A new address in front of `upstream` (`host:port`, which need not answer yet), harmless at first.
     pub(crate) fn proxy(&self, name: &str, upstream: &str) -> Proxy {
         let listen = format!("127.0.0.1:{}", free_port());

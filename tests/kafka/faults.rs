@@ -130,8 +130,8 @@ fn run(rows: &[Row], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, 
     Some(outcomes)
 }
 
-/// The bad network of one lane. The tool has been seen to end by itself when a toxic was put on or taken off a busy
-/// proxy, and what becomes of a row then says nothing about the bridge.
+/// The bad network of one lane. The tool has been seen to drop a call of its own API when a toxic was put on or taken
+/// off a busy proxy, and to let nothing through from then on; what becomes of a row then says nothing about the bridge.
 struct Network(Option<Toxiproxy>);
 
 impl Network {
@@ -141,13 +141,13 @@ impl Network {
 
     /// Whether it had ended by itself, or did not do what it was told; another one is there then.
     fn was_mended(&mut self, has_failed: bool) -> bool {
-        let words = self.0.as_mut().and_then(Toxiproxy::last_words);
-        if words.is_none() && !has_failed {
-            return false;
+        let Some(tool) = self.0.as_mut() else { return false };
+        let is_broken = has_failed || tool.has_ended();
+        if is_broken {
+            eprintln!("  toxiproxy failed, another one takes its place. The end of its log:\n{}", tool.last_words());
+            *self = Self::start();
         }
-        eprintln!("  toxiproxy failed, another one takes its place. Its last words, if it has ended: {words:?}");
-        *self = Self::start();
-        true
+        is_broken
     }
 }
 

@@ -107,12 +107,16 @@ impl Toxiproxy {
         }
     }
 
-    /// The end of its log, should it have ended by itself.
-    pub(crate) fn last_words(&mut self) -> Option<String> {
-        self.process.try_wait().expect("our child")?;
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.try_wait().expect("our child").is_some()
+    }
+
+    /// The end of its log.
+    pub(crate) fn last_words(&self) -> String {
         let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        Some(lines[lines.len().saturating_sub(30)..].join("\n"))
+        lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
     /// A new address in front of `upstream` (`host:port`, which need not answer yet), harmless at first.

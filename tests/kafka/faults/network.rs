@@ -21,11 +21,15 @@ pub(crate) fn rows() -> Vec<Row> {
         upstream("300 to 500 ms slower, both ways", |proxy| both(proxy, SLOW)),
         upstream("half-open: requests and answers vanish", |proxy| both(proxy, Toxic::Silence))
             .hurried("CHATBRIDGE__GREEN_API__RECEIVE_GRACE_SECONDS", "1")
-            .lasts(8, 60)
+            // Whichever of the two each instance was waiting for.
+            .hurried("CHATBRIDGE__GREEN_API__DELETE_TIMEOUT_SECONDS", "2")
+            .lasts(9, 60)
             .class("timeout"),
         upstream("half-open: only answers vanish", |proxy| proxy.add(Toxic::Silence, Downstream))
             .hurried("CHATBRIDGE__GREEN_API__RECEIVE_GRACE_SECONDS", "1")
-            .lasts(8, 60)
+            // Whichever of the two each instance was waiting for.
+            .hurried("CHATBRIDGE__GREEN_API__DELETE_TIMEOUT_SECONDS", "2")
+            .lasts(9, 60)
             .class("timeout"),
         upstream("every connection reset after 300 ms", |proxy| proxy.add(RESET, Downstream)).class("connection"),
         upstream("every connection cut after 700 bytes", |proxy| proxy.add(CUT, Downstream)).class("connection"),

@@ -79,33 +79,30 @@ fn every_fault_costs_time_and_nothing_else() {
 fn run(rows: &[Row], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, Result<Outcome, String>)>> {
     let runtime = Runtime::new().expect("a runtime");
     let shared = or_skip(Broker::start())?;
-    let [mut of_the_harsh, of_the_gentle @ ..] = [(); 1 + SIDE_BY_SIDE].map(|()| Network::start());
-    let has_network = of_the_harsh.0.is_some();
-    let can_be = |at: &usize| has_network || !(rows[*at].through_proxy || rows[*at].place == Place::Proxied);
+    let toxiproxy = or_skip(Toxiproxy::start());
+    let toxiproxy = toxiproxy.as_ref();
+    let can_be = |at: &usize| toxiproxy.is_some() || !(rows[*at].through_proxy || rows[*at].place == Place::Proxied);
     let (gentle, harsh): (VecDeque<usize>, VecDeque<usize>) =
         wanted.into_iter().filter(can_be).partition(|at| rows[*at].place == Place::Shared);
     let (gentle, harsh) = (Mutex::new(gentle), Mutex::new(harsh));
     let outcomes: Outcomes = Mutex::new(Vec::new());
     let next = |queue: &Mutex<VecDeque<usize>>| queue.lock().expect("no panic holds it").pop_front();
     thread::scope(|scope| {
-        let (gentle, outcomes, next, runtime, shared) = (&gentle, &outcomes, &next, &runtime, &shared);
-        for mut network in of_the_gentle {
-            scope.spawn(move || {
-                let mut again = None;
-                while let Some(at) = again.take().or_else(|| next(gentle).map(Try::first)) {
-                    let ground = Ground::new(runtime, Kafka::Shared(shared));
-                    again = play(rows, at, pace, ground, &mut network, outcomes);
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                while let Some(at) = next(&gentle) {
+                    let ground = Ground::new(&runtime, Kafka::Shared(&shared));
+                    play(&rows[at], at, pace, ground, toxiproxy, &outcomes);
                 }
             });
         }
         scope.spawn(|| {
-            let (mut harmed, mut cluster, mut again) = (None, None, None);
-            while let Some(this) = again.take().or_else(|| next(&harsh).map(Try::first)) {
-                let at = this.at;
+            let (mut harmed, mut cluster) = (None, None);
+            while let Some(at) = next(&harsh) {
                 if rows[at].place == Place::Cluster {
                     cluster = cluster.or_else(|| or_skip(Cluster::start()));
                 } else if rows[at].place != Place::Mock {
-                    harmed = harmed.or_else(|| Harmed::start(of_the_harsh.0.as_ref()));
+                    harmed = harmed.or_else(|| Harmed::start(toxiproxy));
                 }
                 let kafka = match (rows[at].place, &mut harmed, &mut cluster) {
                     (Place::Mock, ..) => Kafka::Mock(MockCluster::new(1).expect("a mock cluster")),
@@ -117,11 +114,7 @@ fn run(rows: &[Row], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, 
                     (_, Some(harmed), _) => Kafka::Harmed(&mut harmed.broker),
                     _ => panic!("one broker started a moment ago, another did not"),
                 };
-                again = play(rows, this, pace, Ground::new(runtime, kafka), &mut of_the_harsh, outcomes);
-                if again.is_some() {
-                    // Its proxy is gone.
-                    harmed = None;
-                }
+                play(&rows[at], at, pace, Ground::new(&runtime, kafka), toxiproxy, &outcomes);
             }
         });
     });
@@ -130,54 +123,11 @@ fn run(rows: &[Row], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, 
     Some(outcomes)
 }
 
-/// The bad network of one lane. The tool has been seen to drop a call of its own API when a toxic was put on or taken
-/// off a busy proxy, and to let nothing through from then on; what becomes of a row then says nothing about the bridge.
-struct Network(Option<Toxiproxy>);
-
-impl Network {
-    fn start() -> Self {
-        Self(or_skip(Toxiproxy::start()))
-    }
-
-    /// Whether it had ended by itself, or did not do what it was told; another one is there then.
-    fn was_mended(&mut self, has_failed: bool) -> bool {
-        let Some(tool) = self.0.as_mut() else { return false };
-        let is_broken = has_failed || tool.has_ended();
-        if is_broken {
-            eprintln!("  toxiproxy failed, another one takes its place. The end of its log:\n{}", tool.last_words());
-            *self = Self::start();
-        }
-        is_broken
-    }
-}
-
-/// A row that is to be played.
-struct Try {
-    at: usize,
-    is_second: bool,
-}
-
-impl Try {
-    fn first(at: usize) -> Self {
-        Self { at, is_second: false }
-    }
-}
-
-/// One row. What it panics with is its outcome; the other rows go on. Where the network itself broke, the row is to be
-/// played once more.
-fn play(
-    rows: &[Row],
-    this: Try,
-    pace: Pace,
-    ground: Ground<'_>,
-    network: &mut Network,
-    outcomes: &Outcomes,
-) -> Option<Try> {
-    let (row, at, begun) = (&rows[this.at], this.at, Instant::now());
+/// One row. What it panics with is its outcome; the other rows go on.
+fn play(row: &Row, at: usize, pace: Pace, ground: Ground<'_>, toxiproxy: Option<&Toxiproxy>, outcomes: &Outcomes) {
+    let begun = Instant::now();
     let played = catch_unwind(AssertUnwindSafe(|| {
-        // Another number, other topics.
-        let number = at + if this.is_second { rows.len() } else { 0 };
-        let mut stage = Stage::new(row, pace, number as u64, ground, network.0.as_ref());
+        let mut stage = Stage::new(row, pace, at as u64, ground, toxiproxy);
         stage.play(row);
         judge(&stage, row)
     }));
@@ -198,10 +148,5 @@ fn play(
         ),
         Err(_) => eprintln!("  {:<58} FAILED ({:.0?})", row.name, begun.elapsed()),
     }
-    let has_failed = outcome.as_ref().is_err_and(|words| words.starts_with("toxiproxy"));
-    if network.was_mended(has_failed) && outcome.is_err() && !this.is_second {
-        return Some(Try { at, is_second: true });
-    }
     outcomes.lock().expect("no panic holds it").push((at, outcome));
-    None
 }

@@ -6,11 +6,12 @@ use std::net::TcpStream;
 /// Status and body of the answer.
 pub(crate) fn ask(address: &str, verb: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
-    write!(
-        stream,
+    // At once: a server that answers before the last piece has come resets the connection, answer and all.
+    let request = format!(
         "{verb} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let parts = answer.split_once("\r\n\r\n").and_then(|(head, body)| {

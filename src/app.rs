@@ -26,6 +26,8 @@ use crate::telemetry::loss_radar::Thresholds;
 use crate::telemetry::loss_watch;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
+use crate::telemetry::webhook::WebhookTelemetry;
+use crate::webhook::{self, Certificate, TlsError};
 
 mod clients;
 mod fleet;
@@ -54,25 +56,37 @@ pub enum StartError {
     /// librdkafka refused the configuration.
     #[error(transparent)]
     Kafka(#[from] ProducerError),
+    /// The webhook's certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// TLS towards GREEN-API or a schema registry cannot be set up.
     #[error("failed to make the HTTP client (are the system's root certificates installed?): {0}")]
     Http(#[source] reqwest::Error),
 }
 
-/// Runs the bridge until `stop`, then drains it. The admin server answers on `admin_listener` throughout. Configurations
-/// that `reloads` gives replace the one before, as far as they can without a restart.
+/// Where the daemon is called.
+pub struct Listeners {
+    /// By who watches it.
+    pub admin: TcpListener,
+    /// By GREEN-API: there where [`Config::webhook`] is.
+    pub webhook: Option<TcpListener>,
+}
+
+/// Runs the bridge until `stop`, then drains it. The admin server answers throughout. Configurations that `reloads` gives replace the one before, as far as they can without a restart.
 ///
 /// # Errors
 /// Where a part cannot be built. Once running nothing ends it but `stop`: a broker or an instance that is away is
 /// waited for.
 pub async fn run(
     config: Config,
-    admin_listener: TcpListener,
+    listeners: Listeners,
     reloads: Option<Reloads>,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     let publisher = Arc::new(KafkaPublisher::new(&config.kafka)?);
     let registry = framing::registry(&config).map_err(StartError::Http)?;
+    let tls = config.webhook.as_ref().and_then(|webhook| webhook.tls.as_ref());
+    let certificate = tls.map(Certificate::load).transpose()?;
 
     let metrics = Arc::new(Metrics::new());
     let board = Arc::new(status_board(&config));
@@ -96,9 +110,15 @@ pub async fn run(
         silence_max: config.silence_max(),
         started: Instant::now(),
     };
-    background.spawn(admin::serve(admin_listener, shown, background_stop.clone()));
+    background.spawn(admin::serve(listeners.admin, shown, background_stop.clone()));
     background.spawn(systemd::watchdog(Arc::clone(&board), config.silence_max(), background_stop.clone()));
     background.spawn(loss_watch::watch(Arc::clone(&board), stop.clone()));
+
+    if let (Some(listener), Some(settings)) = (listeners.webhook, config.webhook.clone()) {
+        let telemetry = Arc::new(WebhookTelemetry::new(Arc::clone(&metrics)));
+        let (intakes, stop) = (fleet.intakes(), stop.clone());
+        background.spawn(webhook::serve(listener, certificate, settings, intakes, telemetry, stop));
+    }
 
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());
     info!(
@@ -117,7 +137,7 @@ pub async fn run(
         drop(all_found);
         reloading.waiting_for = DELIVERING;
         systemd::status(DELIVERING);
-        info!("Kafka is there; polling begins");
+        info!("Kafka is there; receiving begins");
         let bridge = Bridge::new(Arc::clone(&publisher), records(&config, form), policy(&config));
         reloading.fleet.begin(Arc::new(bridge));
         stop.run_until_cancelled(reloading.until(kafka.watch())).await;

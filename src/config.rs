@@ -20,11 +20,13 @@ mod file;
 mod load;
 mod schema_registry;
 mod validate;
+mod webhook;
 
 pub use create_topics::CreateTopics;
 pub use difference::Fingerprint;
 pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
+pub use webhook::{TlsFiles, Webhook, bare_token};
 
 /// The longest poll that GREEN-API holds (reference §2.1).
 const RECEIVE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -50,8 +52,10 @@ pub struct Config {
     pub admin: Admin,
     /// How GREEN-API is asked.
     pub green_api: GreenApi,
-    /// Which instances are polled; at least one, no id twice.
+    /// Which instances there are; at least one, no id twice.
     pub instances: Vec<Instance>,
+    /// Where GREEN-API's push calls come in, if anywhere; always there where an instance's `receive` wants it.
+    pub webhook: Option<Webhook>,
     /// What happens to events.
     pub events: Events,
     /// What happens to calls.
@@ -170,7 +174,7 @@ pub struct GreenApi {
     pub loss_alarm_after: Duration,
 }
 
-/// One polled instance.
+/// One instance.
 #[derive(Debug, Clone)]
 pub struct Instance {
     /// Its `idInstance`.
@@ -181,6 +185,20 @@ pub struct Instance {
     pub api_url: Url,
     /// How long a poll is held.
     pub receive_timeout: Duration,
+    /// How its events come in.
+    pub receive: Receive,
+}
+
+/// How an instance's events come in. GREEN-API does one or the other, never both (reference §7).
+#[derive(Debug, Clone)]
+pub enum Receive {
+    /// Its queue is polled.
+    Poll,
+    /// GREEN-API calls the webhook.
+    Webhook {
+        /// What it proves itself with: its webhookUrlToken, bare.
+        token: SecretString,
+    },
 }
 
 /// What happens to events.

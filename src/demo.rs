@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::bridge::prepare;
-use crate::config::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka};
+use crate::config::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Receive};
 use crate::event::{Body, InstanceId, Notification};
 use crate::oracle::{Oracle, Verdict};
 use crate::policy::Policy;
@@ -120,7 +120,7 @@ impl Demo {
         ))?;
 
         let bridge_stop = CancellationToken::new();
-        let bridge = tokio::spawn(app::run(config, admin, None, bridge_stop.clone()));
+        let bridge = tokio::spawn(app::run(config, app::Listeners { admin, webhook: None }, None, bridge_stop.clone()));
         let outcome = self.watch(&simulator, &ids, broker.consume().await?, &stop).await;
         bridge_stop.cancel();
         match bridge.await {
@@ -276,6 +276,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
             token: SecretString::from(instance.token.clone()),
             api_url: api_url.clone(),
             receive_timeout: Duration::from_secs(20),
+            receive: Receive::Poll,
         })
         .collect();
     Config {
@@ -293,6 +294,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
         admin: Admin { listen: ([127, 0, 0, 1], 0).into() },
         green_api: GreenApi { watch_interval: None, ..GreenApi::default() },
         instances,
+        webhook: None,
         events: Events { include_raw: true, ..Events::default() },
         calls: Calls::default(),
         routing: Default::default(),

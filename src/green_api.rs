@@ -232,6 +232,7 @@ mod tests {
             token: "canary".to_owned().into(),
             api_url: api_url.parse().expect("an address"),
             receive_timeout: Duration::from_secs(20),
+            receive: crate::config::Receive::Poll,
         };
         InstanceClient::new(http_client(&config, true).expect("a client"), &config, &instance)
     }

@@ -5,19 +5,19 @@
 //!
 //! # The promise
 //!
-//! Every event that GREEN-API queued for an instance is in Kafka before it is deleted from the queue, in the order of
-//! the queue, under the key of its chat. A crash at any point may repeat an event; it never loses one, and the repeat
-//! carries the same id.
+//! Every event that GREEN-API queued for an instance is in Kafka before it is deleted from the queue, or before the
+//! webhook call that brought it is answered with 200, in the order of the queue, under the key of its chat. A crash at
+//! any point may repeat an event; it never loses one, and the repeat carries the same id.
 //!
 //! # The invariants it rests on
 //!
 //! 1. **Proof before forgetting.** [`source::NotificationQueue::delete`] asks for a [`bridge::Settled`]; only
-//!    [`bridge::Bridge::deliver`] makes one, out of the [`publish::Delivered`] that only a publisher makes.
-//!    Deleting without a proof does not compile; that it is the proof of *this* notification is the straight line's
-//!    doing, three statements long.
-//! 2. **One in flight per instance.** One [`source::queue::Poller`] per instance, one straight line inside it, so the
-//!    order in Kafka is the order of the queue. A poller with other settings (`app/fleet`) takes its turn after it, when
-//!    its last poll has come to its end.
+//!    [`bridge::Bridge::deliver`] makes one, out of the [`publish::Delivered`] that only a publisher makes. A webhook's
+//!    200 is made of a [`source::intake::Acknowledged`], and that of a `Settled`. Deleting or answering without a proof
+//!    does not compile; that it is the proof of *this* notification is the straight line's doing, three statements long.
+//! 2. **One in flight per instance.** One [`source::queue::Poller`] per instance, or one [`source::intake::Intake`], one
+//!    straight line inside it, so the order in Kafka is the order of the queue. Whoever receives with other settings
+//!    (`app/fleet`) has its turn after it, when its last poll has come to its end.
 //! 3. **Odd is not lost.** [`normalize`](normalize::normalize) never fails; what is not JSON, and what the broker
 //!    refuses, goes to the dead letters, and is deleted on *their* acknowledgement.
 //! 4. **One bad instance never slows another.** Each has its own task under [`supervisor::supervise`], its own waits,
@@ -41,6 +41,9 @@
 //! 6. The poller deletes the receipt it was handed out with. Where the answer leaves it open whether that worked, it
 //!    pauses and receives again: back to 3.
 //!
+//! An instance that is received by webhook has [`source::intake`] in place of the poller: [`webhook`] says who may call,
+//! the intake takes what a call brought from 2 to 4 and acknowledges it. 5 is the same, and 6 is the 200.
+//!
 //! # Who may know whom
 //!
 //! ```text
@@ -52,6 +55,7 @@
 //! app ──► everyone                                          (the composition root, the only one)
 //! reload ─► config                                          when to read it again, not what becomes of it
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
+//! webhook ─► source/intake, event, json, config, telemetry   never a queue, never kafka
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! publish/kafka ─► publish, record, config                  never a source
 //! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry
@@ -83,6 +87,10 @@
 //!
 //! *A refusal is asked for twice.* librdkafka sends several instances' records in one request, and a broker that finds
 //! the request too large refuses them all. So a refused record is sent once more, alone; only that verdict counts.
+//!
+//! *A webhook call that tires leaves its event on the way.* What was taken in hand is delivered by a task of its own;
+//! the repeat that follows the 503 has its turn after it and is answered by what it did. Taking it back could only
+//! publish it twice.
 //!
 //! *A schema registry is waited for like a broker.* Its ids stand in every framed value, so without them nothing is
 //! received; a refusal is waited out as well, since it is mended there and not here. Plain values in a topic whose
@@ -131,3 +139,4 @@ pub mod supervisor;
 pub mod systemd;
 pub mod telemetry;
 pub mod verify;
+pub mod webhook;

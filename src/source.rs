@@ -11,7 +11,9 @@ use crate::bridge::Settled;
 use crate::event::Notification;
 
 pub mod caller;
+pub mod carrier;
 pub mod ending;
+pub mod intake;
 pub mod queue;
 pub mod watch;
 

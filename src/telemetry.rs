@@ -21,6 +21,7 @@ pub mod loss_radar;
 pub mod loss_watch;
 pub mod metrics;
 pub mod status;
+pub mod webhook;
 
 use metrics::{InstanceMetrics, Metrics};
 use status::{InstanceStatus, Phase};
@@ -55,6 +56,25 @@ impl InstanceTelemetry {
     /// A poll begins.
     pub fn polling(&self) {
         self.status.set_phase(Phase::Polling);
+    }
+
+    /// GREEN-API's calls are listened to.
+    pub fn listening(&self) {
+        self.status.listening();
+        self.metrics.up.set(1);
+    }
+
+    /// A webhook call was answered with 200: GREEN-API forgets what it brought.
+    pub fn acknowledged(&self) {
+        self.metrics.deleted.inc();
+        self.metrics.up.set(1);
+        self.status.acknowledged();
+    }
+
+    /// A webhook call was not answered with 200: GREEN-API sends the same again.
+    pub fn not_acknowledged(&self) {
+        self.metrics.source_error("not_acknowledged");
+        self.metrics.up.set(0);
     }
 
     /// A poll found nothing.

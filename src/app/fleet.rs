@@ -4,24 +4,27 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::InstanceClients;
-use crate::bridge::{Bridge, Settled};
-use crate::config::{Config, GreenApi, Instance};
+use crate::bridge::Bridge;
+use crate::config::{Config, GreenApi, Instance, Receive, Webhook};
 use crate::event::InstanceId;
 use crate::green_api::{InstanceClient, is_loopback};
 use crate::publish::kafka::KafkaPublisher;
 use crate::source::caller::{CallerCache, CallerLookup};
+use crate::source::carrier::Carrier;
 use crate::source::ending::Ending;
+use crate::source::intake::{Intake, Turn};
 use crate::source::queue::{Pacing, Poller};
 use crate::supervisor::supervise;
 use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
+use crate::webhook;
 
 /// What each instance's slow look needs.
 pub(super) type Watched = Vec<(Arc<InstanceClient>, Arc<InstanceTelemetry>)>;
@@ -29,13 +32,15 @@ pub(super) type Watched = Vec<(Arc<InstanceClient>, Arc<InstanceTelemetry>)>;
 /// So many instances of a kind are named in a log line.
 const CHANGES_NAMED_MAX: usize = 20;
 
-/// What was settled last for an instance, and the right to poll it: whoever holds the lock is its one poller. A poller
-/// with a new token waits here until the old one has let go, and knows then what that one settled.
-type Turn = Arc<Mutex<Option<Settled>>>;
+type CallerNames = Option<CallerLookup<Arc<InstanceClient>>>;
+/// The instances that GREEN-API calls us for.
+pub(super) type Intakes = webhook::Intakes<Arc<KafkaPublisher>, CallerNames>;
 
-/// Every instance, polled or about to be.
+/// Every instance, received or about to be.
 pub(super) struct Fleet {
     green_api: GreenApi,
+    webhook: Option<Webhook>,
+    intakes: Arc<Intakes>,
     clients: InstanceClients,
     metrics: Arc<Metrics>,
     board: Arc<StatusBoard>,
@@ -43,9 +48,9 @@ pub(super) struct Fleet {
     stop: CancellationToken,
     members: BTreeMap<InstanceId, Member>,
     turns: HashMap<InstanceId, Turn>,
-    /// Set when polling may begin.
+    /// Set when receiving may begin.
     bridge: Option<Arc<Bridge<Arc<KafkaPublisher>>>>,
-    /// Each gives the instance it polled.
+    /// Each gives the instance it received for.
     tasks: JoinSet<InstanceId>,
     watched: watch::Sender<Watched>,
 }
@@ -89,6 +94,8 @@ impl Fleet {
     ) -> Result<Self, reqwest::Error> {
         Ok(Self {
             green_api: config.green_api.clone(),
+            webhook: config.webhook.clone(),
+            intakes: Arc::default(),
             clients: InstanceClients::new(&config.green_api)?,
             metrics,
             board,
@@ -107,15 +114,20 @@ impl Fleet {
         self.watched.subscribe()
     }
 
-    /// Polling may begin; from now on new members begin at once.
+    /// Those of the members that GREEN-API calls us for.
+    pub(super) fn intakes(&self) -> Arc<Intakes> {
+        Arc::clone(&self.intakes)
+    }
+
+    /// Receiving may begin; from now on new members begin at once.
     pub(super) fn begin(&mut self, bridge: Arc<Bridge<Arc<KafkaPublisher>>>) {
         self.bridge = Some(bridge);
         let ids: Vec<InstanceId> = self.members.keys().copied().collect();
         ids.into_iter().for_each(|id| self.start(id));
     }
 
-    /// Makes `instances` the members. Who stays the same is not touched; who goes, or polls with other settings from
-    /// now on, first lets its poll come to its end, delivers and deletes.
+    /// Makes `instances` the members. Who stays the same is not touched; who goes, or is received otherwise from now on,
+    /// first lets its poll, or the calls in hand, come to their end.
     pub(super) fn set_instances(&mut self, instances: &[Instance]) -> Changes {
         let mut changes = Changes::default();
         let stay: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
@@ -123,9 +135,10 @@ impl Fleet {
         for id in &gone {
             if let Some(member) = self.members.remove(id) {
                 member.ending.retire.cancel();
+                self.intakes.close(*id);
             }
         }
-        // Where polling has not begun, no task's end will say so.
+        // Where receiving has not begun, no task's end will say so.
         self.forget(gone.iter().filter(|id| !self.turns.contains_key(id)).copied().collect());
         changes.removed = gone;
         for instance in instances {
@@ -136,9 +149,13 @@ impl Fleet {
                 }
                 Some(member) => {
                     member.ending.retire.cancel();
+                    self.intakes.close(instance.id);
                     changes.changed.push(instance.id);
                 }
                 None => changes.added.push(instance.id),
+            }
+            if let Receive::Webhook { token } = &instance.receive {
+                self.intakes.expect(instance.id, token.clone());
             }
             self.members.insert(instance.id, self.member(instance));
             if self.bridge.is_some() {
@@ -163,17 +180,17 @@ impl Fleet {
         self.forget(gone);
     }
 
-    /// Returns when every poller has come to its end.
+    /// Returns when every poller and every intake has come to its end.
     pub(super) async fn ended(&mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    /// Ends every poller where it stands.
+    /// Ends each of them where it stands.
     pub(super) async fn abort(&mut self) {
         self.tasks.shutdown().await;
     }
 
-    /// How many pollers have not come to their end.
+    /// How many have not come to their end.
     pub(super) fn busy(&self) -> usize {
         self.tasks.len()
     }
@@ -197,22 +214,47 @@ impl Fleet {
         }
     }
 
-    /// Starts the supervised poller of a member.
+    /// Starts what receives for a member.
     fn start(&mut self, id: InstanceId) {
         let (Some(bridge), Some(member)) = (&self.bridge, self.members.get(&id)) else { return };
+        let turn = Arc::clone(self.turns.entry(id).or_default());
+        let callers = self.callers.clone();
+        let caller_names =
+            callers.map(|cache| CallerLookup::new(Arc::clone(&member.client), cache, Arc::clone(&member.telemetry)));
+        match (&member.instance.receive, &self.webhook) {
+            (Receive::Webhook { .. }, Some(webhook)) => {
+                let carrier = Carrier::new(Arc::clone(bridge), Arc::clone(&member.telemetry));
+                let (calls_max, patience) = (webhook.requests_per_instance_max, webhook.answer_timeout);
+                let intake = Intake::new(carrier.with_caller_names(caller_names), turn, calls_max, patience);
+                let (intake, ending) = (Arc::new(intake), member.ending.clone());
+                self.intakes.open(id, Arc::clone(&intake));
+                self.tasks.spawn(async move {
+                    intake.run(ending).await;
+                    id
+                });
+            }
+            _ => self.start_poller(id, Arc::clone(bridge), caller_names, turn),
+        }
+    }
+
+    /// Starts the supervised poller of a member.
+    fn start_poller(
+        &mut self,
+        id: InstanceId,
+        bridge: Arc<Bridge<Arc<KafkaPublisher>>>,
+        caller_names: CallerNames,
+        turn: Turn,
+    ) {
+        let Some(member) = self.members.get(&id) else { return };
         let pacing = Pacing {
             receive_timeout: member.instance.receive_timeout,
             retry_min: self.green_api.retry_min,
             retry_max: self.green_api.retry_max,
             misconfigured_retry: self.green_api.misconfigured_retry,
         };
-        let (client, telemetry) = (&member.client, &member.telemetry);
-        let caller_names =
-            self.callers.clone().map(|callers| CallerLookup::new(Arc::clone(client), callers, Arc::clone(telemetry)));
-        let poller = Poller::new(Arc::clone(client), Arc::clone(bridge), pacing, Arc::clone(telemetry));
+        let poller = Poller::new(Arc::clone(&member.client), bridge, pacing, Arc::clone(&member.telemetry));
         let poller = Arc::new(poller.with_caller_names(caller_names));
-        let turn = Arc::clone(self.turns.entry(id).or_default());
-        let (telemetry, ending) = (Arc::clone(telemetry), member.ending.clone());
+        let (telemetry, ending) = (Arc::clone(&member.telemetry), member.ending.clone());
         self.tasks.spawn(async move {
             supervise(telemetry, ending.stop.clone(), || {
                 let (poller, turn, ending) = (Arc::clone(&poller), Arc::clone(&turn), ending.clone());

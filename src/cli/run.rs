@@ -1,6 +1,7 @@
 //! `chatbridge run`: the daemon.
 
 use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,9 +9,13 @@ use tokio::net::TcpListener;
 use tracing::{error, info};
 
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
+use crate::app::{self, Listeners};
 use crate::config::Config;
 use crate::reload::Reloads;
-use crate::{app, shutdown};
+use crate::shutdown;
+
+const ADMIN: &str = "admin server listens: the status page at /, /status /metrics /livez /readyz";
+const WEBHOOK: &str = "webhook listens: POST /green-api/<idInstance>";
 
 pub(super) fn run(args: &ConfigArgs) -> ExitCode {
     match args.load() {
@@ -23,17 +28,16 @@ pub(super) fn run(args: &ConfigArgs) -> ExitCode {
 }
 
 async fn daemon(config: Config, args: ConfigArgs) -> ExitCode {
-    let listen = config.admin.listen;
-    let listener = match TcpListener::bind(listen).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            error!(%listen, %error, "failed to listen for the admin server: is it taken? set admin.listen");
-            return EXIT_FAILED.into();
-        }
+    let Some(admin) = listen(ADMIN, config.admin.listen, "admin.listen").await else {
+        return EXIT_FAILED.into();
     };
-    if let Ok(address) = listener.local_addr() {
-        info!(%address, "admin server listens: the status page at /, /status /metrics /livez /readyz");
-    }
+    let webhook = match &config.webhook {
+        None => None,
+        Some(webhook) => match listen(WEBHOOK, webhook.listen, "webhook.listen").await {
+            Some(listener) => Some(listener),
+            None => return EXIT_FAILED.into(),
+        },
+    };
     let signals = || io::Result::Ok((shutdown::on_signal()?, Reloads::new(&config, Arc::new(move || args.load()))?));
     let (stop, reloads) = match signals() {
         Ok(signals) => signals,
@@ -42,11 +46,30 @@ async fn daemon(config: Config, args: ConfigArgs) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    match app::run(config, listener, Some(reloads), stop).await {
+    match app::run(config, Listeners { admin, webhook }, Some(reloads), stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(%error, "failed to start");
             EXIT_FAILED.into()
+        }
+    }
+}
+
+/// Listens, and says where; or why not, and what to do about it.
+async fn listen(what: &str, address: SocketAddr, key: &str) -> Option<TcpListener> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        io::Result::Ok((listener, bound))
+    };
+    match bound.await {
+        Ok((listener, address)) => {
+            info!(%address, "{what}");
+            Some(listener)
+        }
+        Err(error) => {
+            error!(listen = %address, %error, "failed to listen: is the port taken? set {key}");
+            None
         }
     }
 }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Config, Credentials, Instance};
+use super::{Config, Credentials, Instance, Receive};
 
 /// Stands for a configuration, secrets included, without holding any: equal for equal ones. Never shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,11 @@ impl Instance {
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        fingerprint(self, [&self.token])
+        let webhook_token = match &self.receive {
+            Receive::Poll => None,
+            Receive::Webhook { token } => Some(token),
+        };
+        fingerprint(self, std::iter::once(&self.token).chain(webhook_token))
     }
 }
 
@@ -41,7 +45,7 @@ impl Config {
 
     /// Everything but the instances, by the names an operator knows. Values are told apart by what `Debug` shows, so
     /// that no field can be forgotten here; secrets, which it hides, are named one by one.
-    fn sections(&self) -> [(&'static str, Fingerprint); 9] {
+    fn sections(&self) -> [(&'static str, Fingerprint); 10] {
         let registry_secrets = self.schema_registry.iter().filter_map(|registry| match &registry.credentials {
             Credentials::None => None,
             Credentials::Basic { password: secret, .. } | Credentials::Bearer(secret) => Some(secret),
@@ -53,6 +57,7 @@ impl Config {
             ("schema_registry", fingerprint(&self.schema_registry, registry_secrets)),
             ("admin", fingerprint(&self.admin, [])),
             ("green_api", fingerprint(&self.green_api, [])),
+            ("webhook", fingerprint(&self.webhook, [])),
             ("events", fingerprint(&self.events, [])),
             ("calls", fingerprint(&self.calls, [])),
             ("routing", fingerprint(&self.routing, [])),
@@ -96,6 +101,7 @@ mod tests {
             (("[kafka.prop", "[calls]\npublish = 'none'\n[kafka.prop"), Some("calls")),
             (("[kafka.prop", "[events]\ninclude_raw = false\n[kafka.prop"), Some("events")),
             (("[kafka.prop", "[routing]\ncall = 'calls'\n[kafka.prop"), Some("routing")),
+            (("[kafka.prop", "[webhook]\nconnections_max = 9\n[kafka.prop"), Some("webhook")),
             (("[kafka.prop", "[admin]\nlisten = '127.0.0.1:1'\n[kafka.prop"), Some("admin")),
             (("[[green", "[green_api]\nretry_min_ms = 7\n[[green"), Some("green_api")),
         ] {
@@ -117,5 +123,16 @@ mod tests {
             assert_ne!(base.fingerprint(), changed.fingerprint(), "{change:?}");
             assert!(!base.instances[0].is_same(&changed.instances[0]), "{change:?}");
         }
+    }
+
+    #[test]
+    fn an_instance_differs_by_how_it_is_received_and_by_its_webhook_token() {
+        let webhook = format!("[webhook]\n{BASE}");
+        let tokens = ["'cccc'", "'dddd'"].map(|token| {
+            config(&webhook.replacen("'aaaa'", &format!("'aaaa'\nreceive = 'webhook'\nwebhook_token = {token}"), 1))
+        });
+        let polled = config(&webhook);
+        let [polled, one, two] = [&polled, &tokens[0], &tokens[1]].map(|config| &config.instances[0]);
+        assert!(!polled.is_same(one) && !one.is_same(two) && one.is_same(one));
     }
 }

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::create_topics;
+use super::{create_topics, webhook};
 
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) schema_registry: SchemaRegistry,
     pub(super) admin: Admin,
     pub(super) green_api: GreenApi,
+    /// Where this section is there, instances may have `receive = "webhook"`.
+    pub(super) webhook: Option<webhook::File>,
     pub(super) events: Events,
     pub(super) calls: Calls,
     /// Topics of their own for some kinds; every other kind goes to `kafka.topic`.
@@ -43,6 +45,7 @@ impl Default for File {
             schema_registry: SchemaRegistry::default(),
             admin: Admin::default(),
             green_api: GreenApi::default(),
+            webhook: None,
             events: Events::default(),
             calls: Calls::default(),
             routing: BTreeMap::new(),
@@ -228,9 +231,14 @@ pub(super) struct Instance {
     /// This instance's own poll time.
     #[schemars(range(min = 5, max = 60))]
     pub(super) receive_timeout_seconds: Option<u64>,
-    /// How events come in.
+    /// How events come in: poll or webhook.
     #[serde(deserialize_with = "word")]
     pub(super) receive: Receive,
+    /// Its webhookUrlToken, with `receive = "webhook"`; without one that of `[webhook]` is expected.
+    #[schemars(with = "Option<String>")]
+    pub(super) webhook_token: Option<SecretString>,
+    /// A file holding that token, instead of `webhook_token`.
+    pub(super) webhook_token_file: Option<PathBuf>,
 }
 
 /// How an instance's events come in.
@@ -240,6 +248,8 @@ pub(super) enum Receive {
     /// By receiveNotification.
     #[default]
     Poll,
+    /// GREEN-API calls us: see `[webhook]`.
+    Webhook,
 }
 
 /// `[events]`

@@ -111,6 +111,8 @@ fn apply_instances(root: &mut Value, variables: Vec<(String, String)>, problems:
             match key.as_str() {
                 "token" => table.remove("token_file"),
                 "token_file" => table.remove("token"),
+                "webhook_token" => table.remove("webhook_token_file"),
+                "webhook_token_file" => table.remove("webhook_token"),
                 _ => None,
             };
             table.insert(key, Value::new(None, value));

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::validate::{bare_url, complain, seconds, secret_file};
+use super::validate::{bare_url, complain, seconds, secret};
 use super::{CloudEventsMode, Credentials, Problem, SchemaRegistry, file};
 
 /// `None` where there is no registry, or where something is wrong with it (then `problems` has grown).
@@ -49,8 +49,9 @@ fn url(text: &str, problems: &mut Vec<Problem>) -> Option<Url> {
 }
 
 fn credentials(file: file::SchemaRegistry, problems: &mut Vec<Problem>) -> Option<Credentials> {
-    let password = secret("password", file.password, file.password_file.as_deref(), problems);
-    let token = secret("token", file.token, file.token_file.as_deref(), problems);
+    let key = |name: &str| format!("schema_registry.{name}");
+    let password = secret(key, "password", file.password, file.password_file.as_deref(), problems);
+    let token = secret(key, "token", file.token, file.token_file.as_deref(), problems);
     match (file.username, password?, token?) {
         (None, None, None) => Some(Credentials::None),
         (Some(username), Some(password), None) if !username.contains(':') => {
@@ -64,24 +65,6 @@ fn credentials(file: file::SchemaRegistry, problems: &mut Vec<Problem>) -> Optio
         (Some(_), Some(_), Some(_)) => {
             complain(problems, "schema_registry.token", "there is a password as well: keep one")
         }
-    }
-}
-
-/// The secret from its key or its file; outside `None` where that failed.
-fn secret(
-    name: &str,
-    given: Option<SecretString>,
-    path: Option<&std::path::Path>,
-    problems: &mut Vec<Problem>,
-) -> Option<Option<SecretString>> {
-    let file_key = format!("schema_registry.{name}_file");
-    match (given, path) {
-        (Some(_), Some(_)) => complain(problems, file_key, format!("{name} is given as well: keep one")),
-        (Some(secret), None) if secret.expose_secret().is_empty() => {
-            complain(problems, format!("schema_registry.{name}"), "is empty")
-        }
-        (None, Some(path)) => secret_file(&file_key, path, problems).map(Some),
-        (given, None) => Some(given),
     }
 }
 

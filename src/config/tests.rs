@@ -321,6 +321,7 @@ fn the_sample_is_true() {
         ("green_api.instances", "[[green_api.instances]]\nzzz = 1\n"),
         ("events", "[events]\nzzz = 1\n"),
         ("calls", "[calls]\nzzz = 1\n"),
+        ("webhook", "[webhook]\nzzz = 1\n"),
     ] {
         let problem =
             problems(place).into_iter().find(|problem| problem.contains("unknown key")).expect("zzz is no key");
@@ -331,4 +332,75 @@ fn the_sample_is_true() {
             assert!(mentioned(key) || mentioned(&path), "{path} is not in config.toml");
         }
     }
+}
+
+/// The section is commented out in the sample; what stands there is its defaults all the same.
+#[test]
+fn the_sample_of_the_webhook_shows_its_defaults() {
+    let sample = include_str!("../../config.toml");
+    let section = sample.lines().skip_while(|line| *line != "# [webhook]").take_while(|line| !line.is_empty());
+    let not_by_default = ["public_url", "token", "token_file", "tls_cert_file", "tls_key_file"];
+    let keys = section.filter_map(|line| line.strip_prefix("# ")).filter(|line| {
+        line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ') && !not_by_default.contains(&key))
+    });
+    let keys: Vec<&str> = keys.collect();
+    assert_eq!(keys.len(), 10, "{keys:?}");
+    let loaded = |more: &str| load(&format!("{SMALLEST}[webhook]\n{more}"), &[]).expect("valid").webhook;
+    assert_eq!(format!("{:?}", loaded(&keys.join("\n"))), format!("{:?}", loaded("")));
+}
+
+const WEBHOOK: &str = "[[green_api.instances]]\nid = 7\ntoken = \"abc\"\nreceive = \"webhook\"\n";
+
+#[test]
+fn a_webhook_needs_its_section_and_a_token_of_the_instances_own_or_of_all() {
+    for (text, complaint) in [
+        (WEBHOOK.to_owned(), Some("instances[0].receive")),
+        (format!("{WEBHOOK}[webhook]\n"), Some("instances[0].webhook_token: is missing")),
+        (format!("{WEBHOOK}webhook_token = \"a b\"\n[webhook]\n"), Some("instances[0].webhook_token: is not")),
+        (format!("{WEBHOOK}[webhook]\ntoken = \"\"\n"), Some("webhook.token: is empty")),
+        (format!("{WEBHOOK}[webhook]\ntoken = \"Bearer \"\n"), Some("webhook.token: is not")),
+        (format!("{WEBHOOK}[webhook]\ntoken = \"t\"\ntls_key_file = \"/k\"\n"), Some("webhook.tls_cert_file")),
+        (format!("{WEBHOOK}[webhook]\ntoken = \"t\"\nlisten = \"8080\"\n"), Some("webhook.listen")),
+        (format!("{WEBHOOK}[webhook]\ntoken = \"t\"\npublic_url = \"example.com\"\n"), Some("webhook.public_url")),
+        (format!("{WEBHOOK}[webhook]\ntoken = \"t\"\nanswer_timeout_seconds = 180\n"), Some("answer_timeout_seconds")),
+        (format!("{WEBHOOK}[webhook]\ntoken = \"t\"\nbuffered_bytes_max = 70000\n"), Some("buffered_bytes_max")),
+        (format!("{WEBHOOK}[webhook]\ntoken = \"t\"\nallow_from = [\"green-apy\"]\n"), Some("webhook.allow_from[0]")),
+        (format!("{WEBHOOK}[webhook]\ntoken = \"t\"\ntrusted_proxies = [\"green-api\"]\n"), Some("trusted_proxies[0]")),
+        (format!("{WEBHOOK}webhook_token = \"Bearer own\"\n[webhook]\n"), None),
+        (format!("{WEBHOOK}[webhook]\ntoken = \"all\"\n"), None),
+    ] {
+        match (load(&text, &[]), complaint) {
+            (Err(error), Some(complaint)) => {
+                let problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
+                assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+                assert!(problems[0].contains(complaint), "{complaint}: {problems:?}");
+            }
+            (Ok(config), None) => {
+                let Receive::Webhook { token } = &config.instances[0].receive else { panic!("{text}") };
+                assert!(["own", "all"].contains(&token.expose_secret()));
+            }
+            (loaded, _) => panic!("{text}: {loaded:?}"),
+        }
+    }
+}
+
+#[test]
+fn who_may_call_is_addresses_networks_and_green_api() {
+    let webhook = |words: &str| {
+        let text = format!("{SMALLEST}[webhook]\nallow_from = {words}\n");
+        load(&text, &[]).expect("valid").webhook.expect("there").allow_from
+    };
+    let allowed = webhook("[\"green-api\", \"10.1.2.3/8\", \"2001:db8::1\"]");
+    assert_eq!(allowed.len(), 23);
+    for (address, is_allowed) in [
+        ("51.250.84.44", true),
+        ("207.154.255.195", true),
+        ("10.9.9.9", true),
+        ("2001:db8::1", true),
+        ("51.250.84.45", false),
+    ] {
+        let address: std::net::IpAddr = address.parse().expect("an address");
+        assert_eq!(allowed.iter().any(|network| network.contains(&address)), is_allowed, "{address}");
+    }
+    assert!(webhook("[]").is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use url::Url;
 
 use super::create_topics::create_topics;
 use super::schema_registry::schema_registry;
-use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, file};
+use super::webhook::{webhook, webhook_token};
+use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
 use crate::event::{InstanceId, KindName};
 
 /// Types that may be named in `events.drop` (reference §9.2).
@@ -61,7 +62,10 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
     };
     let default_url = api_url("green_api.api_url", &file.green_api.api_url, problems);
     let green_api = green_api(&file.green_api, problems);
-    let instances = instances(file.green_api, default_url.as_ref(), problems);
+    let has_webhook = file.webhook.is_some();
+    let (webhook, webhook_token) = file.webhook.map_or((None, Some(None)), |file| webhook(file, problems));
+    let defaults = InstanceDefaults { api_url: default_url, has_webhook, webhook_token };
+    let instances = instances(file.green_api, &defaults, problems);
     let events = events(file.events, problems);
     let routing = routing(file.routing, &kafka, problems);
     Some(Config {
@@ -72,6 +76,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
         admin: Admin { listen: listen? },
         green_api,
         instances,
+        webhook,
         events,
         calls: Calls {
             publish: file.calls.publish,
@@ -182,6 +187,23 @@ pub(super) fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -
     }
 }
 
+/// The secret from its key or its file; outside `None` where that failed.
+pub(super) fn secret(
+    key: impl Fn(&str) -> String,
+    name: &str,
+    given: Option<SecretString>,
+    path: Option<&Path>,
+    problems: &mut Vec<Problem>,
+) -> Option<Option<SecretString>> {
+    let file_key = key(&format!("{name}_file"));
+    match (given, path) {
+        (Some(_), Some(_)) => complain(problems, file_key, format!("{name} is given as well: keep one")),
+        (Some(secret), None) if secret.expose_secret().is_empty() => complain(problems, key(name), "is empty"),
+        (None, Some(path)) => secret_file(&file_key, path, problems).map(Some),
+        (given, None) => Some(given),
+    }
+}
+
 /// An address and nothing more: paths are joined to it, and secrets have keys of their own where they cannot be printed.
 pub(super) fn bare_url(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|url| {
@@ -250,7 +272,15 @@ fn green_api(file: &file::GreenApi, problems: &mut Vec<Problem>) -> GreenApi {
     }
 }
 
-fn instances(file: file::GreenApi, default_url: Option<&Url>, problems: &mut Vec<Problem>) -> Vec<Instance> {
+/// What applies to instances that say nothing else.
+struct InstanceDefaults {
+    api_url: Option<Url>,
+    has_webhook: bool,
+    /// Outside `None` where it is wrong, which was said.
+    webhook_token: Option<Option<SecretString>>,
+}
+
+fn instances(file: file::GreenApi, defaults: &InstanceDefaults, problems: &mut Vec<Problem>) -> Vec<Instance> {
     let default_timeout = receive_timeout("green_api.receive_timeout_seconds", file.receive_timeout_seconds, problems);
     if file.instances.is_empty() {
         problems.push(Problem::new("green_api.instances", "name at least one, with its id and token"));
@@ -259,7 +289,6 @@ fn instances(file: file::GreenApi, default_url: Option<&Url>, problems: &mut Vec
     let mut valid = Vec::with_capacity(file.instances.len());
     for (index, instance) in file.instances.into_iter().enumerate() {
         let key = |name: &str| format!("green_api.instances[{index}].{name}");
-        let file::Receive::Poll = instance.receive;
         let id = match instance.id {
             Some(0) | None => complain(problems, key("id"), "the idInstance of the console is missing"),
             Some(id) if !ids.insert(id) => complain(problems, key("id"), format!("{id} is there twice")),
@@ -268,17 +297,46 @@ fn instances(file: file::GreenApi, default_url: Option<&Url>, problems: &mut Vec
         let token = token(&key, instance.token, instance.token_file.as_deref(), problems);
         let api_url = match &instance.api_url {
             Some(text) => api_url(&key("api_url"), text, problems),
-            None => default_url.cloned(),
+            None => defaults.api_url.clone(),
         };
         let receive_timeout = match instance.receive_timeout_seconds {
             Some(value) => receive_timeout(&key("receive_timeout_seconds"), value, problems),
             None => default_timeout,
         };
-        if let (Some(id), Some(token), Some(api_url)) = (id, token, api_url) {
-            valid.push(Instance { id: InstanceId::new(id), token, api_url, receive_timeout });
+        let webhook_token = (instance.webhook_token, instance.webhook_token_file);
+        let receive = receive(&key, instance.receive, webhook_token, defaults, problems);
+        if let (Some(id), Some(token), Some(api_url), Some(receive)) = (id, token, api_url, receive) {
+            valid.push(Instance { id: InstanceId::new(id), token, api_url, receive_timeout, receive });
         }
     }
     valid
+}
+
+fn receive(
+    key: &impl Fn(&str) -> String,
+    receive: file::Receive,
+    (token, token_file): (Option<SecretString>, Option<PathBuf>),
+    defaults: &InstanceDefaults,
+    problems: &mut Vec<Problem>,
+) -> Option<Receive> {
+    // Checked even where it is not used: steps towards a webhook are taken one at a time.
+    let is_given = token.is_some() || token_file.is_some();
+    let token = webhook_token(|name| key(&format!("webhook_{name}")), token, token_file, problems);
+    match receive {
+        file::Receive::Poll => Some(Receive::Poll),
+        file::Receive::Webhook if !defaults.has_webhook => {
+            complain(problems, key("receive"), "\"webhook\" needs a [webhook] section: where GREEN-API's calls come in")
+        }
+        file::Receive::Webhook if is_given => token.map(|token| Receive::Webhook { token }),
+        file::Receive::Webhook => match defaults.webhook_token.clone()? {
+            Some(token) => Some(Receive::Webhook { token }),
+            None => complain(
+                problems,
+                key("webhook_token"),
+                "is missing (or webhook.token): make one up, and set it as the instance's webhookUrlToken",
+            ),
+        },
+    }
 }
 
 /// GREEN-API takes 5 to 60 (reference §2.1).

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use tokio::select;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::caller::{CallerNames, Nobody};
+use super::carrier::Carrier;
 use super::ending::Ending;
 use super::weather::Weather;
 use super::{Deletion, NotificationQueue, QueueError, Receipt, Received};
@@ -26,8 +26,6 @@ const EMPTY_TOO_SOON: Duration = Duration::from_secs(1);
 const REPEATS_UNPACED_MAX: u32 = 3;
 /// … though fast enough that identical events, which quota notices are by nature, cannot hold the queue up for hours.
 const REPEATS_PAUSE: Duration = Duration::from_millis(100);
-/// Whoever called longer ago than this is not looked up.
-const CALL_FRESH_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// So many in a row deserve a word.
 const REPEATS_TOLD_AT: u32 = 50;
 
@@ -47,8 +45,7 @@ pub struct Pacing {
 /// Polls one instance's queue into Kafka.
 pub struct Poller<Q, P, N = Nobody> {
     queue: Q,
-    bridge: Arc<Bridge<P>>,
-    caller_names: N,
+    carrier: Carrier<P, N>,
     pacing: Pacing,
     telemetry: Arc<InstanceTelemetry>,
 }
@@ -56,13 +53,13 @@ pub struct Poller<Q, P, N = Nobody> {
 impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
     /// A poller of `queue`. There must be no second one of the same instance, anywhere.
     pub fn new(queue: Q, bridge: Arc<Bridge<P>>, pacing: Pacing, telemetry: Arc<InstanceTelemetry>) -> Self {
-        Self { queue, bridge, caller_names: Nobody, pacing, telemetry }
+        Self { queue, carrier: Carrier::new(bridge, Arc::clone(&telemetry)), pacing, telemetry }
     }
 
     /// Asks `caller_names` who calls.
     pub fn with_caller_names<N: CallerNames>(self, caller_names: N) -> Poller<Q, P, N> {
-        let Self { queue, bridge, caller_names: Nobody, pacing, telemetry } = self;
-        Poller { queue, bridge, caller_names, pacing, telemetry }
+        let Self { queue, carrier, pacing, telemetry } = self;
+        Poller { queue, carrier: carrier.with_caller_names(caller_names), pacing, telemetry }
     }
 }
 
@@ -78,14 +75,10 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         let ending = ending.into();
         let mut weather = Weather::new(&self.pacing);
         while let Some(Received { receipt, notification }) = self.receive(&mut weather, &ending).await {
-            let mut prepared = self.bridge.prepare(notification, Timestamp::now());
-            self.telemetry.received(&prepared);
+            let prepared = self.carrier.take(notification);
             let settled = match last.take().filter(|last| last.id() == prepared.id()) {
                 Some(already) => self.repeated(already, &mut weather),
-                None => {
-                    self.name_caller(&mut prepared).await;
-                    self.deliver(&prepared, &mut weather).await
-                }
+                None => self.deliver(prepared, &mut weather).await,
             };
             self.delete(receipt, &settled, &mut weather, &ending).await;
             *last = Some(settled);
@@ -93,28 +86,10 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         self.telemetry.stopped();
     }
 
-    /// Takes two seconds at the most and cannot fail: without a name the call is delivered as it came.
-    async fn name_caller(&self, prepared: &mut Prepared) {
-        // A call out of a backlog rings no more, and what waits behind it has waited long enough.
-        let is_stale = prepared.event_time().is_some_and(|time| Timestamp::now().duration_since(time) > CALL_FRESH_MAX);
-        if let Some(caller) = prepared.caller().filter(|_| !is_stale)
-            && let Some(name) = self.caller_names.name_of(&caller).await
-        {
-            prepared.set_caller_name(name);
-        }
-    }
-
-    async fn deliver(&self, prepared: &Prepared, weather: &mut Weather) -> Settled {
+    async fn deliver(&self, prepared: Prepared, weather: &mut Weather) -> Settled {
         weather.repeats_in_a_row = 0;
         weather.rivals.head_changed(Instant::now());
-        if prepared.event().is_some_and(|event| event.foreign_instance) && self.telemetry.foreign_instance() {
-            warn!(
-                instance = %self.telemetry.instance(),
-                "a notification names another instance than the one it was polled from; published under the polled one \
-                 (said once; counted in chatbridge_foreign_instance_total)"
-            );
-        }
-        self.bridge.deliver(prepared, &self.telemetry).await
+        self.carrier.deliver(prepared).await
     }
 
     fn repeated(&self, already: Settled, weather: &mut Weather) -> Settled {
@@ -126,8 +101,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 "the same notification keeps coming although it is deleted each time; it is in Kafka once"
             );
         }
-        self.telemetry.repeat_suppressed();
-        already
+        self.carrier.repeated(already)
     }
 
     /// The next notification, or `None` once an end was asked for: leaving here costs nothing.

@@ -187,7 +187,7 @@ impl Cause {
                 Some("server_error") => Self::Refusing,
                 _ => Self::GreenApi,
             },
-            Phase::Polling | Phase::Delivering => Self::Backlog,
+            Phase::Polling | Phase::Listening | Phase::Delivering => Self::Backlog,
         }
     }
 

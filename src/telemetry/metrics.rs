@@ -28,6 +28,9 @@ pub struct Metrics {
     pub(super) event_age: Histogram,
     pub(super) delete: Histogram,
     pub(super) publish_errors: IntCounterVec,
+    pub(super) webhook_ack: Histogram,
+    pub(super) webhook_connections: IntGauge,
+    webhook_requests: IntCounterVec,
     build_info: IntGaugeVec,
     kafka_up: IntGauge,
     received: IntCounterVec,
@@ -116,12 +119,27 @@ impl Metrics {
             ),
             delete: r.histogram("delete_seconds", "How long GREEN-API took to delete a notification", SECONDS),
             publish_errors: r.counters("publish_errors_total", "Publishes that did not succeed", &["class"]),
+            webhook_ack: r.histogram(
+                "webhook_ack_seconds",
+                "From a webhook call's head to its 200, Kafka's acknowledgement included",
+                SECONDS,
+            ),
+            webhook_connections: r.gauge("webhook_connections", "Open connections to the webhook's listener"),
+            webhook_requests: r.counters(
+                "webhook_requests_total",
+                "Webhook calls, by how they were answered",
+                &["answer"],
+            ),
             kafka_up: r.gauge("kafka_up", "Whether Kafka takes records: reachable, and no record waits for long"),
-            received: r.counters("notifications_received_total", "Notifications handed out by GREEN-API", instance),
+            received: r.counters(
+                "notifications_received_total",
+                "Notifications handed out or pushed by GREEN-API",
+                instance,
+            ),
             published: r.counters("events_published_total", "Events acknowledged by Kafka", &["instance", "kind"]),
             deleted: r.counters(
                 "notifications_deleted_total",
-                "Notifications deleted from GREEN-API's queue",
+                "Notifications GREEN-API may forget: deleted from its queue, or answered with 200",
                 instance,
             ),
             repeats_suppressed: r.counters(
@@ -215,6 +233,11 @@ impl Metrics {
         self.config_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         self.config_reloaded.set(1);
         self.config_reloaded_at.set(at.as_second());
+    }
+
+    /// A webhook call was answered.
+    pub(super) fn webhook_answered(&self, answer: &'static str) {
+        self.webhook_requests.with_label_values(&[answer]).inc();
     }
 
     /// A configuration was refused; the one before lives on.

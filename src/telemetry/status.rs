@@ -72,7 +72,8 @@ impl StatusBoard {
     pub fn stalled(&self, silence_max: Duration) -> Option<InstanceId> {
         let now = Instant::now();
         let is_stalled = |inner: &Inner| {
-            let at_work = !matches!(inner.phase, Phase::Starting | Phase::Stopped) && inner.in_hand_since.is_none();
+            let at_work = !matches!(inner.phase, Phase::Starting | Phase::Listening | Phase::Stopped)
+                && inner.in_hand_since.is_none();
             at_work && now.duration_since(inner.last_step) > silence_max
         };
         lock(&self.instances).values().find(|status| is_stalled(&lock(&status.inner))).map(|status| status.instance)
@@ -186,6 +187,18 @@ impl InstanceStatus {
         if !still_troubled {
             inner.phase = phase;
         }
+    }
+
+    /// Whether something waits at GREEN-API, its next call will tell, and nothing else.
+    pub(super) fn listening(&self) {
+        let mut inner = self.step();
+        inner.phase = Phase::Listening;
+        inner.head_since = None;
+    }
+
+    pub(super) fn acknowledged(&self) {
+        self.deleted();
+        self.listening();
     }
 
     pub(super) fn queue_empty(&self) {
@@ -327,7 +340,7 @@ mod tests {
     #[test]
     fn the_label_of_a_phase_is_its_word_in_the_status() {
         use Phase::*;
-        for phase in [Starting, Polling, Delivering, BackingOff, Waiting, Misconfigured, Parked, Stopped] {
+        for phase in [Starting, Polling, Listening, Delivering, BackingOff, Waiting, Misconfigured, Parked, Stopped] {
             assert_eq!(serde_json::json!(phase), phase.as_str());
         }
     }

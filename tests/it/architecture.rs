@@ -69,6 +69,7 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "doctor/instance",
         "doctor/topic",
     ];
+    absent(&["webhook/gate"], &["tokio", "reqwest", "std::fs", "Timestamp::now"]);
     absent(&pure, &["tokio", "reqwest", "rdkafka", "axum", "std::fs", "std::net", "Timestamp::now"]);
 }
 
@@ -80,7 +81,7 @@ fn values_know_nothing_of_what_is_done_with_them() {
 
 #[test]
 fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
-    absent(&["source"], &["rdkafka", "publish::kafka", "reqwest", "green_api"]);
+    absent(&["source", "webhook"], &["rdkafka", "publish::kafka", "reqwest", "crate::green_api"]);
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
     absent(&["schema_registry"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish"]);
     absent(&["consume"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
@@ -92,7 +93,7 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
 fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
     only(&["green_api", "schema_registry", "app"], "reqwest::");
-    only(&["admin", "simulator"], "axum::");
+    only(&["admin", "simulator", "webhook"], "axum::");
     only(&["cli", "logging"], "clap::");
 }
 

@@ -32,4 +32,5 @@ mod secrets;
 mod shells;
 mod tail;
 mod verify;
+mod webhook;
 mod wire;

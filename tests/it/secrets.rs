@@ -93,6 +93,7 @@ fn no_error_of_a_queue_prints_the_token_in_any_form() {
             token: token.to_owned().into(),
             api_url: api_url.parse().expect("an address"),
             receive_timeout: Duration::from_secs(5),
+            receive: config::Receive::Poll,
         };
         InstanceClient::new(http_client(&config, true).expect("a client"), &config, &instance)
     };

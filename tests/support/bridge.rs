@@ -154,8 +154,13 @@ impl Bridge {
     }
 
     /// SIGTERM, then its end.
-    pub(crate) fn terminate(mut self) -> ExitStatus {
+    pub(crate) fn terminate(self) -> ExitStatus {
         self.signal("TERM");
+        self.ended()
+    }
+
+    /// Its end, told already.
+    pub(crate) fn ended(mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("our child") {

@@ -13,6 +13,7 @@ const LEVELS = { alarm: "Act now", warn: "Look", ok: "Well" };
 const PHASES = {
   starting: "Starting",
   polling: "Polling",
+  listening: "Listening",
   delivering: "Delivering",
   backing_off: "Trying again",
   waiting: "Not ready",
@@ -154,7 +155,7 @@ function drawRow(row, view, now, limits) {
   text(row.ageText, age === 0 ? "none" : span(age) + left);
   bar(row.bar, age, view.loss_level, limits);
   text(row.waitingText, view.waiting === undefined ? "unknown" : number(view.waiting));
-  const draining = ["polling", "delivering"].includes(view.phase) && view.drain_seconds > 0;
+  const draining = ["polling", "listening", "delivering"].includes(view.phase) && view.drain_seconds > 0;
   const drains = draining ? `done in ${span(view.drain_seconds)}` : "";
   text(row.waitingMore, view.waiting ? (FORECASTS[view.drain_forecast] ?? drains) : "");
   text(row.settled, number(view.deleted));

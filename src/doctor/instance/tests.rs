@@ -21,6 +21,7 @@ fn instance(api_url: &str) -> Instance {
         token: "canary".to_owned().into(),
         api_url: api_url.parse().expect("an address"),
         receive_timeout: Duration::from_secs(20),
+        receive: crate::config::Receive::Poll,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::publish::memory::MemoryPublisher;
 use crate::record::RecordFactory;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::{InstanceStatus, StatusBoard};
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 

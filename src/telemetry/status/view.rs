@@ -15,6 +15,8 @@ pub enum Phase {
     Starting,
     /// Waiting for notifications.
     Polling,
+    /// Waiting for GREEN-API's webhook calls.
+    Listening,
     /// A notification is in hand.
     Delivering,
     /// GREEN-API does not answer well; trying again soon.
@@ -36,6 +38,7 @@ impl Phase {
         match self {
             Self::Starting => "starting",
             Self::Polling => "polling",
+            Self::Listening => "listening",
             Self::Delivering => "delivering",
             Self::BackingOff => "backing_off",
             Self::Waiting => "waiting",

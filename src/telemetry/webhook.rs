@@ -1,0 +1,172 @@
+//! What is told of webhook calls that never became an instance's business, and of how all were answered.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::metrics::Metrics;
+use crate::source::intake::NotNow;
+
+/// The same refusal is told again after this long, not at every call.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// Why a call was refused: the caller's doing, or the configuration's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// No token, or not the instance's.
+    Unauthorised,
+    /// An address that may not call.
+    Forbidden,
+    /// An instance that is not received by webhook here.
+    UnknownInstance,
+    /// No such path.
+    UnknownPath,
+    /// Longer than `webhook.body_bytes_max`.
+    TooLarge,
+    /// The body did not come in time.
+    TooSlow,
+    /// A call without a body.
+    Empty,
+    /// The body broke off.
+    Unreadable,
+    /// Nothing says which instance it is for.
+    Nameless,
+}
+
+impl Refused {
+    const ALL: [Self; 9] = [
+        Self::Unauthorised,
+        Self::Forbidden,
+        Self::UnknownInstance,
+        Self::UnknownPath,
+        Self::TooLarge,
+        Self::TooSlow,
+        Self::Empty,
+        Self::Unreadable,
+        Self::Nameless,
+    ];
+
+    /// The metric's label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthorised => "unauthorised",
+            Self::Forbidden => "forbidden",
+            Self::UnknownInstance => "unknown_instance",
+            Self::UnknownPath => "unknown_path",
+            Self::TooLarge => "too_large",
+            Self::TooSlow => "too_slow",
+            Self::Empty => "empty",
+            Self::Unreadable => "unreadable",
+            Self::Nameless => "nameless",
+        }
+    }
+
+    /// What an operator can do about it.
+    fn fix(self) -> &'static str {
+        match self {
+            Self::Unauthorised => {
+                "if it is GREEN-API, set the instance's webhookUrlToken to the webhook_token of the configuration"
+            }
+            Self::Forbidden => {
+                "if it is GREEN-API, add the address to webhook.allow_from, or the proxy to trusted_proxies"
+            }
+            Self::UnknownInstance => "add the instance with receive = \"webhook\", or clear its webhookUrl",
+            Self::UnknownPath => "the webhookUrl of an instance has to end in /green-api/<idInstance>",
+            Self::TooLarge => "if it is GREEN-API, raise webhook.body_bytes_max: the instance stands still until then",
+            Self::TooSlow => "if it is GREEN-API, raise webhook.body_timeout_seconds, or look at the way to here",
+            Self::Empty => "GREEN-API never sends an empty body: somebody else is trying out the address",
+            Self::Unreadable => "the connection broke off; GREEN-API sends it again",
+            Self::Nameless => {
+                "let the webhookUrl end in /green-api/<idInstance>, so that bodies nobody can read have an owner"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unauthorised => "the Authorization header does not hold this instance's webhookUrlToken",
+            Self::Forbidden => "this address may not call",
+            Self::UnknownInstance => "this instance is not received by webhook here",
+            Self::UnknownPath => "nothing is received here",
+            Self::TooLarge => "the body is too long",
+            Self::TooSlow => "the body did not come in time",
+            Self::Empty => "there is no notification in it",
+            Self::Unreadable => "the body broke off",
+            Self::Nameless => "it names no instance",
+        })
+    }
+}
+
+/// What the webhook's listener has to tell.
+pub struct WebhookTelemetry {
+    metrics: Arc<Metrics>,
+    told: Mutex<[Option<Instant>; Refused::ALL.len()]>,
+}
+
+impl WebhookTelemetry {
+    /// Counted in `metrics`.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, told: Mutex::default() }
+    }
+
+    /// A call was answered with 200, so long after its head was read.
+    pub fn acknowledged(&self, took: Duration) {
+        self.metrics.webhook_answered("acknowledged");
+        self.metrics.webhook_ack.observe(took.as_secs_f64());
+    }
+
+    /// A call was told to come again.
+    pub fn not_now(&self, why: NotNow) {
+        self.metrics.webhook_answered(match why {
+            NotNow::Late => "late",
+            NotNow::Crowded => "crowded",
+            NotNow::Stopping => "stopping",
+            NotNow::Panicked => "panicked",
+        });
+    }
+
+    /// A call was told to come again: Kafka was not found yet.
+    pub fn starting(&self) {
+        self.metrics.webhook_answered("starting");
+    }
+
+    /// A call was refused.
+    pub fn refused(&self, why: Refused, peer: SocketAddr) {
+        self.metrics.webhook_answered(why.as_str());
+        let index = Refused::ALL.iter().position(|refused| *refused == why).unwrap_or_default();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told[index].is_none_or(|told| told.elapsed() >= REMINDER) {
+            told[index] = Some(Instant::now());
+            warn!(%peer, class = why.as_str(), fix = why.fix(), "a webhook call was refused: {why}");
+        }
+    }
+
+    /// A connection was accepted; uncounted when the guard is dropped.
+    #[must_use]
+    pub fn connected(&self) -> Connected {
+        self.metrics.webhook_connections.inc();
+        Connected(Arc::clone(&self.metrics))
+    }
+
+    /// A connection was closed at once: there were too many.
+    pub fn turned_away(&self) {
+        self.metrics.webhook_answered("turned_away");
+    }
+}
+
+/// A connection that is open.
+pub struct Connected(Arc<Metrics>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.webhook_connections.dec();
+    }
+}

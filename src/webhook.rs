@@ -1,0 +1,60 @@
+//! The webhook's listener: GREEN-API's push calls in, the broker's verdict out (reference §7).
+//!
+//! A call is answered with 200 when Kafka has what it brought, and with 503 when it has not yet: GREEN-API keeps the event
+//! and sends it again. What it means for an event to be taken in is [`crate::source::intake`]'s; here is who may call
+//! ([`gate`]), for which instance ([`intakes`]), how much of everything ([`server`], the limits), and in what words.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::post;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Webhook;
+use crate::publish::Publisher;
+use crate::source::caller::CallerNames;
+use crate::telemetry::webhook::WebhookTelemetry;
+
+mod gate;
+mod green_api;
+mod intakes;
+mod server;
+mod tls;
+
+pub use intakes::Intakes;
+pub use tls::{Certificate, TlsError};
+
+/// What every call needs.
+struct Endpoint<P, N> {
+    gate: gate::Gate,
+    intakes: Arc<Intakes<P, N>>,
+    /// Bytes of bodies that may still come into memory.
+    buffer: Arc<Semaphore>,
+    settings: Webhook,
+    telemetry: Arc<WebhookTelemetry>,
+}
+
+/// Serves on `listener` until `stop`, then lets the calls that are being answered come to their end.
+pub async fn serve<P: Publisher, N: CallerNames>(
+    listener: TcpListener,
+    certificate: Option<Arc<Certificate>>,
+    settings: Webhook,
+    intakes: Arc<Intakes<P, N>>,
+    telemetry: Arc<WebhookTelemetry>,
+    stop: CancellationToken,
+) {
+    let limits = server::Limits { connections_max: settings.connections_max, header_timeout: settings.header_timeout };
+    // A semaphore's permits are u32 where they are taken and usize where they are made.
+    let buffer = Arc::new(Semaphore::new(usize::try_from(settings.buffered_bytes_max).unwrap_or(usize::MAX)));
+    let gate = gate::Gate::new(&settings);
+    let endpoint = Arc::new(Endpoint { gate, intakes, buffer, settings, telemetry: Arc::clone(&telemetry) });
+    let router = Router::new()
+        .route("/green-api", post(green_api::for_whom_the_body_names))
+        .route("/green-api/", post(green_api::for_whom_the_body_names))
+        .route("/green-api/{instance}", post(green_api::for_whom_the_path_names))
+        .fallback(green_api::elsewhere)
+        .with_state(endpoint);
+    server::serve(listener, certificate, router, limits, telemetry, stop).await;
+}

@@ -1,0 +1,231 @@
+//! `POST /green-api` and `POST /green-api/<idInstance>`: one call, one notification, one answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::Endpoint;
+use super::gate::presented;
+use super::intakes::Admission;
+use super::server::Peer;
+use crate::event::{self, DeadLetterReason, InstanceId, Notification};
+use crate::json::Json;
+use crate::publish::Publisher;
+use crate::source::caller::CallerNames;
+use crate::source::intake::{Acknowledged, NotNow};
+use crate::telemetry::webhook::Refused;
+
+/// GREEN-API pauses for 60 s by itself (reference §7); a proxy or a script may want to be told.
+const RETRY_AFTER_SECONDS: &str = "10";
+
+/// How a call was answered, if not with 200.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// The caller's doing, or the configuration's.
+    Refused(Refused),
+    /// Come again.
+    NotNow(NotNow),
+    /// Kafka was not found yet.
+    Starting,
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+pub(super) async fn for_whom_the_path_names<P: Publisher, N: CallerNames>(
+    State(endpoint): State<Arc<Endpoint<P, N>>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    Path(instance): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match instance.parse() {
+        Ok(id) => endpoint.answer(peer, Some(InstanceId::new(id)), &headers, body).await,
+        Err(_) => endpoint.refused(peer, Refused::UnknownInstance.into()),
+    }
+}
+
+pub(super) async fn for_whom_the_body_names<P: Publisher, N: CallerNames>(
+    State(endpoint): State<Arc<Endpoint<P, N>>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    endpoint.answer(peer, None, &headers, body).await
+}
+
+/// Any other path.
+pub(super) async fn elsewhere<P: Publisher, N: CallerNames>(
+    State(endpoint): State<Arc<Endpoint<P, N>>>,
+    Extension(Peer(peer)): Extension<Peer>,
+) -> Response {
+    endpoint.refused(peer, Refused::UnknownPath.into())
+}
+
+/// The one way to a 200.
+fn ok(_proof: Acknowledged) -> Response {
+    StatusCode::OK.into_response()
+}
+
+impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
+    async fn answer(
+        &self,
+        peer: std::net::SocketAddr,
+        instance: Option<InstanceId>,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Response {
+        let began = Instant::now();
+        match self.take(peer, instance, headers, body).await {
+            Ok(acknowledged) => {
+                self.telemetry.acknowledged(began.elapsed());
+                ok(acknowledged)
+            }
+            Err(refusal) => self.refused(peer, refusal),
+        }
+    }
+
+    /// Who calls, for whom, with what; then the intake's word. Nothing of a body is read before its caller is known.
+    async fn take(
+        &self,
+        peer: std::net::SocketAddr,
+        instance: Option<InstanceId>,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Acknowledged, Refusal> {
+        if !self.gate.admits(peer.ip(), headers) {
+            return Err(Refused::Forbidden.into());
+        }
+        let token = presented(headers).ok_or(Refused::Unauthorised)?;
+        let admission = self.intakes.admit(instance, token);
+        if matches!(admission, Admission::WrongToken) {
+            return Err(Refused::Unauthorised.into());
+        }
+        if matches!(admission, Admission::UnknownInstance) {
+            return Err(Refused::UnknownInstance.into());
+        }
+        let bytes_max = self.length(headers)?;
+        // Until the answer is given; what outlives it is one body an instance.
+        let _room = self.buffer.try_acquire_many(bytes_max).map_err(|_| Refusal::NotNow(NotNow::Crowded))?;
+        let body = self.read(body, bytes_max).await?;
+        let instance = match admission {
+            Admission::Instance(id) => id,
+            _ => self.named(&body, admission, token)?,
+        };
+        let intake = self.intakes.of(instance).ok_or(Refusal::Starting)?;
+        intake.take(Notification { instance, receipt_id: None, body }).await.map_err(Refusal::NotNow)
+    }
+
+    /// How many bytes the body has at most.
+    fn length(&self, headers: &HeaderMap) -> Result<u32, Refusal> {
+        let bytes_max = self.settings.body_bytes_max;
+        let Some(length) = headers.get(header::CONTENT_LENGTH) else { return Ok(bytes_max) };
+        match length.to_str().ok().and_then(|length| length.parse::<u64>().ok()) {
+            Some(0) => Err(Refused::Empty.into()),
+            Some(length) => {
+                u32::try_from(length).ok().filter(|length| *length <= bytes_max).ok_or(Refused::TooLarge.into())
+            }
+            None => Err(Refused::Unreadable.into()),
+        }
+    }
+
+    async fn read(&self, body: Body, bytes_max: u32) -> Result<event::Body, Refusal> {
+        let limited = Limited::new(body, usize::try_from(bytes_max).unwrap_or(usize::MAX));
+        let bytes = match tokio::time::timeout(self.settings.body_timeout, limited.collect()).await {
+            Ok(Ok(collected)) => Vec::from(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Refused::TooLarge.into()),
+            Ok(Err(_)) => return Err(Refused::Unreadable.into()),
+            Err(_) => return Err(Refused::TooSlow.into()),
+        };
+        match understood(bytes) {
+            Some(body) => Ok(body),
+            None => Err(Refused::Empty.into()),
+        }
+    }
+
+    /// The instance a body names, if the call's token is that one's.
+    fn named(&self, body: &event::Body, admission: Admission, token: &str) -> Result<InstanceId, Refusal> {
+        let named = match body {
+            event::Body::Json(raw) => Json::parse(raw.get())
+                .and_then(|body| body.get("instanceData").get("idInstance").integer())
+                .and_then(|id| u64::try_from(id).ok())
+                .map(InstanceId::new),
+            event::Body::Undecodable { .. } => None,
+        };
+        let Some(named) = named else {
+            let Admission::OneOfOurs(Some(only)) = admission else { return Err(Refused::Nameless.into()) };
+            return Ok(only);
+        };
+        match self.intakes.admit(Some(named), token) {
+            Admission::Instance(id) => Ok(id),
+            Admission::WrongToken => Err(Refused::Unauthorised.into()),
+            Admission::UnknownInstance | Admission::OneOfOurs(_) => Err(Refused::UnknownInstance.into()),
+        }
+    }
+
+    fn refused(&self, peer: std::net::SocketAddr, refusal: Refusal) -> Response {
+        match refusal {
+            Refusal::Refused(refused) => {
+                self.telemetry.refused(refused, peer);
+                (status(refused), format!("{refused}\n")).into_response()
+            }
+            Refusal::NotNow(not_now) => {
+                self.telemetry.not_now(not_now);
+                come_again(&not_now.to_string())
+            }
+            Refusal::Starting => {
+                self.telemetry.starting();
+                come_again("starting: waiting for Kafka")
+            }
+        }
+    }
+}
+
+fn come_again(why: &str) -> Response {
+    let retry_after = [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)];
+    (StatusCode::SERVICE_UNAVAILABLE, retry_after, format!("{why}; send the same again\n")).into_response()
+}
+
+fn status(refused: Refused) -> StatusCode {
+    match refused {
+        Refused::Unauthorised => StatusCode::UNAUTHORIZED,
+        Refused::Forbidden => StatusCode::FORBIDDEN,
+        Refused::UnknownInstance | Refused::UnknownPath => StatusCode::NOT_FOUND,
+        Refused::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Refused::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Refused::Empty | Refused::Unreadable | Refused::Nameless => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// The bytes as the body of a notification; `None` where there is nothing in them.
+fn understood(bytes: Vec<u8>) -> Option<event::Body> {
+    let undecodable = |bytes, reason, error| event::Body::Undecodable { bytes, reason, error, receipt_at: 0..0 };
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let why = "the body is not UTF-8".to_owned();
+            return Some(undecodable(error.into_bytes(), DeadLetterReason::NotUtf8, why));
+        }
+    };
+    let bare = text.trim_matches(['\u{feff}', ' ', '\n', '\r', '\t']);
+    if bare.is_empty() {
+        return None;
+    }
+    match serde_json::from_str::<Box<RawValue>>(bare) {
+        Ok(raw) => Some(event::Body::Json(raw)),
+        Err(error) => {
+            // Where, not what: serde_json's own message may quote the content.
+            let error = format!("not JSON, line {} column {}", error.line(), error.column());
+            Some(undecodable(text.into_bytes(), DeadLetterReason::NotJson, error))
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! A call is answered with 200 when Kafka has what it brought, and with 503 when it has not yet: GREEN-API keeps the event
 //! and sends it again. What it means for an event to be taken in is [`crate::source::intake`]'s; here is who may call
-//! ([`gate`]), for which instance ([`intakes`]), how much of everything ([`server`], the limits), and in what words.
+//! (`gate`), for which instance (`intakes`), how much of everything (`server`, the limits), and in what words.
 
 use std::sync::Arc;
 

@@ -203,8 +203,8 @@ pub(super) fn webhook(file: File, problems: &mut Vec<Problem>) -> (Option<Webhoo
 /// own servers strip `Bearer ` and `Basic ` alike (reference §7).
 #[must_use]
 pub fn bare_token(text: &str) -> &str {
-    let text = text.trim();
-    ["Bearer ", "Basic "].iter().find_map(|scheme| strip_ignoring_case(text, scheme)).map_or(text, str::trim)
+    let text = text.trim_start();
+    ["Bearer ", "Basic "].iter().find_map(|scheme| strip_ignoring_case(text, scheme)).unwrap_or(text).trim()
 }
 
 fn strip_ignoring_case<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {

@@ -1,5 +1,6 @@
 //! Push mode as a webhook meets it (reference §7).
 
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use serde_json::json;
@@ -435,4 +436,46 @@ async fn set_settings_and_the_control_endpoint_switch_as_well() {
     simulator.enqueue(2, body(4)).expect("queued");
     simulator.emptied().await;
     assert_eq!(receiver.texts(), bodies([1, 3, 4]));
+}
+
+/// Answers one request over TLS with 200 and gives back what it read.
+fn answer_once(listener: std::net::TcpListener, tls: rustls::ServerConfig) -> std::io::Result<String> {
+    let connection = rustls::ServerConnection::new(tls.into()).map_err(std::io::Error::other)?;
+    let mut stream = rustls::StreamOwned::new(connection, listener.accept()?.0);
+    let mut read = Vec::new();
+    while !read.ends_with(b"}") {
+        let mut piece = [0; 1024];
+        let bytes = stream.read(&mut piece)?;
+        if bytes == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        read.extend_from_slice(&piece[..bytes]);
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    stream.conn.send_close_notify();
+    stream.flush()?;
+    Ok(String::from_utf8_lossy(&read).into_owned())
+}
+
+#[tokio::test]
+async fn an_https_webhook_may_have_a_certificate_of_ones_own() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).expect("a key");
+    let tls = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .expect("they fit");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("https://localhost:{}/hook", listener.local_addr().expect("an address").port());
+    let served = tokio::task::spawn_blocking(move || answer_once(listener, tls));
+
+    let instances = vec![SimulatedInstance::new(INSTANCE, TOKEN).pushing_to(url, "abc")];
+    let push = PushConfig { extra_roots_pem: own.cert.pem().into_bytes(), ..hurried() };
+    let (simulator, _) = start(SimulatorConfig { instances, push, ..config() }).await;
+    enqueue(&simulator, [1]);
+    simulator.emptied().await;
+    let read = served.await.expect("no panic").expect("a request");
+    assert!(read.starts_with("POST /hook HTTP/1.1\r\n") && read.ends_with(&body(1)), "{read}");
+    assert_eq!(story(&simulator), [pushed(1), acknowledged(1)]);
 }

@@ -86,11 +86,10 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) async fn start() -> Self {
-        Self::at("127.0.0.1:0").await
+        Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a free port"))
     }
 
-    pub(super) async fn at(address: &str) -> Self {
-        let listener = TcpListener::bind(address).await.expect("a free port");
+    pub(super) fn on(listener: TcpListener) -> Self {
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
         let desk = Arc::new(Desk { notes: Mutex::default(), changed: Notify::new(), held: Semaphore::new(0) });
         let router = Router::new().fallback(receive).with_state(Arc::clone(&desk));

@@ -66,7 +66,7 @@ struct Latest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftBy {
-    /// A client deleted it.
+    /// A client deleted it, or its webhook answered 200.
     Deletion,
     /// It grew too old.
     Age,

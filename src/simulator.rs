@@ -1,5 +1,5 @@
-//! A stand-in for GREEN-API: the HTTP queue and what surrounds it, with every fault the service is known to
-//! have, on a port of its own.
+//! A stand-in for GREEN-API: the HTTP queue, the pushing to webhooks and what surrounds them, with every fault the
+//! service is known to have, on a port of its own.
 //!
 //! It is for tests, for `chatbridge demo` and, by itself, for `chatbridge simulate`. Each behaviour cites the
 //! section of the GREEN-API reference it stands for; where the reference leaves a question open, the answer
@@ -11,6 +11,7 @@
 //! | `account` | state, settings, contacts |
 //! | `instance`, `world` | one instance behind its lock; all of them |
 //! | `method`, `methods` | which methods there are; what they do |
+//! | `push` | the queue's other way out: to a webhook |
 //! | `fault`, `fault_plan` | what can go wrong; when it does |
 //! | `journal`, `ledger` | what happened; where it is written down |
 //! | `routes`, `answers`, `debug_endpoint`, `control` | HTTP |
@@ -44,6 +45,7 @@ mod journal;
 mod ledger;
 mod method;
 mod methods;
+mod push;
 pub(crate) mod queue;
 mod routes;
 mod server;
@@ -60,15 +62,15 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 pub use account::{Contact, InstanceState};
 pub use config::{
-    CountKey, EntryId, JournalConfig, Receipts, Redelivery, SimulatedInstance, SimulatorConfig, SpentReceipt,
+    Authorization, CountKey, EntryId, JournalConfig, PushConfig, Receipts, Redelivery, SimulatedInstance,
+    SimulatorConfig, SpentReceipt,
 };
 pub use control::InstanceChange;
-pub use fault::{Effect, Fault, FaultKind};
-pub use journal::{JournalBody, JournalEntry, JournalEvent};
+pub use fault::{Effect, Fault, FaultKind, MeaninglessFault};
+pub use journal::{JournalBody, JournalEntry, JournalEvent, PushFailure};
 pub use method::Method;
 pub use world::AddInstanceError;
 
@@ -101,7 +103,6 @@ struct Handle {
     world: Arc<World>,
     url: String,
     stop: CancellationToken,
-    tasks: TaskTracker,
 }
 
 impl Drop for Handle {
@@ -125,17 +126,20 @@ impl Simulator {
     /// opened, or two instances share an id.
     pub async fn start(config: SimulatorConfig) -> io::Result<Self> {
         let stop = CancellationToken::new();
+        // Whatever fails below, what was started before ends.
+        let unless_started = stop.clone().drop_guard();
         let world = Arc::new(World::new(&config, stop.clone())?);
         let listener = TcpListener::bind(config.listen).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let tasks = TaskTracker::new();
+        let tasks = world.tasks.clone();
         let router = routes::router(Arc::clone(&world));
         tasks.spawn(server::serve(listener, router, config.connections_max, tasks.clone(), stop.clone()));
         if world.common.ledger.has_file() {
             tasks.spawn(flush_journal(Arc::clone(&world)));
         }
         tasks.close();
-        Ok(Self { handle: Arc::new(Handle { world, url, stop, tasks }) })
+        unless_started.disarm();
+        Ok(Self { handle: Arc::new(Handle { world, url, stop }) })
     }
 
     /// `http://127.0.0.1:port`: the `api_url` of every instance (reference §1), and the address of the debug
@@ -160,10 +164,21 @@ impl Simulator {
         self.change(instance, InstanceChange { state: Some(state), ..InstanceChange::default() })
     }
 
-    /// Sets `webhookUrl`: unless it is empty, receive and delete answer 400 (reference §2.5). Takes effect at
-    /// once, where the service takes minutes.
+    /// Sets `webhookUrl`: unless it is empty, events are pushed there (reference §7), and receive and delete answer 400
+    /// (reference §2.5). Takes effect at once, where the service takes minutes.
     pub fn set_webhook_url(&self, instance: u64, url: impl Into<String>) -> Result<(), UnknownInstance> {
         self.change(instance, InstanceChange { webhook_url: Some(url.into()), ..InstanceChange::default() })
+    }
+
+    /// Pushes to this URL with this `webhookUrlToken` from now on (reference §7).
+    pub fn push_to(
+        &self,
+        instance: u64,
+        url: impl Into<String>,
+        token: impl Into<String>,
+    ) -> Result<(), UnknownInstance> {
+        let (webhook_url, webhook_token) = (Some(url.into()), Some(token.into()));
+        self.change(instance, InstanceChange { webhook_url, webhook_token, ..InstanceChange::default() })
     }
 
     /// Sets what `getContactInfo` says of a chat (reference §6).
@@ -186,8 +201,12 @@ impl Simulator {
     }
 
     /// From now on this goes wrong, after the faults that were added before. Beyond 10,000 faults that can
-    /// still happen, further ones are ignored with a warning.
+    /// still happen, further ones are ignored with a warning, and so are those that never can ([`MeaninglessFault`]).
     pub fn add_fault(&self, fault: Fault) {
+        if let Err(why) = fault.check() {
+            tracing::warn!(%why, "a simulated fault is ignored");
+            return;
+        }
         if !self.handle.world.common.faults.add(fault) {
             tracing::warn!(faults_max = fault_plan::FAULTS_MAX, "too many simulated faults; this one is ignored");
         }
@@ -254,7 +273,7 @@ impl Simulator {
     /// can still look at queues and journal.
     pub async fn stop(self) {
         self.handle.stop.cancel();
-        self.handle.tasks.wait().await;
+        self.handle.world.tasks.wait().await;
         // Looking at the journal lets what is too old expire, so that the file says so too.
         drop(self.journal());
         self.handle.world.common.ledger.flush();

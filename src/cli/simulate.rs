@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -15,7 +16,7 @@ use url::Url;
 use super::{EXIT_FAILED, block_on, complain};
 use crate::shutdown;
 use crate::simulator::generator::Generator;
-use crate::simulator::{JournalConfig, SimulatedInstance, Simulator, SimulatorConfig};
+use crate::simulator::{JournalConfig, PushConfig, SimulatedInstance, Simulator, SimulatorConfig};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8081";
 
@@ -39,7 +40,22 @@ pub(super) struct SimulateArgs {
     /// Added to every request: the way to the real service
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
-    /// Write every enqueue, hand-out and delete to this file, one JSON line each
+    /// Push the events of all instances to this URL, as with `webhookUrl` set, instead of waiting for receives
+    #[arg(long, value_name = "URL")]
+    webhook_url: Option<Url>,
+    /// Goes into the Authorization header of every push, as `webhookUrlToken` does
+    #[arg(long, value_name = "TOKEN")]
+    webhook_token: Option<SecretString>,
+    /// How long a push waits for its answer
+    #[arg(long, value_name = "MS", default_value_t = 180_000)]
+    webhook_timeout_ms: u64,
+    /// Between a push that was not answered 200 and the next with the same event
+    #[arg(long, value_name = "MS", default_value_t = 60_000)]
+    webhook_pause_ms: u64,
+    /// Certificates in PEM that an https webhook's may rest on, beside the machine's own
+    #[arg(long, value_name = "FILE")]
+    webhook_ca: Option<PathBuf>,
+    /// Write every enqueue, hand-out, push and delete to this file, one JSON line each
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Print so many generated bodies, one a line, and serve nothing: for `normalize` and `inject`
@@ -85,19 +101,33 @@ pub(super) fn simulate(args: SimulateArgs) -> ExitCode {
 
 async fn serve(args: SimulateArgs) -> io::Result<()> {
     let stop = shutdown::on_signal()?;
-    let instances: Vec<SimulatedInstance> = args.instances.into_iter().map(|IdAndToken(instance)| instance).collect();
+    let extra_roots_pem = args.webhook_ca.map(std::fs::read).transpose()?.unwrap_or_default();
+    let url = args.webhook_url.as_ref().map(Url::as_str).unwrap_or_default();
+    let token = args.webhook_token.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
+    let instances: Vec<SimulatedInstance> =
+        args.instances.into_iter().map(|IdAndToken(instance)| instance.pushing_to(url, token)).collect();
     let ids: Vec<u64> = instances.iter().map(|instance| instance.id).collect();
     let simulator = Simulator::start(SimulatorConfig {
         listen: args.listen,
         instances,
         latency: Duration::from_millis(args.latency_ms),
+        push: PushConfig {
+            answer_max: Duration::from_millis(args.webhook_timeout_ms),
+            pause: Duration::from_millis(args.webhook_pause_ms),
+            extra_roots_pem,
+            ..PushConfig::default()
+        },
         journal: JournalConfig { file: args.journal, ..JournalConfig::default() },
         ..SimulatorConfig::default()
     })
     .await?;
     writeln!(io::stdout(), "GREEN-API simulator at {}", simulator.url())?;
     for id in &ids {
-        writeln!(io::stdout(), "  {}/waInstance{id}/receiveNotification/<token>", simulator.url())?;
+        if url.is_empty() {
+            writeln!(io::stdout(), "  {}/waInstance{id}/receiveNotification/<token>", simulator.url())?;
+        } else {
+            writeln!(io::stdout(), "  instance {id} pushes to its webhook")?;
+        }
     }
     writeln!(
         io::stdout(),

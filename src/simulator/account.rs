@@ -90,6 +90,14 @@ const SWITCHES: [&str; 16] = [
 ];
 
 const WEBHOOK_URL: &str = "webhookUrl";
+const WEBHOOK_TOKEN: &str = "webhookUrlToken";
+
+/// Where events are pushed to (reference §7). Both may hold secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Webhook {
+    pub(super) url: String,
+    pub(super) token: String,
+}
 
 /// The settings of one instance, as `getSettings` lists them (reference §5).
 #[derive(Debug)]
@@ -112,7 +120,7 @@ impl Account {
             ("wid", json!(wid(id))),
             ("typeInstance", json!(type_instance(id))),
             (WEBHOOK_URL, json!("")),
-            ("webhookUrlToken", json!("")),
+            (WEBHOOK_TOKEN, json!("")),
             ("delaySendMessagesMilliseconds", json!(1000)),
             ("markIncomingMessagesReaded", json!("no")),
             ("markIncomingMessagesReadedOnReply", json!("no")),
@@ -139,9 +147,15 @@ impl Account {
         self.set(WEBHOOK_URL, json!(url));
     }
 
-    /// Whether events go to a URL, so that the HTTP queue refuses (reference §2.5).
-    pub(super) fn pushes(&self) -> bool {
-        self.settings.get(WEBHOOK_URL).and_then(Value::as_str).is_some_and(|url| !url.is_empty())
+    pub(super) fn set_webhook_token(&mut self, token: &str) {
+        self.set(WEBHOOK_TOKEN, json!(token));
+    }
+
+    /// Where events go to, if to a URL: then the HTTP queue refuses (reference §2.5).
+    pub(super) fn webhook(&self) -> Option<Webhook> {
+        let text = |key| self.settings.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let webhook = Webhook { url: text(WEBHOOK_URL), token: text(WEBHOOK_TOKEN) };
+        (!webhook.url.is_empty()).then_some(webhook)
     }
 
     /// Whether every switch is off: then an empty answer comes at once (reference §2.5, the hot loop).

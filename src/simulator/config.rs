@@ -35,6 +35,11 @@ pub struct SimulatorConfig {
     pub count_key: CountKey,
     /// How stale the answer of `getWebhooksCount` may be (reference §2.6: about 10 s).
     pub count_refresh: Duration,
+    /// Between `setSettings` and its effect (reference §5: up to 5 minutes). The handles of the simulator's own,
+    /// [`super::Simulator::change`] and its like, take effect at once.
+    pub settings_delay: Duration,
+    /// How events are pushed while a `webhookUrl` is set (reference §7).
+    pub push: PushConfig,
     /// No long poll waits longer than this, whatever `receiveTimeout` asks. 60 s changes nothing
     /// (reference §2.1); tests make it short.
     pub long_poll_max: Duration,
@@ -68,6 +73,8 @@ impl Default for SimulatorConfig {
             spent_receipt: SpentReceipt::default(),
             count_key: CountKey::default(),
             count_refresh: Duration::from_secs(10),
+            settings_delay: Duration::ZERO,
+            push: PushConfig::default(),
             long_poll_max: Duration::from_secs(60),
             queue_events_max: 1_000_000,
             body_bytes_max: 16 * 1024 * 1024,
@@ -87,12 +94,24 @@ pub struct SimulatedInstance {
     pub id: u64,
     /// `apiTokenInstance`. Part of every URL, absent from every `Debug` output.
     pub token: String,
+    /// `webhookUrl`; empty: the HTTP queue (reference §5). May hold a secret, and is as absent.
+    #[serde(default)]
+    pub webhook_url: String,
+    /// `webhookUrlToken` (reference §7), as absent.
+    #[serde(default)]
+    pub webhook_token: String,
 }
 
 impl SimulatedInstance {
     /// An instance with this id and token.
     pub fn new(id: u64, token: impl Into<String>) -> Self {
-        Self { id, token: token.into() }
+        Self { id, token: token.into(), webhook_url: String::new(), webhook_token: String::new() }
+    }
+
+    /// The same, pushing its events to this URL from the start.
+    #[must_use]
+    pub fn pushing_to(self, url: impl Into<String>, token: impl Into<String>) -> Self {
+        Self { webhook_url: url.into(), webhook_token: token.into(), ..self }
     }
 }
 
@@ -127,6 +146,43 @@ pub enum Receipts {
     NewPerHandOut,
     /// A new receipt each time, and each of them deletes.
     NewAndOldOnesValid,
+}
+
+/// How events are pushed (reference §7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushConfig {
+    /// How long an answer is waited for (180 s).
+    pub answer_max: Duration,
+    /// Before the same event is pushed again (60 s).
+    pub pause: Duration,
+    /// Events an instance pushes in a second at most (about 50). 0 counts as 1.
+    pub events_per_second_max: u32,
+    /// What the token becomes.
+    pub authorization: Authorization,
+    /// Certificates in PEM that an `https` URL's may rest on, beside the machine's own.
+    pub extra_roots_pem: Vec<u8>,
+}
+
+impl Default for PushConfig {
+    fn default() -> Self {
+        Self {
+            answer_max: Duration::from_secs(180),
+            pause: Duration::from_secs(60),
+            events_per_second_max: 50,
+            authorization: Authorization::default(),
+            extra_roots_pem: Vec::new(),
+        }
+    }
+}
+
+/// The `Authorization` header of a push; none for an empty token (reference §7, the exact rule is open).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authorization {
+    /// `Bearer <token>`, unless the token itself begins with `Basic ` or `Bearer `.
+    #[default]
+    Bearer,
+    /// The token, whatever it is.
+    Verbatim,
 }
 
 /// The answer to a delete whose receipt is spent or was never given (reference §2.2).

@@ -3,7 +3,7 @@
 //! | request | does |
 //! | --- | --- |
 //! | `POST /instances` `{"id":1101,"token":"…"}` | adds an instance |
-//! | `PATCH /instances/{id}` ([`InstanceChange`]) | changes its state, settings, webhook URL or contacts |
+//! | `PATCH /instances/{id}` ([`InstanceChange`]) | changes its state, settings, webhook or contacts: from queue to push and back |
 //! | `POST /faults` ([`Fault`]), `GET /faults`, `DELETE /faults` | adds, lists, clears |
 //! | `POST /enqueue/{id}` | queues the body verbatim, JSON or not |
 //! | `POST /generate/{id}?events=&seed=&chats=&first=` | queues generated events |
@@ -43,8 +43,10 @@ use super::world::World;
 pub struct InstanceChange {
     /// `stateInstance` (reference §6).
     pub state: Option<InstanceState>,
-    /// `webhookUrl`; empty switches the queue back on (reference §2.5).
+    /// `webhookUrl`: events are pushed there (reference §7); empty switches the queue back on (reference §2.5).
     pub webhook_url: Option<String>,
+    /// `webhookUrlToken` (reference §7).
+    pub webhook_token: Option<String>,
     /// Settings by their GREEN-API names (reference §5).
     pub settings: BTreeMap<String, Value>,
     /// Contacts by chat id (reference §6).
@@ -59,6 +61,9 @@ impl InstanceChange {
             }
             if let Some(url) = self.webhook_url {
                 account.set_webhook_url(&url);
+            }
+            if let Some(token) = self.webhook_token {
+                account.set_webhook_token(&token);
             }
             for (key, value) in self.settings {
                 account.set(&key, value);
@@ -137,6 +142,7 @@ async fn change_instance(State(world): State<Arc<World>>, Path(id): Path<u64>, b
 
 async fn add_fault(State(world): State<Arc<World>>, body: Body) -> Answer {
     let fault: Fault = read_json(&world, body).await?;
+    fault.check().map_err(|meaningless| Refusal::new(400, meaningless))?;
     if !world.common.faults.add(fault) {
         return Err(Refusal::new(409, "there are too many faults already"));
     }

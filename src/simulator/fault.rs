@@ -50,6 +50,10 @@ pub enum Effect {
 }
 
 /// The ways of going wrong.
+///
+/// On [`Method::Push`], where the simulator is the one who asks: `Status` and `Nginx` are what a proxy answers it,
+/// `Reset` is a connection lost, `Truncate` a connection lost so far into the event's body, `Delay` a later start. Of
+/// `Status`, `Nginx` and `Reset` the webhook sees nothing or, with [`Effect::Done`], everything: its own answer is lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
@@ -101,6 +105,20 @@ pub enum FaultKind {
         /// How many bytes arrive.
         bytes: usize,
     },
+    /// A push's body comes in pieces: a slow sender (reference §7).
+    Trickle {
+        /// The size of each piece.
+        bytes: usize,
+        /// Before each but the first.
+        pause_ms: u64,
+    },
+    /// A push is sent a second time this long after the first began, answered or not.
+    Overlap {
+        /// How long after.
+        after_ms: u64,
+    },
+    /// A push is sent a second time after its answer, whatever that was.
+    Twice,
     /// Someone else reads the instance too (reference §2.3): on a receive the event is handed out and then
     /// deleted by the other one; on a delete the other one was faster.
     StolenBySecondConsumer,
@@ -122,12 +140,38 @@ impl FaultKind {
             Self::ResultFalse => "result_false",
             Self::AlreadyGone => "already_gone",
             Self::Truncate { .. } => "truncate",
+            Self::Trickle { .. } => "trickle",
+            Self::Overlap { .. } => "overlap",
+            Self::Twice => "twice",
             Self::StolenBySecondConsumer => "stolen_by_second_consumer",
         }
     }
 }
 
+/// Why a fault can never happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MeaninglessFault {
+    /// The kind is an answer of the HTTP queue's.
+    #[error("a push cannot go wrong like this: use status, nginx, reset, delay, truncate, trickle, overlap or twice")]
+    NotOfPushes,
+    /// The kind is about the sender of a push.
+    #[error("only a push can go wrong like this: set `method` to `push`")]
+    OnlyOfPushes,
+}
+
 impl Fault {
+    /// Whether the kind can happen to the method.
+    pub(super) fn check(&self) -> Result<(), MeaninglessFault> {
+        use FaultKind::{Delay, Nginx, Overlap, Reset, Status, Trickle, Truncate, Twice};
+        match (&self.kind, self.method) {
+            (Trickle { .. } | Overlap { .. } | Twice, Method::Push) => Ok(()),
+            (Trickle { .. } | Overlap { .. } | Twice, _) => Err(MeaninglessFault::OnlyOfPushes),
+            (Status { .. } | Nginx { .. } | Reset | Delay { .. } | Truncate { .. }, _) => Ok(()),
+            (_, Method::Push) => Err(MeaninglessFault::NotOfPushes),
+            _ => Ok(()),
+        }
+    }
+
     /// A fault of every instance, every time, in place of the effect. Narrow it with the methods below.
     pub fn new(method: Method, kind: FaultKind) -> Self {
         Self { instance: None, method, kind, effect: Effect::Skipped, after: 0, times: None, probability: 1.0 }
@@ -293,12 +337,25 @@ mod tests {
     }
 
     #[test]
+    fn a_push_has_faults_of_its_own() {
+        let check = |method, kind| Fault::new(method, kind).check();
+        assert_eq!(check(Method::Push, FaultKind::Twice), Ok(()));
+        assert_eq!(check(Method::Any, FaultKind::Twice), Err(MeaninglessFault::OnlyOfPushes));
+        assert_eq!(check(Method::Push, FaultKind::EmptyObject), Err(MeaninglessFault::NotOfPushes));
+        assert_eq!(Fault::reset_after(Method::Push).check(), Ok(()));
+        assert_eq!(Fault::stolen().check(), Ok(()));
+    }
+
+    #[test]
     fn the_journal_uses_the_words_of_the_json() {
         let kinds = [
             FaultKind::Reset,
             FaultKind::EmptyAtOnce,
             FaultKind::AlreadyGone,
             FaultKind::StolenBySecondConsumer,
+            FaultKind::Twice,
+            FaultKind::Trickle { bytes: 1, pause_ms: 1 },
+            FaultKind::Overlap { after_ms: 1 },
             FaultKind::Hang { duration_ms: 1 },
             FaultKind::Status { code: 500, body: String::new(), retry_after_seconds: None },
         ];

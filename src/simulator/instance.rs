@@ -8,10 +8,10 @@ use hyper::body::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::account::Account;
+use super::account::{Account, Webhook};
 use super::config::{EntryId, SimulatedInstance};
 use super::fault::Fault;
-use super::journal::{JournalBody, JournalEntry, JournalEvent};
+use super::journal::{JournalBody, JournalEntry, JournalEvent, PushFailure};
 use super::method::{Method, Rates};
 use super::queue::{HandOut, Queue, QueueFull, Received};
 use super::world::Common;
@@ -24,6 +24,8 @@ pub(super) struct Instance {
     inner: Mutex<Inner>,
     /// The queue or the settings changed: waiting polls look again.
     changed: Notify,
+    /// The settings changed: of the two, the one that an idle pusher of ten thousand waits for.
+    account_changed: Notify,
 }
 
 struct Inner {
@@ -57,15 +59,25 @@ impl Instance {
     pub(super) fn new(made: SimulatedInstance, common: Arc<Common>) -> Self {
         // The golden ratio spreads neighbouring ids over the seeds.
         let seed = common.seed ^ made.id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut account = Account::new(made.id);
+        account.set_webhook_url(&made.webhook_url);
+        account.set_webhook_token(&made.webhook_token);
         let inner = Inner {
             queue: Queue::new(common.queue_rules),
-            account: Account::new(made.id),
+            account,
             rates: Rates::default(),
             dice: fastrand::Rng::with_seed(seed),
             journal: Vec::new(),
             counted: None,
         };
-        Self { id: made.id, token: made.token, common, inner: Mutex::new(inner), changed: Notify::new() }
+        Self {
+            id: made.id,
+            token: made.token,
+            common,
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+            account_changed: Notify::new(),
+        }
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -87,15 +99,22 @@ impl Instance {
             self.record(&mut inner, now, JournalEvent::RateLimited { method });
             return Admission::TooMany;
         }
+        Admission::Admitted(self.draw_fault(&mut inner, method, now))
+    }
+
+    /// Throws the dice for a push.
+    pub(super) fn push_fault(&self) -> Option<Arc<Fault>> {
+        self.draw_fault(&mut self.lock(), Method::Push, Instant::now())
+    }
+
+    fn draw_fault(&self, inner: &mut Inner, method: Method, now: Instant) -> Option<Arc<Fault>> {
         if self.common.faults.is_empty() {
-            return Admission::Admitted(None);
+            return None;
         }
-        let fault = self.common.faults.draw(self.id, method, &mut inner.dice);
-        if let Some(fault) = &fault {
-            let name = fault.kind.name().to_owned();
-            self.record(&mut inner, now, JournalEvent::Faulted { method, fault: name });
-        }
-        Admission::Admitted(fault)
+        let fault = self.common.faults.draw(self.id, method, &mut inner.dice)?;
+        let name = fault.kind.name().to_owned();
+        self.record(inner, now, JournalEvent::Faulted { method, fault: name });
+        Some(fault)
     }
 
     pub(super) fn enqueue(&self, body: Bytes) -> Result<EntryId, QueueFull> {
@@ -111,7 +130,7 @@ impl Instance {
 
     pub(super) fn look(&self, now: Instant) -> Look {
         let mut inner = self.current(now);
-        if inner.account.pushes() {
+        if inner.account.webhook().is_some() {
             return Look::Pushes;
         }
         match inner.queue.receive(now) {
@@ -158,6 +177,44 @@ impl Instance {
         entry
     }
 
+    /// Resolves once a `webhookUrl` is set.
+    pub(super) async fn webhook(&self) -> Webhook {
+        wait_for(&self.account_changed, || self.read_account(Account::webhook)).await
+    }
+
+    /// Resolves once events are to go anywhere but there.
+    pub(super) async fn webhook_replaced(&self, webhook: &Webhook) {
+        let replaced = || (self.read_account(Account::webhook).as_ref() != Some(webhook)).then_some(());
+        wait_for(&self.account_changed, replaced).await;
+    }
+
+    /// Resolves with the oldest event once there is one.
+    pub(super) async fn head(&self) -> (EntryId, Bytes) {
+        wait_for(&self.changed, || self.current(Instant::now()).queue.head()).await
+    }
+
+    /// Notes that a push of this event begins.
+    pub(super) fn pushed(&self, entry: EntryId) {
+        self.record(&mut self.lock(), Instant::now(), JournalEvent::Pushed { entry });
+    }
+
+    /// Notes how a push of this event failed.
+    pub(super) fn push_failed(&self, entry: EntryId, why: PushFailure) {
+        self.record(&mut self.lock(), Instant::now(), JournalEvent::PushFailed { entry, why });
+    }
+
+    /// Removes an event that `webhook` has answered with 200, unless events no longer go there: what then becomes of
+    /// it is between the queue and its receiver.
+    pub(super) fn acknowledge(&self, entry: EntryId, webhook: &Webhook) {
+        let now = Instant::now();
+        let mut inner = self.current(now);
+        if inner.account.webhook().as_ref() == Some(webhook) && inner.queue.remove(entry).is_some() {
+            self.record(&mut inner, now, JournalEvent::Acknowledged { entry });
+            drop(inner);
+            self.common.shrink(1);
+        }
+    }
+
     /// Lets what is too old go now, rather than at the next request.
     pub(super) fn expire(&self) {
         drop(self.current(Instant::now()));
@@ -193,6 +250,7 @@ impl Instance {
     pub(super) fn change_account(&self, change: impl FnOnce(&mut Account)) {
         change(&mut self.lock().account);
         self.changed.notify_waiters();
+        self.account_changed.notify_waiters();
     }
 
     /// The kept entries with a number above `after`, up to and including `latest`.
@@ -224,5 +282,19 @@ impl Instance {
     /// that can panic.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks until there is an answer: at once, and again after each notification.
+async fn wait_for<T>(changed: &Notify, mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        let notified = changed.notified();
+        tokio::pin!(notified);
+        // Registered before the look, so that a change in between is not missed.
+        notified.as_mut().enable();
+        if let Some(found) = look() {
+            return found;
+        }
+        notified.await;
     }
 }

@@ -53,6 +53,24 @@ pub enum JournalEvent {
         /// The `receiptId` that was sent.
         receipt: u64,
     },
+    /// An event was sent to the `webhookUrl` (reference §7). Where no entry says how it ended, a change of settings
+    /// or the end of the simulator cut it off.
+    Pushed {
+        /// Which event.
+        entry: EntryId,
+    },
+    /// The `webhookUrl` answered 200 and the event left the queue: what a delete is to the HTTP queue.
+    Acknowledged {
+        /// Which event.
+        entry: EntryId,
+    },
+    /// A push was in vain; the same event is pushed again after the pause.
+    PushFailed {
+        /// Which event.
+        entry: EntryId,
+        /// What the sender saw.
+        why: PushFailure,
+    },
     /// An event was older than the retention and vanished (reference §2.3). Noticed at the next look at the queue.
     Expired {
         /// Which event.
@@ -77,6 +95,20 @@ pub enum JournalEvent {
         /// The method called.
         method: Method,
     },
+}
+
+/// Why a push was in vain (reference §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushFailure {
+    /// An answer other than 200.
+    Status(u16),
+    /// No connection, or nothing that could be sent: a `webhookUrl` that is none, a token that fits no header.
+    NotSent,
+    /// The connection ended without an answer.
+    NoAnswer,
+    /// No answer in time ([`super::PushConfig::answer_max`]).
+    TimedOut,
 }
 
 /// The bytes of an event: as text where they are UTF-8, else in hexadecimal.

@@ -22,15 +22,19 @@ pub enum Method {
     Status,
     /// `getSettings` (reference §5)
     Settings,
+    /// `setSettings` (reference §5)
+    SetSettings,
     /// `getContactInfo` (reference §6)
     Contact,
     /// `getWebhooksCount` (reference §2.6)
     Count,
+    /// No method: a request *to* the `webhookUrl` (reference §7).
+    Push,
 }
 
 impl Method {
     /// How many variants there are, for a table indexed by [`Method::index`].
-    const COUNT: usize = 8;
+    const COUNT: usize = 10;
 
     /// The method behind a path segment. The pages of 2021–2023 capitalise it, today's do not (reference §1).
     pub(super) fn from_path(word: &str) -> Option<Self> {
@@ -40,6 +44,7 @@ impl Method {
             "getStateInstance" | "GetStateInstance" => Self::State,
             "getStatusInstance" | "GetStatusInstance" => Self::Status,
             "getSettings" | "GetSettings" => Self::Settings,
+            "setSettings" | "SetSettings" => Self::SetSettings,
             "getContactInfo" | "GetContactInfo" => Self::Contact,
             "getWebhooksCount" | "GetWebhooksCount" => Self::Count,
             _ => return None,
@@ -50,14 +55,14 @@ impl Method {
     pub(super) fn verb(self) -> hyper::Method {
         match self {
             Self::Delete => hyper::Method::DELETE,
-            Self::Contact => hyper::Method::POST,
+            Self::Contact | Self::SetSettings => hyper::Method::POST,
             _ => hyper::Method::GET,
         }
     }
 
-    /// Whether a fault declared for `self` applies to a call of `called`.
+    /// Whether a fault declared for `self` applies to a call of `called`. A push is nobody's call.
     pub(super) fn covers(self, called: Self) -> bool {
-        self == Self::Any || self == called
+        self == called || (self == Self::Any && called != Self::Push)
     }
 
     fn is_queue(self) -> bool {
@@ -129,6 +134,6 @@ mod tests {
         assert_eq!(Method::from_path("ReceiveNotification"), Some(Method::Receive));
         assert_eq!(Method::from_path("receiveNotification"), Some(Method::Receive));
         assert_eq!(Method::from_path("receivenotification"), None);
-        assert_eq!(Method::Count.index() + 1, Method::COUNT);
+        assert_eq!(Method::Push.index() + 1, Method::COUNT);
     }
 }

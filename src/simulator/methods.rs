@@ -1,11 +1,13 @@
 //! What each method does when nothing goes wrong.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::account::InstanceState;
 use super::answers;
@@ -30,21 +32,22 @@ pub(super) struct Call<'r> {
 }
 
 /// Runs the method and waits for its answer.
-pub(super) async fn perform(world: &World, instance: &Instance, call: Call<'_>) -> Response {
+pub(super) async fn perform(world: &World, instance: &Arc<Instance>, call: Call<'_>) -> Response {
     match call.method {
         Method::Receive => receive(world, instance, call.query, false).await,
         Method::Delete => delete(world, instance, &call, false),
         Method::State => answers::json(&instance.read_account(|account| account.state.answer())),
         Method::Status => answers::json(&status(instance)),
         Method::Settings => instance.read_account(|account| answers::json(account.settings())),
+        Method::SetSettings => set_settings(world, instance, call.body).await,
         Method::Contact => contact(world, instance, call.body).await,
         Method::Count => count(world, instance),
-        Method::Any => answers::nginx(404),
+        Method::Any | Method::Push => answers::nginx(404),
     }
 }
 
 /// The same, with a second consumer who deletes what this client was given, or is about to delete (reference §2.3).
-pub(super) async fn perform_with_thief(world: &World, instance: &Instance, call: Call<'_>) -> Response {
+pub(super) async fn perform_with_thief(world: &World, instance: &Arc<Instance>, call: Call<'_>) -> Response {
     match call.method {
         Method::Receive => receive(world, instance, call.query, true).await,
         Method::Delete => delete(world, instance, &call, true),
@@ -100,7 +103,7 @@ fn delete(world: &World, instance: &Instance, call: &Call<'_>, thief: bool) -> R
     let Some(receipt) = call.argument.and_then(|receipt| receipt.parse().ok()) else {
         return answers::plain(400, "Parameter receiptId must be a Number");
     };
-    if instance.read_account(|account| account.pushes()) {
+    if instance.read_account(|account| account.webhook().is_some()) {
         return answers::plain(400, answers::WEBHOOK_URL_IS_SET);
     }
     if thief {
@@ -117,6 +120,31 @@ fn delete(world: &World, instance: &Instance, call: &Call<'_>, thief: bool) -> R
 fn status(instance: &Instance) -> Value {
     let online = instance.read_account(|account| account.state == InstanceState::Authorized);
     json!({ "statusInstance": if online { "online" } else { "offline" } })
+}
+
+/// Reference §5: any of the settings, saved now and in force when the instance has restarted. Until then `getSettings`
+/// says what is in force, and the instance goes on as before.
+async fn set_settings(world: &World, instance: &Arc<Instance>, body: Body) -> Response {
+    let Ok(body) = axum::body::to_bytes(body, world.body_bytes_max).await else {
+        return answers::plain(413, "request entity too large");
+    };
+    let Ok(settings) = serde_json::from_slice::<BTreeMap<String, Value>>(&body) else {
+        return answers::plain(400, "bad request data");
+    };
+    let (instance, stop, delay) = (Arc::clone(instance), world.stop.clone(), world.settings_delay);
+    let apply = move || {
+        instance.change_account(|account| settings.into_iter().for_each(|(key, value)| account.set(&key, value)));
+    };
+    if delay.is_zero() {
+        apply();
+    } else {
+        world.tasks.spawn(async move {
+            if stop.run_until_cancelled(sleep(delay)).await.is_some() {
+                apply();
+            }
+        });
+    }
+    answers::json(&json!({ "saveSettings": true }))
 }
 
 /// Reference §6: any chat but a group; a name that was not set is empty.

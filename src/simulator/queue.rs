@@ -144,6 +144,16 @@ impl Queue {
     /// Removes the event last handed out under this receipt; `None` when there is no such event.
     pub(crate) fn delete(&mut self, receipt: u64) -> Option<EntryId> {
         let id = self.handed_out.remove(&receipt)?;
+        self.remove(id)
+    }
+
+    /// The oldest event, whether or not a receiver has it: what is pushed (reference §7).
+    pub(crate) fn head(&self) -> Option<(EntryId, Bytes)> {
+        self.entries.front().map(|head| (head.id, head.body.clone()))
+    }
+
+    /// Removes this event; `None` when it is gone.
+    pub(crate) fn remove(&mut self, id: EntryId) -> Option<EntryId> {
         // Entries are in the order of their ids, with gaps where later ones were deleted first.
         let position = self.entries.binary_search_by_key(&id, |entry| entry.id).ok()?;
         let entry = self.entries.remove(position)?;
@@ -253,6 +263,16 @@ mod tests {
         assert_eq!(queue.delete(4), Some(EntryId(1)));
         assert_eq!(queue.delete(3), Some(EntryId(3)));
         assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn the_head_is_seen_through_every_pause_and_leaves_with_its_receipt() {
+        let (mut queue, now) = queue(Redelivery::NextUnacked(PAUSE), Receipts::NewAndOldOnesValid, &["a", "b"]);
+        assert_eq!(seen(&mut queue, now), Some((1, 1)));
+        assert_eq!(queue.head(), Some((EntryId(1), Bytes::from_static(b"a"))));
+        assert_eq!(queue.remove(EntryId(1)), Some(EntryId(1)));
+        assert_eq!((queue.remove(EntryId(1)), queue.delete(1)), (None, None));
+        assert_eq!(queue.head(), Some((EntryId(2), Bytes::from_static(b"b"))));
     }
 
     #[test]

@@ -93,7 +93,7 @@ async fn call(State(world): State<Arc<World>>, request: Request<Body>) -> Respon
     }
 }
 
-async fn misbehave(world: &World, instance: &Instance, call: Call<'_>, fault: &Fault) -> Response {
+async fn misbehave(world: &World, instance: &Arc<Instance>, call: Call<'_>, fault: &Fault) -> Response {
     let path = call.path;
     match &fault.kind {
         FaultKind::Delay { duration_ms } => {
@@ -129,9 +129,12 @@ async fn misbehave(world: &World, instance: &Instance, call: Call<'_>, fault: &F
         FaultKind::RawBody { body } => answers::json_text(200, body.clone()),
         FaultKind::ResultFalse => answers::result_false(),
         FaultKind::AlreadyGone => answers::already_gone(path),
-        FaultKind::Delay { .. } | FaultKind::Truncate { .. } | FaultKind::StolenBySecondConsumer => {
-            answers::hang_up(Hangup::Close)
-        }
+        FaultKind::Delay { .. }
+        | FaultKind::Truncate { .. }
+        | FaultKind::StolenBySecondConsumer
+        | FaultKind::Trickle { .. }
+        | FaultKind::Overlap { .. }
+        | FaultKind::Twice => answers::hang_up(Hangup::Close),
     }
 }
 

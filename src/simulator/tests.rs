@@ -5,7 +5,9 @@ mod client;
 mod control_api;
 mod faults;
 mod methods;
+mod push;
 mod queue_behaviour;
+mod receiver;
 
 use std::time::Duration;
 

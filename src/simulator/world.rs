@@ -9,13 +9,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::config::{CountKey, SimulatedInstance, SimulatorConfig, SpentReceipt};
+use super::config::{CountKey, PushConfig, SimulatedInstance, SimulatorConfig, SpentReceipt};
 use super::fault_plan::FaultPlan;
 use super::instance::Instance;
 use super::journal::JournalEntry;
 use super::ledger::Ledger;
 use super::method::RateLimits;
+use super::push;
 use super::queue::QueueRules;
 
 /// What every instance needs from the simulator.
@@ -48,6 +50,10 @@ pub(super) struct World {
     pub(super) spent_receipt: SpentReceipt,
     pub(super) count_key: CountKey,
     pub(super) body_bytes_max: usize,
+    pub(super) settings_delay: Duration,
+    push: Arc<PushConfig>,
+    /// Everything that runs; the end of the simulator waits for it.
+    pub(super) tasks: TaskTracker,
     /// The end: polls and sleeps in progress stop waiting.
     pub(super) stop: CancellationToken,
     instances_max: usize,
@@ -90,6 +96,9 @@ impl World {
             spent_receipt: config.spent_receipt,
             count_key: config.count_key,
             body_bytes_max: config.body_bytes_max,
+            settings_delay: config.settings_delay,
+            push: Arc::new(config.push.clone()),
+            tasks: TaskTracker::new(),
             stop,
             instances_max: config.instances_max,
             instances: RwLock::default(),
@@ -110,7 +119,9 @@ impl World {
         if instances.len() >= self.instances_max {
             return Err(AddInstanceError::TooMany(instances.len()));
         }
-        instances.insert(made.id, Arc::new(Instance::new(made, Arc::clone(&self.common))));
+        let instance = Arc::new(Instance::new(made, Arc::clone(&self.common)));
+        self.tasks.spawn(push::run(Arc::clone(&instance), Arc::clone(&self.push), self.stop.clone()));
+        instances.insert(instance.id(), instance);
         Ok(())
     }
 

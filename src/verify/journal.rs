@@ -174,6 +174,10 @@ impl Trial {
                 queue.entries.push(Entry { event, has_left: false });
                 return Ok(());
             }
+            JournalEvent::Pushed { entry } | JournalEvent::PushFailed { entry, .. } => {
+                let known = queue.entry(entry).map(|_| ());
+                return known.ok_or_else(|| JournalError::Incomplete(path.to_owned(), sequence));
+            }
             JournalEvent::HandedOut { entry, receipt } => {
                 let Some(found) = queue.entry(entry) else {
                     return Err(JournalError::Incomplete(path.to_owned(), sequence));
@@ -184,7 +188,7 @@ impl Trial {
                 }
                 return Ok(());
             }
-            JournalEvent::Deleted { entry, .. } => (entry, LeftBy::Deletion),
+            JournalEvent::Deleted { entry, .. } | JournalEvent::Acknowledged { entry } => (entry, LeftBy::Deletion),
             JournalEvent::Expired { entry } => (entry, LeftBy::Age),
             JournalEvent::Stolen { entry, .. } => (entry, LeftBy::Theft),
             JournalEvent::DeleteRefused { .. } | JournalEvent::Faulted { .. } | JournalEvent::RateLimited { .. } => {

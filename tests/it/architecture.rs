@@ -92,7 +92,7 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
 #[test]
 fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
-    only(&["green_api", "schema_registry", "app"], "reqwest::");
+    only(&["green_api", "schema_registry", "app", "simulator/push"], "reqwest::");
     only(&["admin", "simulator", "webhook"], "axum::");
     only(&["cli", "logging"], "clap::");
 }

@@ -9,6 +9,7 @@
 #[path = "../support"]
 mod support {
     pub(crate) mod bridge;
+    pub(crate) mod http;
     pub(crate) mod needs;
     pub(crate) mod node;
     pub(crate) mod python;
@@ -24,6 +25,7 @@ mod normalize;
 mod page;
 mod policies;
 mod properties;
+mod push;
 mod reload;
 mod rival;
 mod schemas;

@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::oracle::Sighting;
 
 /// A journal's file, gone with the test.
 struct JournalFile(PathBuf);
@@ -61,6 +62,44 @@ fn one_of_each() -> Vec<String> {
         left("deleted", 5),
         r#"{"event":"delete_refused","receipt":9}"#.to_owned(),
     ]
+}
+
+#[test]
+fn a_webhooks_200_is_a_deletion_and_a_failed_push_is_nothing() {
+    let happened = [
+        enqueued(1, r#"{"n":1}"#),
+        enqueued(2, r#"{"n":2}"#),
+        left("pushed", 1),
+        r#"{"event":"push_failed","entry":1,"why":{"status":503}}"#.to_owned(),
+        left("pushed", 1),
+        left("acknowledged", 1),
+        left("pushed", 2),
+        r#"{"event":"push_failed","entry":2,"why":"timed_out"}"#.to_owned(),
+    ];
+    let mut trial = read(&[&run(1_000, &happened)]).expect("a whole journal");
+    let found = trial.oracle.judgement(0);
+    assert_eq!((found.verdict.lost, found.lost_by.deletion, found.still_queued), (1, 1, 1));
+
+    let content = Content::of(7, br#"{"n":1}"#);
+    let event = trial.oracle.find(&content.identity);
+    let appended = |appended_ms| Sighting {
+        key: &content.key,
+        topic: 0,
+        partition: 0,
+        appended_ms: Some(appended_ms),
+        is_dead_letter: false,
+    };
+    // The 200 came at 1006.
+    trial.oracle.sighted(event, appended(1_100));
+    let found = trial.oracle.judgement(0);
+    assert_eq!((found.verdict.lost, found.deletions_checked, found.deleted_before_acknowledged), (0, 1, Some(1)));
+    trial.oracle.sighted(event, appended(1_005));
+    assert_eq!(trial.oracle.judgement(0).deleted_before_acknowledged, Some(0));
+
+    let twice = [&happened[..], &[left("acknowledged", 1)]].concat();
+    assert!(matches!(read(&[&run(1_000, &twice)]), Err(JournalError::Incomplete(_, 9))));
+    let unknown = [enqueued(1, "{}"), left("pushed", 2)];
+    assert!(matches!(read(&[&run(1_000, &unknown)]), Err(JournalError::Incomplete(_, 2))));
 }
 
 #[test]

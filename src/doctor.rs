@@ -1,8 +1,9 @@
 //! `chatbridge check --online`: what stands between this configuration and delivered events, and how to mend it.
 //!
 //! Reading only. Facts are gathered at the rim (`green_api::examine`, `kafka`) and judged by plain functions
-//! (`instance`, `topic`). It never receives, deletes or sets anything at GREEN-API and writes nothing to Kafka.
+//! (`instance`, `push`, `topic`). It never receives, deletes or sets anything at GREEN-API and writes nothing to Kafka.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::schema_registry::{RegistryError, SchemaRegistry};
 
 mod instance;
 mod kafka;
+mod push;
 mod topic;
 
 /// Instances asked at once.
@@ -50,12 +52,17 @@ pub struct Finding {
     pub found: String,
     /// What to do, where something is to be done.
     pub fix: Option<String>,
+    /// The body of the instance's setSettings that does it. Nobody sends it but the reader.
+    pub set_settings: Option<SetSettings>,
 }
+
+/// A body of setSettings: keys and what to set them to (reference §5).
+pub type SetSettings = BTreeMap<&'static str, String>;
 
 impl Finding {
     fn new(verdict: Verdict, subject: &str, found: impl Into<String>, fix: impl Into<String>) -> Self {
         let fix = Some(fix.into()).filter(|fix| !fix.is_empty());
-        Self { verdict, subject: subject.to_owned(), found: found.into(), fix }
+        Self { verdict, subject: subject.to_owned(), found: found.into(), fix, set_settings: None }
     }
 
     fn well(subject: &str, found: impl Into<String>) -> Self {
@@ -71,7 +78,7 @@ pub async fn examine(
 ) -> Vec<Finding> {
     let (kafka, registry, instances) =
         tokio::join!(kafka::examine(config), schema_registry(config, registry), instances(config, clients));
-    [instances, kafka, registry].concat()
+    [instances, push::listener(config).into_iter().collect(), kafka, registry].concat()
 }
 
 async fn instances(config: &Config, clients: Vec<Arc<InstanceClient>>) -> Vec<Finding> {

@@ -74,7 +74,7 @@
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
 //! `record`, `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`,
-//! `doctor/topic`; no rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its
+//! `doctor/push`, `doctor/topic`; no rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its
 //! brokers; no reqwest outside `green_api`, `schema_registry`, the composition root and `simulator/push`, which sends to
 //! webhooks; no global state.
 //!

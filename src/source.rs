@@ -18,6 +18,7 @@ pub mod queue;
 pub mod watch;
 
 mod rival;
+mod uncalled;
 mod weather;
 
 /// What a receive hands out: a notification, and the receipt that deletes it.

@@ -3,8 +3,8 @@
 //! The working parts tell what happened in their own words (`received`, `published`, `deleted` …); how that is counted
 //! and shown is decided here alone. Labels are bounded: instance, kind, reason, class. No chat, no phone, no text.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -30,12 +30,19 @@ use status::{InstanceStatus, Phase};
 pub const RIVAL_ADVICE: &str = "stop the other consumer (a second chatbridge, a chat-bot SDK, which empties the queue \
                                 when it starts, or the console's own receiving) or events will miss from Kafka";
 
+/// What keeps GREEN-API from calling (reference §5, §7).
+pub const NOT_CALLED_ADVICE: &str = "look whether its webhookUrl leads here (`chatbridge check --online`), and at what \
+                                     stands before this listener: name, certificate, reverse proxy, firewall. Calls \
+                                     that are refused are counted in chatbridge_webhook_requests_total";
+
 /// Everything one instance's poller has to tell.
 pub struct InstanceTelemetry {
     instance: InstanceId,
     metrics: InstanceMetrics,
     status: Arc<InstanceStatus>,
     foreign_instance_told: AtomicBool,
+    /// There where calls are listened to.
+    calls: OnceLock<AtomicU64>,
 }
 
 impl InstanceTelemetry {
@@ -44,7 +51,7 @@ impl InstanceTelemetry {
     pub fn new(metrics: &Arc<Metrics>, status: Arc<InstanceStatus>) -> Self {
         let instance = status.instance();
         let metrics = InstanceMetrics::new(metrics, instance);
-        Self { instance, metrics, status, foreign_instance_told: AtomicBool::new(false) }
+        Self { instance, metrics, status, foreign_instance_told: AtomicBool::new(false), calls: OnceLock::new() }
     }
 
     /// Whose telemetry this is.
@@ -60,8 +67,35 @@ impl InstanceTelemetry {
 
     /// GREEN-API's calls are listened to.
     pub fn listening(&self) {
+        self.calls.get_or_init(AtomicU64::default);
         self.status.listening();
         self.metrics.up.set(1);
+    }
+
+    /// A webhook call has come, whatever becomes of it.
+    pub fn called(&self) {
+        self.calls.get_or_init(AtomicU64::default).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many webhook calls have come; `None` where none are listened to.
+    #[must_use]
+    pub fn calls(&self) -> Option<u64> {
+        self.calls.get().map(|calls| calls.load(Ordering::Relaxed))
+    }
+
+    /// Notifications wait at GREEN-API, and it does not call.
+    pub fn not_called(&self) {
+        self.metrics.source_error(loss_radar::NOT_CALLED);
+        self.metrics.up.set(0);
+        let message = format!("notifications wait at GREEN-API, which does not call: {NOT_CALLED_ADVICE}");
+        self.status.failed(loss_radar::NOT_CALLED, &message);
+    }
+
+    /// Nothing waits any more that a call would have to bring.
+    pub fn nothing_to_call_for(&self) {
+        if self.status.nothing_to_call_for() {
+            self.metrics.up.set(1);
+        }
     }
 
     /// A webhook call was answered with 200: GREEN-API forgets what it brought.

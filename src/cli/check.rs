@@ -29,6 +29,9 @@ const EXIT_CODES: &str = "Exit codes:
   64  the configuration has to be changed
   1   (--online) something else has to be mended, or to come back; then check again";
 
+/// The one thing that mends settings, and what it costs (reference §5).
+const SET_SETTINGS: &str = "to be sent by setSettings, which restarts the instance and takes effect within 5 minutes";
+
 pub(super) fn check(args: &CheckArgs, log_format: LogFormat) -> ExitCode {
     let config = match args.config.load() {
         Ok(config) => config,
@@ -105,7 +108,7 @@ fn print_table(findings: &[Finding]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
-    for Finding { verdict, subject, found, fix } in findings {
+    for Finding { verdict, subject, found, fix, set_settings } in findings {
         let (mark, colour) = match verdict {
             Verdict::Well => ("✓", "32"),
             Verdict::NotChecked => ("?", "36"),
@@ -116,6 +119,9 @@ fn print_table(findings: &[Finding]) -> io::Result<()> {
         writeln!(out, "{mark} {subject:<width$}  {}", printable(found))?;
         if let Some(fix) = fix {
             writeln!(out, "  {:width$}  → {}", "", printable(fix))?;
+        }
+        if let Some(body) = set_settings {
+            writeln!(out, "  {:width$}  → {SET_SETTINGS}: {}", "", json!(body))?;
         }
     }
     Ok(())

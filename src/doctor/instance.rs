@@ -1,6 +1,6 @@
 //! What an instance says of itself, judged. Pure.
 
-use super::{Finding, Verdict};
+use super::{Finding, SetSettings, Verdict, push};
 use crate::config::{CallPolicy, Config, Instance};
 use crate::green_api::examine::{Examined, Settings};
 use crate::green_api::is_loopback;
@@ -26,7 +26,7 @@ pub(super) fn judge(instance: &Instance, examined: &Result<Examined, QueueError>
     match examined {
         Ok(examined) => {
             findings.push(state(&subject, examined.state.as_deref()));
-            findings.extend(settings(&subject, &examined.settings, config));
+            findings.extend(settings(&subject, instance, &examined.settings, config));
             findings.push(queue(&subject, examined.queue_depth, config));
         }
         Err(failure) => findings.push(unasked(&subject, instance, failure)),
@@ -91,52 +91,53 @@ fn state(subject: &str, state: Option<&str>) -> Finding {
     Finding::new(verdict, subject, found, fix)
 }
 
-fn settings(subject: &str, settings: &Settings, config: &Config) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if settings.webhook_url_is_set {
-        findings.push(Finding::new(
-            Verdict::Broken,
-            subject,
-            "webhookUrl is set, so events go there and the queue refuses",
-            "clear webhookUrl in the instance's settings; it takes up to 5 minutes",
-        ));
+/// The one body of setSettings that mends all of it goes with the first finding it mends.
+fn settings(subject: &str, instance: &Instance, settings: &Settings, config: &Config) -> Vec<Finding> {
+    let mut body = SetSettings::new();
+    let mut findings = push::judge(subject, instance, settings, config, &mut body);
+    findings.push(switches(subject, settings, config, &mut body));
+    if !body.is_empty()
+        && let Some(first) = findings.iter_mut().find(|finding| finding.fix.is_some())
+    {
+        first.set_settings = Some(body);
     }
-    if settings.on.is_empty() && !settings.off.is_empty() {
-        let wanted = wanted(config, |_| true);
-        let (verdict, fix) = if wanted.is_empty() {
+    findings
+}
+
+fn switches(subject: &str, settings: &Settings, config: &Config, body: &mut SetSettings) -> Finding {
+    let silent = settings.on.is_empty() && !settings.off.is_empty();
+    let wanted = wanted(config, |switch| silent || settings.off.contains(switch));
+    body.extend(wanted.iter().map(|(switch, _)| (*switch, "yes".to_owned())));
+    let named: Vec<String> = wanted.iter().map(|(switch, brings)| format!("{switch} ({brings})")).collect();
+    let named = named.join(", ");
+    if silent {
+        let (verdict, fix) = if named.is_empty() {
             // The ordinary ones are dropped on purpose; of the others nobody says that they are missed.
             (Verdict::Warning, "switch on in the instance's settings what you want to have".to_owned())
         } else {
-            (Verdict::Broken, format!("switch on in the instance's settings: {wanted}"))
+            (Verdict::Broken, format!("switch on in the instance's settings: {named}"))
         };
-        let found = "every notification is switched off, so the queue stays empty";
-        findings.push(Finding::new(verdict, subject, found, fix));
-        return findings;
+        return Finding::new(verdict, subject, "every notification is switched off, so nothing ever comes", fix);
     }
-    let missing = wanted(config, |switch| settings.off.contains(switch));
-    findings.push(if !missing.is_empty() {
-        let found = format!("switched off, so none of it comes: {missing}");
+    if !named.is_empty() {
+        let found = format!("switched off, so none of it comes: {named}");
         Finding::new(Verdict::Warning, subject, found, "switch on in the instance's settings what you want to have")
     } else if settings.on.is_empty() {
         Finding::new(Verdict::NotChecked, subject, "its settings name no switches", "look at them in the console")
     } else {
         Finding::well(subject, "its notifications are switched on")
-    });
-    findings
+    }
 }
 
-/// The essential switches that `which` holds for, but for those whose events the configuration drops anyway.
-fn wanted(config: &Config, which: impl Fn(&str) -> bool) -> String {
+/// The essential switches that `which` holds for, with what they bring, but for those whose events the configuration
+/// drops anyway.
+fn wanted(config: &Config, which: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
     let is_dropped = |kind: &str| {
         config.events.drop.iter().any(|dropped| dropped == kind)
             || kind == "incomingCall" && config.calls.publish == CallPolicy::None
     };
-    let named: Vec<String> = ESSENTIAL
-        .iter()
-        .filter(|(switch, kind, _)| which(switch) && !is_dropped(kind))
-        .map(|(switch, _, brings)| format!("{switch} ({brings})"))
-        .collect();
-    named.join(", ")
+    let essential = ESSENTIAL.iter().filter(|(switch, kind, _)| which(switch) && !is_dropped(kind));
+    essential.map(|(switch, _, brings)| (*switch, *brings)).collect()
 }
 
 /// How old what waits is nobody can tell without receiving it.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reqwest::Method;
+use secrecy::SecretString;
 use tokio::time::sleep;
 
 use super::{InstanceClient, SMALL_ANSWER_BYTES_MAX, SMALL_ANSWER_TIMEOUT, answer};
@@ -14,7 +15,7 @@ use crate::source::QueueError;
 const AFTER_TOO_MANY: Duration = Duration::from_millis(1_100);
 
 /// What was asked and what came. Whatever fails makes the rest pointless, so that is not asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Examined {
     /// `stateInstance` in upstream's word; `None` while the instance is being made (reference §6).
     pub state: Option<String>,
@@ -24,12 +25,14 @@ pub struct Examined {
     pub queue_depth: Option<i64>,
 }
 
-/// The part of `getSettings` that decides what comes into the queue (reference §5). What else is there may be secret and
+/// The part of `getSettings` that decides what comes, and where (reference §5). What else is there may be secret and
 /// is forgotten at once.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Whether `webhookUrl` is in the queue's way.
-    pub webhook_url_is_set: bool,
+    /// `webhookUrl`, where it is set; whoever wrote it may have put a secret into it.
+    pub webhook_url: Option<SecretString>,
+    /// `webhookUrlToken`, where it is set.
+    pub webhook_url_token: Option<SecretString>,
     /// Switches that are on, by GREEN-API's names.
     pub on: BTreeSet<String>,
     /// Switches that are off.
@@ -74,9 +77,12 @@ impl Settings {
     fn read(answer: &Json) -> Self {
         let mut settings = Self::default();
         let Json::Object(members) = answer else { return settings };
+        let set = |value: &Json| value.words().map(str::trim).filter(|set| !set.is_empty()).map(SecretString::from);
         for (name, value) in members {
             if name == "webhookUrl" {
-                settings.webhook_url_is_set = value.words().is_some_and(|url| !url.trim().is_empty());
+                settings.webhook_url = set(value);
+            } else if name == "webhookUrlToken" {
+                settings.webhook_url_token = set(value);
             } else if name.ends_with("Webhook") {
                 match value.words().map(str::trim) {
                     Some("yes") => drop(settings.on.insert(name.to_string())),

@@ -87,6 +87,7 @@ impl<P: Publisher, N: CallerNames> Intake<P, N> {
     /// # Errors
     /// Where the answer cannot be 200 yet; the same has to come again. Dropping the future is one such case.
     pub async fn take(&self, notification: Notification) -> Result<Acknowledged, NotNow> {
+        self.telemetry().called();
         let Ok(_place) = Arc::clone(&self.room).try_acquire_owned() else { return Err(self.not_now(NotNow::Crowded)) };
         let until = Instant::now() + self.patience;
         let mine = tokio::select! {

@@ -2,17 +2,23 @@
 //!
 //! Reading only, and rarely: both methods allow one request per second (reference §4), and an idle poll is no proof of
 //! an empty queue (§2.5). What fails here is not worth a log line: the poller meets the same host and says so.
+//!
+//! Of an instance that pushes it is the only look there is: whether calls that ought to come do not (`uncalled`).
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
-use crate::telemetry::InstanceTelemetry;
+use super::uncalled::{Silence, Uncalled};
+use crate::event::InstanceId;
+use crate::telemetry::{InstanceTelemetry, NOT_CALLED_ADVICE};
 
 /// Requests under way at once over all instances.
 const CONCURRENT_MAX: usize = 8;
@@ -33,28 +39,61 @@ pub async fn watch<W: Watched>(
 ) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut silences = HashMap::<InstanceId, Uncalled>::new();
     let round = async {
         loop {
             ticks.tick().await;
             let mut asking = JoinSet::new();
             let members = instances.borrow().clone();
+            silences.retain(|id, _| members.iter().any(|(_, telemetry)| telemetry.instance() == *id));
             for (watched, telemetry) in members {
-                if asking.len() >= CONCURRENT_MAX {
-                    asking.join_next().await;
+                if asking.len() >= CONCURRENT_MAX
+                    && let Some(Ok(seen)) = asking.join_next().await
+                {
+                    listen(&mut silences, seen);
                 }
                 asking.spawn(look(watched, telemetry));
             }
-            while asking.join_next().await.is_some() {}
+            while let Some(seen) = asking.join_next().await {
+                seen.into_iter().for_each(|seen| listen(&mut silences, seen));
+            }
         }
     };
     stop.run_until_cancelled(round).await;
 }
 
-async fn look<W: Watched>(watched: Arc<W>, telemetry: Arc<InstanceTelemetry>) {
+/// Whose queue is how long, where that was said.
+type Seen = (Arc<InstanceTelemetry>, Option<i64>);
+
+async fn look<W: Watched>(watched: Arc<W>, telemetry: Arc<InstanceTelemetry>) -> Seen {
     if let Some(state) = watched.state().await {
         telemetry.state_seen(state);
     }
-    if let Some(depth) = watched.queue_depth().await {
+    let depth = watched.queue_depth().await;
+    if let Some(depth) = depth {
         telemetry.queue_depth(depth);
     }
+    (telemetry, depth)
 }
+
+/// Whether an instance that pushes keeps silent.
+fn listen(silences: &mut HashMap<InstanceId, Uncalled>, (telemetry, depth): Seen) {
+    let (Some(waiting), Some(calls)) = (depth, telemetry.calls()) else { return };
+    let instance = telemetry.instance();
+    match silences.entry(instance).or_default().seen(waiting, calls, Instant::now()) {
+        Silence::NotCalled { is_news } => {
+            telemetry.not_called();
+            if is_news {
+                warn!(
+                    %instance, waiting,
+                    "notifications wait at GREEN-API, which has not called since the last look: {NOT_CALLED_ADVICE}"
+                );
+            }
+        }
+        Silence::NothingWaits => telemetry.nothing_to_call_for(),
+        Silence::Unproven => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

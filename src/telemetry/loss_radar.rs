@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::NOT_CALLED_ADVICE;
 use super::status::Phase;
 
 /// GREEN-API keeps a notification this long (reference §2.3).
@@ -19,6 +20,8 @@ pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 const HELD_UP: Duration = Duration::from_secs(30);
 /// The class of a poller's panic among its errors.
 pub(super) const PANIC: &str = "panic";
+/// The class of the silence of a GREEN-API that has something to push.
+pub(super) const NOT_CALLED: &str = "not_called";
 
 /// From which age of the head on an operator hears of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +165,8 @@ pub enum Cause {
     Refusing,
     /// GREEN-API does not answer.
     GreenApi,
+    /// GREEN-API has something to push and does not call.
+    NotCalled,
     /// Nothing: it is being drained, and is old.
     Backlog,
 }
@@ -187,6 +192,7 @@ impl Cause {
                 Some("server_error") => Self::Refusing,
                 _ => Self::GreenApi,
             },
+            Phase::Listening if error == Some(NOT_CALLED) => Self::NotCalled,
             Phase::Polling | Phase::Listening | Phase::Delivering => Self::Backlog,
         }
     }
@@ -243,6 +249,7 @@ impl Cause {
             Self::GreenApi => {
                 "GREEN-API does not answer: look at the network, at the proxy and at the vendor's status page"
             }
+            Self::NotCalled => NOT_CALLED_ADVICE,
             Self::Backlog => {
                 "an old backlog is being drained; if the time that takes does not shrink, it grows faster than that: look \
                  for slow acknowledgements, or for a slow way to GREEN-API"

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::loss_radar::{Cause, DrainRate, LossLevel, Seen, Thresholds};
+use super::loss_radar::{Cause, DrainRate, LossLevel, NOT_CALLED, Seen, Thresholds};
 use crate::event::InstanceId;
 
 mod view;
@@ -135,10 +135,13 @@ pub struct LossChange {
 }
 
 impl Inner {
+    /// The class of the last error, where nothing has gone well since.
+    fn lasting_error(&self) -> Option<&str> {
+        self.last_error.as_ref().filter(|_| self.error_lasts).map(|error| error.class.as_str())
+    }
+
     fn cause(&self) -> Cause {
-        let error = self.last_error.as_ref().filter(|_| self.error_lasts);
-        let class = error.map(|error| error.class.as_str());
-        Cause::of(self.phase, self.in_hand_since.map(|since| since.elapsed()), class)
+        Cause::of(self.phase, self.in_hand_since.map(|since| since.elapsed()), self.lasting_error())
     }
 }
 
@@ -194,6 +197,22 @@ impl InstanceStatus {
         let mut inner = self.step();
         inner.phase = Phase::Listening;
         inner.head_since = None;
+    }
+
+    /// Whether that was what it feared.
+    pub(super) fn nothing_to_call_for(&self) -> bool {
+        let mut inner = lock(&self.inner);
+        if inner.phase != Phase::Listening {
+            return false;
+        }
+        // What waits at the next look has come since.
+        inner.last_contact = Timestamp::now();
+        let feared = inner.lasting_error() == Some(NOT_CALLED);
+        if feared {
+            inner.head_since = None;
+            inner.error_lasts = false;
+        }
+        feared
     }
 
     pub(super) fn acknowledged(&self) {

@@ -67,6 +67,7 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "schema",
         "oracle",
         "doctor/instance",
+        "doctor/push",
         "doctor/topic",
     ];
     absent(&["webhook/gate"], &["tokio", "reqwest", "std::fs", "Timestamp::now"]);

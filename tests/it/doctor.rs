@@ -89,6 +89,67 @@ fn what_stands_in_an_instances_way_is_found_and_nothing_is_touched() {
 }
 
 #[test]
+fn an_instance_that_pushes_is_held_against_the_configuration_and_told_what_to_send() {
+    const PUSH_TOKEN: &str = "canary0push0token";
+    let scene = Scene::new(&format!(
+        "[webhook]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:9\"\ntoken = \"{PUSH_TOKEN}\"\n"
+    ));
+    let receive = format!("CHATBRIDGE__GREEN_API__INSTANCES__{FIRST}__RECEIVE");
+    let environment = [(&*receive, "webhook")];
+    let look = || {
+        let (code, printed) = check(&scene, &["--json"], &environment);
+        assert!(!printed.contains(PUSH_TOKEN) && !printed.contains(TOKEN), "{printed}");
+        let printed: Value = serde_json::from_str(&printed).expect("JSON");
+        let about = |finding: &&Value| finding["subject"] == format!("instance {FIRST}");
+        let mut to_send = printed["findings"].as_array().expect("findings").iter().filter(about);
+        (code, to_send.find_map(|finding| finding.get("set_settings").cloned()), printed["findings"].clone())
+    };
+    let set = |settings: &[(&str, &str)]| {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let change = InstanceChange { settings, ..InstanceChange::default() };
+        scene.simulator.change(FIRST, change).expect("an instance");
+    };
+
+    set(&[("incomingCallWebhook", "no")]);
+    let (code, body, findings) = look();
+    let body = body.expect("a body");
+    assert_eq!(code, Some(1), "{findings}");
+    assert_eq!(body["webhookUrl"], format!("http://127.0.0.1:9/green-api/{FIRST}"));
+    assert_eq!(body["incomingCallWebhook"], "yes");
+    assert!(body["webhookUrlToken"].as_str().is_some_and(|token| token.contains("webhook.token")), "{body}");
+    assert!(findings.to_string().contains("whether GREEN-API reaches http://127.0.0.1:9"), "{findings}");
+    let (_, table) = check(&scene, &[], &environment);
+    let line = table.lines().find_map(|line| line.split_once("restarts the instance").map(|(_, rest)| rest));
+    let sent: Value = line.and_then(|line| serde_json::from_str(line.split_once(": ")?.1).ok()).expect("JSON");
+    assert_eq!(sent, body, "the table prints the same body: {table}");
+
+    // As told, the placeholder replaced.
+    set(&[
+        ("webhookUrl", body["webhookUrl"].as_str().expect("text")),
+        ("webhookUrlToken", PUSH_TOKEN),
+        ("incomingCallWebhook", "yes"),
+    ]);
+    let (code, body, findings) = look();
+    assert_eq!((code, body), (Some(0), None), "{findings}");
+    set(&[("webhookUrlToken", "canary0of0somebody0else")]);
+    let (code, body, findings) = look();
+    assert_eq!(
+        (code, body.map(|body| body.as_object().map(|body| body.len()))),
+        (Some(1), Some(Some(1))),
+        "{findings}"
+    );
+    assert!(!findings.to_string().contains("somebody0else"), "{findings}");
+
+    // And back: polled by the configuration, and still pushing.
+    let (code, printed) = check(&scene, &["--json"], &[]);
+    let printed: Value = serde_json::from_str(&printed).expect("JSON");
+    let back = printed["findings"].as_array().expect("findings").iter().find_map(|finding| finding.get("set_settings"));
+    assert_eq!((code, back), (Some(1), Some(&json!({"webhookUrl": "", "webhookUrlToken": ""}))), "{printed}");
+    let sent = |entry: &JournalEvent| matches!(entry, JournalEvent::HandedOut { .. } | JournalEvent::Deleted { .. });
+    assert!(!scene.simulator.journal().iter().any(|entry| sent(&entry.what)), "nothing is touched");
+}
+
+#[test]
 fn refusals_of_the_service_have_their_class_and_a_busy_second_is_waited_out() {
     let scene = Scene::new("");
     let with = |fault: Fault| {

@@ -35,6 +35,14 @@ tell(async (page, tools) => {
   assert.equal(await page.title(), "(1!) chatbridge");
   await look("live");
 
+  // An instance that is called has its own words.
+  await ask("push");
+  await shows(cell(first, "State"), "Listening");
+  await shows(cell(first, "Oldest in queue"), "not known");
+  await shows(cell(first, "Waiting"), /^2$/);
+  await ask("poll");
+  await shows(row(first), "clear webhookUrl");
+
   // A person without a mouse: past everything to the instances, then to a level.
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press("Tab");

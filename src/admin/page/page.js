@@ -152,7 +152,9 @@ function drawRow(row, view, now, limits) {
   spark(row.spark, view.deleted_lately);
   const age = view.head_age_seconds;
   const left = view.loss_level === "ok" ? "" : `, ${span(view.seconds_until_loss)} left`;
-  text(row.ageText, age === 0 ? "none" : span(age) + left);
+  // Who is called cannot ask for the oldest: it shows when it comes.
+  const none = view.phase === "listening" && view.waiting !== 0 ? "not known" : "none";
+  text(row.ageText, age === 0 ? none : span(age) + left);
   bar(row.bar, age, view.loss_level, limits);
   text(row.waitingText, view.waiting === undefined ? "unknown" : number(view.waiting));
   const draining = ["polling", "listening", "delivering"].includes(view.phase) && view.drain_seconds > 0;

@@ -38,7 +38,8 @@ impl Level {
             return Self::Alarm;
         }
         let lasting = u64::try_from(view.head_age_seconds).is_ok_and(|seconds| seconds >= HICCUP.as_secs());
-        let troubled = matches!(view.phase, Phase::BackingOff | Phase::Waiting) && lasting;
+        // A head that is known of while calls are listened to is one that GREEN-API does not bring.
+        let troubled = matches!(view.phase, Phase::BackingOff | Phase::Waiting | Phase::Listening) && lasting;
         let too_slow = view.drain_forecast == Some(Forecast::TooLate);
         if troubled || too_slow || rival(view, now) || view.loss_level == LossLevel::Warn {
             Self::Warn

@@ -28,7 +28,7 @@ fn instance(api_url: &str) -> Instance {
 /// As an instance in good order answers.
 fn well() -> Examined {
     let on = ESSENTIAL.iter().map(|(switch, _, _)| (*switch).to_owned()).collect();
-    let settings = Settings { webhook_url_is_set: false, on, off: ["deviceWebhook".to_owned()].into() };
+    let settings = Settings { on, off: ["deviceWebhook".to_owned()].into(), ..Settings::default() };
     Examined { state: Some("authorized".to_owned()), settings, queue_depth: Some(3) }
 }
 
@@ -69,7 +69,7 @@ fn every_state_has_its_verdict() {
 fn settings_that_keep_the_queue_empty_are_named() {
     let config = config();
     let mut pushing = well();
-    pushing.settings.webhook_url_is_set = true;
+    pushing.settings.webhook_url = Some("https://hooks.invalid".into());
     let findings = judged(&pushing, &config);
     assert!(findings.iter().any(|f| f.verdict == Verdict::Broken && f.found.contains("webhookUrl")), "{findings:#?}");
 
@@ -89,13 +89,13 @@ fn settings_that_keep_the_queue_empty_are_named() {
     let on = std::mem::take(&mut silent.settings.on);
     silent.settings.off.extend(on);
     let findings = judged(&silent, &config);
-    let all_off = findings.iter().find(|f| f.found.contains("stays empty")).expect("a finding");
+    let all_off = findings.iter().find(|f| f.found.contains("nothing ever comes")).expect("a finding");
     assert_eq!(all_off.verdict, Verdict::Broken);
     assert!(all_off.fix.as_deref().is_some_and(|fix| fix.contains("incomingWebhook (messages from contacts)")));
 
     dropping.events.drop = ESSENTIAL.iter().map(|(_, kind, _)| (*kind).to_owned()).collect();
     let findings = judged(&silent, &dropping);
-    let all_off = findings.iter().find(|f| f.found.contains("stays empty")).expect("a finding");
+    let all_off = findings.iter().find(|f| f.found.contains("nothing ever comes")).expect("a finding");
     assert_eq!(all_off.verdict, Verdict::Warning, "what is dropped anyway is not missed");
     assert!(all_off.fix.as_deref().is_some_and(|fix| !fix.trim_end().ends_with(':')), "{all_off:?}");
 }

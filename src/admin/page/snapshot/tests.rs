@@ -24,7 +24,7 @@ fn an_instance_needs_somebody_when_it_cannot_go_on_by_itself() {
     assert_eq!(of(&|view| view.drain_forecast = Some(Forecast::TooLate)), Level::Warn);
     assert_eq!(of(&|view| view.rival_suspected_at = minutes_ago(59)), Level::Warn);
     assert_eq!(of(&|view| view.rival_suspected_at = minutes_ago(61)), Level::Ok);
-    for phase in [Phase::BackingOff, Phase::Waiting] {
+    for phase in [Phase::BackingOff, Phase::Waiting, Phase::Listening] {
         let for_seconds = |seconds| {
             of(&|view| {
                 view.phase = phase;

@@ -27,6 +27,6 @@ COPY --from=build /src/target/release/chatbridge /usr/bin/chatbridge
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     CHATBRIDGE_LOG_FORMAT=json
 USER 65532:65532
-EXPOSE 9464
+EXPOSE 9464 8080
 ENTRYPOINT ["/usr/bin/chatbridge"]
 CMD ["run", "--config", "/etc/chatbridge/config.toml"]

@@ -17,7 +17,7 @@ import urllib.request
 import yaml
 
 chatbridge, prometheus = sys.argv[1:]
-GOOD, BAD = 1101000001, 1101000002
+GOOD, BAD, PUSHED = 1101000001, 1101000002, 1101000003
 DEADLINE_SECONDS = 120
 
 
@@ -34,9 +34,9 @@ def free_port(neighbour=False):
                 continue
 
 
-def ask(url, body=None):
+def ask(url, body=None, method=None):
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(urllib.request.Request(url, data=body), timeout=10) as answer:
+    with direct.open(urllib.request.Request(url, data=body, method=method), timeout=10) as answer:
         return answer.read()
 
 
@@ -66,7 +66,7 @@ for variable in dashboard["templating"]["list"]:
         queries.append((f"variable {variable['name']}", f"count by ({selector[2]}) ({selector[1]})"))
 SETTINGS = {"$job": "chatbridge", "$instance": ".*", "$__rate_interval": "1m"}
 
-kafka, green_api, admin, prom = free_port(neighbour=True), free_port(), free_port(), free_port()
+kafka, green_api, admin, prom, webhook = free_port(neighbour=True), free_port(), free_port(), free_port(), free_port()
 folder = tempfile.TemporaryDirectory(prefix="chatbridge-dashboard-")
 base = pathlib.Path(folder.name)
 (base / "config.toml").write_text(f"""
@@ -83,6 +83,13 @@ id = {GOOD}
 token = "simulated"
 [[green_api.instances]]
 id = {BAD}
+token = "simulated"
+[[green_api.instances]]
+id = {PUSHED}
+token = "simulated"
+receive = "webhook"
+[webhook]
+listen = "127.0.0.1:{webhook}"
 token = "simulated"
 [events]
 drop = ["outgoingMessageStatus"]
@@ -118,8 +125,9 @@ def unanswered():
 
 try:
     start("kafka", "tests/kafka/kafka.sh", env={**os.environ, "PORT": str(kafka)})
-    start("simulator", chatbridge, "simulate", "--listen", f"127.0.0.1:{green_api}", "--rate", "20",
-          "--instance", f"{GOOD}:simulated", "--instance", f"{BAD}:simulated")
+    start("simulator", chatbridge, "simulate", "--listen", f"127.0.0.1:{green_api}", "--rate", "30", "--webhook-pause-ms", "500",
+          "--instance", f"{GOOD}:simulated", "--instance", f"{BAD}:simulated",
+          "--instance", f"{PUSHED}:simulated")
     simulator = f"http://127.0.0.1:{green_api}/simulator"
 
     def simulator_is_there():
@@ -137,6 +145,8 @@ try:
         "senderData": {"chatId": "79990000001@c.us"},
         "messageData": {"typeMessage": "textMessage", "textMessageData": {"textMessage": text}},
     }).encode())
+    settings = {"webhook_url": f"http://127.0.0.1:{webhook}/green-api/{PUSHED}", "webhook_token": "simulated"}
+    ask(f"{simulator}/instances/{PUSHED}", json.dumps(settings).encode(), "PATCH")
     start("chatbridge", chatbridge, "run", "--config", base / "config.toml")
     start("prometheus", prometheus, f"--config.file={base}/prometheus.yml", f"--storage.tsdb.path={base}/data",
           f"--web.listen-address=127.0.0.1:{prom}")

@@ -39,8 +39,9 @@ expect(all(set(volume) <= {"name", "configMap", "secret"} for volume in pod["vol
 
 for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
     expect(container[probe]["httpGet"] == {"path": path, "port": "admin"}, probe)
-[port] = container["ports"]
-expect(config["admin"]["listen"] == f"0.0.0.0:{port['containerPort']}", "admin.listen is not what the probes ask")
+ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+expect(config["admin"]["listen"] == f"0.0.0.0:{ports['admin']}", "admin.listen is not what the probes ask")
+expect(("webhook" in ports) == ("webhook" in config), "a port for the webhook, and none without it")
 
 labels = deployment["template"]["metadata"]["labels"].items()
 for name, selector in (
@@ -49,6 +50,22 @@ for name, selector in (
     ("PodDisruptionBudget", objects["PodDisruptionBudget", "chatbridge"]["spec"]["selector"]["matchLabels"]),
 ):
     expect(selector and selector.items() <= labels, f"{name} does not select the pod")
+if webhook := config.get("webhook"):
+    service = objects["Service", "chatbridge-webhook"]["spec"]
+    ingress = objects["Ingress", "chatbridge-webhook"]
+    policy = objects["NetworkPolicy", "chatbridge-webhook"]["spec"]
+    [rule] = ingress["spec"]["rules"]
+    [path] = rule["http"]["paths"]
+    told = {name.rsplit("/", 1)[1]: value for name, value in ingress["metadata"]["annotations"].items()}
+    expect(webhook["listen"] == f"0.0.0.0:{ports['webhook']}", "webhook.listen is not the container's port")
+    expect(service["selector"].items() <= labels and policy["podSelector"]["matchLabels"].items() <= labels, "the webhook's do not select the pod")
+    expect(service["ports"][0]["targetPort"] == "webhook" and policy["ingress"][0]["ports"] == [{"port": "webhook"}], "the webhook's way in")
+    expect(path["path"] == "/green-api" and path["backend"]["service"] == {"name": "chatbridge-webhook", "port": {"name": service["ports"][0]["name"]}}, "the Ingress leads elsewhere")
+    expect(webhook["public_url"] == f"https://{rule['host']}" and ingress["spec"]["tls"][0]["hosts"] == [rule["host"]], "public_url is not the Ingress's host")
+    expect(int(told["proxy-body-size"].rstrip("m")) * 2**20 >= webhook.get("body_bytes_max", 8388608), "the Ingress refuses long bodies")
+    expect(int(told["proxy-read-timeout"]) > webhook.get("answer_timeout_seconds", 60), "the Ingress gives up before chatbridge does")
+    expect(any(instance.get("receive") == "webhook" for instance in config["green_api"]["instances"]), "nobody pushes")
+
 monitor = objects["ServiceMonitor", "chatbridge"]["spec"]
 expect(monitor["selector"]["matchLabels"].items() <= objects["Service", "chatbridge"]["metadata"]["labels"].items(), "ServiceMonitor")
 expect(monitor["endpoints"][0]["honorLabels"] is True, "ServiceMonitor: honorLabels")
@@ -57,6 +74,7 @@ expect(objects["PrometheusRule", "chatbridge"]["spec"] == yaml.safe_load(open("d
 # Every secret the configuration names is mounted where it says.
 mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
 named = [instance["token_file"] for instance in config["green_api"]["instances"]]
+named += [webhook["token_file"]] if webhook else []
 named += config["kafka"].get("property_files", {}).values()
 mounted = {f"{mounts['credentials']}/{key}" for key in secret["data"]}
 expect(set(named) == mounted, f"named {sorted(named)}, mounted {sorted(mounted)}")

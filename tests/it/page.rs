@@ -147,14 +147,21 @@ fn tell(script: &str, admin: &str, mut act: impl FnMut(&str)) {
 #[test]
 #[ignore = "needs a browser and Node; make test brings both"]
 fn in_a_browser_the_page_follows_a_bridge_through_events_trouble_and_a_restart() {
-    let scene = Scene::new("");
+    let scene = Scene::new("[webhook]\nlisten = \"127.0.0.1:0\"\ntoken = \"webhook0token\"\n");
     let mut bridge = Bridge::start(&scene.home, &[]);
     bridge.wait_until_ready();
     let admin = bridge.admin().to_owned();
     // The page looks for it where it was.
     let config = fs::read_to_string(scene.home.config()).expect("readable");
-    fs::write(scene.home.config(), config.replace("127.0.0.1:0", &admin)).expect("writable");
+    let config = config.replace("[admin]\nlisten = \"127.0.0.1:0\"", &format!("[admin]\nlisten = \"{admin}\""));
+    fs::write(scene.home.config(), &config).expect("writable");
     let mut running = Some(bridge);
+    let receive = |running: &Option<Bridge>, how: &str| {
+        let first = format!("id = {FIRST}\n");
+        let config = config.replace(&first, &format!("{first}receive = \"{how}\"\n"));
+        fs::write(scene.home.config(), config).expect("writable");
+        running.as_ref().expect("it runs").signal("HUP");
+    };
     tell("live.js", &admin, |what| match what {
         "events" => {
             let text = json!({
@@ -172,6 +179,11 @@ fn in_a_browser_the_page_follows_a_bridge_through_events_trouble_and_a_restart()
             let kind = FaultKind::Status { code: 400, body, retry_after_seconds: None };
             scene.simulator.add_fault(Fault::new(Method::Receive, kind).on(FIRST));
         }
+        "push" => {
+            scene.queue(FIRST, 2);
+            receive(&running, "webhook");
+        }
+        "poll" => receive(&running, "poll"),
         "mend" => scene.simulator.clear_faults(),
         "stop" => assert!(running.take().expect("it runs").terminate().success()),
         "start" => running = Some(Bridge::start(&scene.home, &[])),

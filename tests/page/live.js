@@ -41,7 +41,7 @@ tell(async (page, tools) => {
   await shows(cell(first, "Oldest in queue"), "not known");
   await shows(cell(first, "Waiting"), /^2$/);
   await ask("poll");
-  await shows(row(first), "clear webhookUrl");
+  await shows(cell(first, "State"), "Misconfigured");
 
   // A person without a mouse: past everything to the instances, then to a level.
   await page.evaluate(() => document.activeElement.blur());

@@ -73,6 +73,7 @@ fn an_error_that_lasts_has_its_own_cause_and_advice() {
         (Phase::Delivering, "panic", Cause::Panic),
         (Phase::Waiting, "expired", Cause::Instance),
         (Phase::Polling, "rival", Cause::Backlog),
+        (Phase::Listening, "not_called", Cause::NotCalled),
     ] {
         assert_eq!(Cause::of(phase, None, Some(class)), cause, "{phase:?} {class}");
         assert!(told.insert(cause.advice()), "{cause:?} has another's advice");

@@ -6,7 +6,7 @@ set -eu
 
 cd "$(dirname "$0")/../.."
 deploy/prerequisites.sh deploy-check
-[ $# -gt 0 ] || set -- scripts prometheus systemd supply-chain image compose kubernetes package dashboard
+[ $# -gt 0 ] || set -- scripts prometheus systemd supply-chain image compose kubernetes package dashboard proxy
 for step; do
     [ -x "deploy/check/$step.sh" ] || {
         echo "deploy-check: no step named $step" >&2

@@ -44,3 +44,4 @@ mod security;
 mod tail;
 mod topics;
 mod verify;
+mod webhook_load;

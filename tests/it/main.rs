@@ -32,6 +32,7 @@ mod schemas;
 mod sdk;
 mod secrets;
 mod shells;
+mod switching;
 mod tail;
 mod verify;
 mod webhook;

@@ -3,8 +3,8 @@
 //! The working parts tell what happened in their own words (`received`, `published`, `deleted` …); how that is counted
 //! and shown is decided here alone. Labels are bounded: instance, kind, reason, class. No chat, no phone, no text.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,7 +42,7 @@ pub struct InstanceTelemetry {
     status: Arc<InstanceStatus>,
     foreign_instance_told: AtomicBool,
     /// There where calls are listened to.
-    calls: OnceLock<AtomicU64>,
+    calls: Mutex<Option<u64>>,
 }
 
 impl InstanceTelemetry {
@@ -51,7 +51,7 @@ impl InstanceTelemetry {
     pub fn new(metrics: &Arc<Metrics>, status: Arc<InstanceStatus>) -> Self {
         let instance = status.instance();
         let metrics = InstanceMetrics::new(metrics, instance);
-        Self { instance, metrics, status, foreign_instance_told: AtomicBool::new(false), calls: OnceLock::new() }
+        Self { instance, metrics, status, foreign_instance_told: AtomicBool::new(false), calls: Mutex::default() }
     }
 
     /// Whose telemetry this is.
@@ -67,20 +67,26 @@ impl InstanceTelemetry {
 
     /// GREEN-API's calls are listened to.
     pub fn listening(&self) {
-        self.calls.get_or_init(AtomicU64::default);
+        self.with_calls(|calls| {
+            calls.get_or_insert(0);
+        });
         self.status.listening();
         self.metrics.up.set(1);
     }
 
     /// A webhook call has come, whatever becomes of it.
     pub fn called(&self) {
-        self.calls.get_or_init(AtomicU64::default).fetch_add(1, Ordering::Relaxed);
+        self.with_calls(|calls| *calls.get_or_insert(0) += 1);
     }
 
     /// How many webhook calls have come; `None` where none are listened to.
     #[must_use]
     pub fn calls(&self) -> Option<u64> {
-        self.calls.get().map(|calls| calls.load(Ordering::Relaxed))
+        self.with_calls(|calls| *calls)
+    }
+
+    fn with_calls<T>(&self, look: impl FnOnce(&mut Option<u64>) -> T) -> T {
+        look(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Notifications wait at GREEN-API, and it does not call.

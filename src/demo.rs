@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::bridge::prepare;
-use crate::config::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka};
+use crate::config::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Tracing};
 use crate::event::{Body, InstanceId, Notification};
 use crate::oracle::{Oracle, Verdict};
 use crate::policy::Policy;
@@ -295,6 +295,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
         instances,
         events: Events { include_raw: true, ..Events::default() },
         calls: Calls::default(),
+        tracing: Tracing::default(),
         routing: Default::default(),
     }
 }

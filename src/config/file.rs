@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::create_topics;
+use super::{create_topics, tracing};
 
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,6 +30,7 @@ pub(super) struct File {
     pub(super) green_api: GreenApi,
     pub(super) events: Events,
     pub(super) calls: Calls,
+    pub(super) tracing: tracing::File,
     /// Topics of their own for some kinds; every other kind goes to `kafka.topic`.
     pub(super) routing: BTreeMap<String, String>,
 }
@@ -45,6 +46,7 @@ impl Default for File {
             green_api: GreenApi::default(),
             events: Events::default(),
             calls: Calls::default(),
+            tracing: tracing::File::default(),
             routing: BTreeMap::new(),
         }
     }

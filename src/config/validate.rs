@@ -11,6 +11,7 @@ use url::Url;
 
 use super::create_topics::create_topics;
 use super::schema_registry::schema_registry;
+use super::tracing::tracing;
 use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, file};
 use crate::event::{InstanceId, KindName};
 
@@ -63,6 +64,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
     let green_api = green_api(&file.green_api, problems);
     let instances = instances(file.green_api, default_url.as_ref(), problems);
     let events = events(file.events, problems);
+    let tracing = tracing(file.tracing, problems);
     let routing = routing(file.routing, &kafka, problems);
     Some(Config {
         shutdown_timeout,
@@ -78,6 +80,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
             caller_lookup: file.calls.caller_lookup,
             language: file.calls.language,
         },
+        tracing,
         routing,
     })
 }

@@ -106,6 +106,12 @@ impl EventId {
         let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, source.as_bytes());
         Self(Uuid::new_v5(&namespace, content))
     }
+
+    /// The sixteen bytes.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
 }
 
 impl fmt::Display for EventId {

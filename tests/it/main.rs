@@ -31,5 +31,6 @@ mod sdk;
 mod secrets;
 mod shells;
 mod tail;
+mod tracing;
 mod verify;
 mod wire;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::info;
+
 use crate::config::Tracing;
 use crate::green_api::is_loopback;
 use crate::otlp::{self, Exporting, OtlpError};
@@ -13,5 +15,6 @@ pub(super) fn export(tracing: &Tracing, metrics: &Arc<Metrics>) -> Result<Option
     let Some(otlp) = &tracing.otlp else { return Ok(None) };
     let (queue, spans) = SpanQueue::new(otlp.queue_spans_max, tracing.sampling, Arc::clone(metrics));
     let exporting = otlp::start(otlp, is_loopback(&otlp.endpoint), spans, Arc::clone(metrics))?;
+    info!(endpoint = %otlp.endpoint, "spans are exported");
     Ok(Some((queue, exporting)))
 }

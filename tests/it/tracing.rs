@@ -223,6 +223,26 @@ fn a_collector_that_is_away_slow_or_broken_costs_spans_and_a_line_and_no_deliver
 }
 
 #[test]
+fn a_stop_does_not_wait_for_a_collector_that_hangs() {
+    let scene = Scene::new("");
+    let mut collector = Collector::start(&scene, None);
+    scene.queue(FIRST, 5);
+    let environment = [
+        ("CHATBRIDGE__TRACING__OTLP_ENDPOINT", collector.url.as_str()),
+        ("CHATBRIDGE__TRACING__OTLP_EXPORT_INTERVAL_MS", "100"),
+        ("CHATBRIDGE__TRACING__OTLP_TIMEOUT_SECONDS", "60"),
+    ];
+    let bridge = Bridge::start(&scene.home, &environment);
+    scene.emptied(&bridge);
+    collector.has_requests(&scene, 1);
+    let begun = Instant::now();
+    assert!(bridge.terminate().success());
+    let took = begun.elapsed();
+    assert!((Duration::from_secs(4)..Duration::from_secs(15)).contains(&took), "five seconds for the flush: {took:?}");
+    assert!(scene.home.log_text().contains("had not taken every span before the end"));
+}
+
+#[test]
 fn a_delete_that_fails_is_seen_in_the_trace() {
     let scene = Scene::new("");
     let mut collector = Collector::start(&scene, Some(StatusCode::OK));

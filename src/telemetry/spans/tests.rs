@@ -204,3 +204,14 @@ async fn a_source_that_receives_two_at_once_gives_each_its_own_parent() {
         assert_eq!(spans[receive].start, spans[receive].end, "nobody polled");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_poller_that_died_before_its_delete_the_next_polls_failure_is_no_delete() {
+    let mut scene = Scene::new(100, 100);
+    let prepared = scene.bridge.prepare(notification(TEXT), Timestamp::now());
+    scene.telemetry.received(&prepared);
+    let _settled = scene.bridge.deliver(&prepared, &scene.telemetry).await;
+    scene.telemetry.polling();
+    scene.telemetry.source_failed(&QueueError::RateLimited { retry_after: None });
+    assert_eq!(steps(&scene.told()), [(Step::Receive, ""), (Step::Publish, "published")]);
+}

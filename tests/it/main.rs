@@ -33,6 +33,7 @@ mod sdk;
 mod secrets;
 mod shells;
 mod tail;
+mod tracing;
 mod verify;
 mod webhook;
 mod wire;

@@ -4,6 +4,7 @@
 //! by Kafka as an event, acknowledged as a dead letter, or dropped because the configuration says so. There is no
 //! fourth way out, and no error: what cannot be published *now* is published later, for as long as it takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -79,6 +80,12 @@ impl Prepared {
     #[must_use]
     pub fn id(&self) -> EventId {
         self.id
+    }
+
+    /// When it was handed out.
+    #[must_use]
+    pub fn first_seen(&self) -> Timestamp {
+        self.first_seen
     }
 
     /// When it happened, where that is known.
@@ -191,6 +198,7 @@ impl<P: Publisher> Bridge<P> {
     /// Returns when the notification may be forgotten, however long that takes.
     pub async fn deliver(&self, prepared: &Prepared, telemetry: &InstanceTelemetry) -> Settled {
         let _in_flight = telemetry.in_flight();
+        let started = Instant::now();
         let outcome = match &prepared.destination {
             Destination::Topic(event) => self.deliver_event(prepared, event, telemetry).await,
             Destination::DeadLetters(letter) => self.bury(letter.clone(), telemetry).await,
@@ -199,7 +207,16 @@ impl<P: Publisher> Bridge<P> {
                 Outcome::Dropped(*reason)
             }
         };
+        telemetry.settled(prepared, self.topic_of(prepared, &outcome), &outcome, started.elapsed());
         Settled { id: prepared.id, outcome }
+    }
+
+    fn topic_of(&self, prepared: &Prepared, outcome: &Outcome) -> Option<&Arc<str>> {
+        match outcome {
+            Outcome::Published(_) => prepared.event().map(|event| self.records.topic_of(event.kind.name())),
+            Outcome::DeadLettered(..) => Some(&self.records.dead_letter_topic),
+            Outcome::Dropped(_) => None,
+        }
     }
 
     /// Whole; without thumbnails, should Kafka find it too large; as a dead letter, should Kafka refuse it for good.

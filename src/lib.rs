@@ -65,7 +65,9 @@
 //! admin ─► kafka_watch, readiness, telemetry, schema_registry and publish/kafka: what they say of themselves
 //! consume ─► config                                         reads topics back; never writes
 //! dead_letters ─► consume (its records), bridge, event, policy, record, publish, retry: a replay; never kafka itself
-//! normalize, record ─► event, json; policy ─► event, config
+//! otlp ─► telemetry (its spans), trace, config              never what is delivered
+//! normalize, record ─► event, json, trace; policy ─► event, config
+//! trace ─► event (EventId)                                  ids and header, by arithmetic
 //! schema ─► event, record, config: their types, nothing they do
 //! event, json ─► nothing of ours but each other
 //! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
@@ -73,10 +75,10 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
-//! `record`, `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`,
-//! `doctor/push`, `doctor/topic`; no rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its
-//! brokers; no reqwest outside `green_api`, `schema_registry`, the composition root and `simulator/push`, which sends to
-//! webhooks; no global state.
+//! `record`, `policy`, `retry`, `schema`, `trace`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`,
+//! `doctor/push`, `doctor/topic`; no rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which
+//! starts its brokers; no reqwest outside `green_api`, `schema_registry`, `otlp`, the composition root and
+//! `simulator/push`, which sends to webhooks; no global state.
 //!
 //! # Why it is so
 //!
@@ -101,6 +103,10 @@
 //! upstream really sends and what must not be refused: half a surrogate pair, numbers of any size, nesting of any
 //! depth.
 //!
+//! *Spans are made of what telemetry is told anyway* (`telemetry/spans`), not by instrumenting the line: with
+//! `tracing-opentelemetry` the order of the log's spans would be part of a contract, and the line would have to be read
+//! around them.
+//!
 //! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
 //! only within a chat, quota events have none, and receipts may change with each redelivery.
 //!
@@ -124,6 +130,7 @@ pub mod kafka_watch;
 pub mod logging;
 pub mod normalize;
 pub mod oracle;
+pub mod otlp;
 pub mod policy;
 pub mod publish;
 pub mod readiness;
@@ -140,5 +147,6 @@ pub mod source;
 pub mod supervisor;
 pub mod systemd;
 pub mod telemetry;
+pub mod trace;
 pub mod verify;
 pub mod webhook;

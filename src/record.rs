@@ -19,6 +19,7 @@ use crate::event::{
     Status,
 };
 use crate::json::Json;
+use crate::trace::{self, Sampling, TRACEPARENT};
 
 pub mod dead_letter;
 mod value_form;
@@ -34,6 +35,9 @@ const THUMBNAIL_BYTES_KEPT: usize = 256;
 
 /// Names the schema of the value, `$id` of the JSON Schema that describes it. A breaking change makes it `v2`.
 pub const EVENT_SCHEMA: &str = "urn:chatbridge:event:v1";
+
+/// [`TRACEPARENT`] as an attribute.
+const CE_TRACEPARENT: &str = "ce_traceparent";
 
 /// Headers by name, in the order they are written.
 pub type Headers = Vec<(&'static str, String)>;
@@ -110,9 +114,11 @@ pub struct RecordFactory {
     pub include_raw: bool,
     /// What the values of events look like.
     pub form: ValueForm,
+    /// Whether records and dead letters carry their trace, and which traces are marked as sampled.
+    pub traceparent: Option<Sampling>,
 }
 
-/// The default topics, with `raw`, in binary mode.
+/// The default topics, with `raw`, in binary mode, without `traceparent`.
 impl Default for RecordFactory {
     fn default() -> Self {
         Self {
@@ -121,6 +127,7 @@ impl Default for RecordFactory {
             dead_letter_topic: "chat-events-dlq".into(),
             include_raw: true,
             form: ValueForm::Plain,
+            traceparent: None,
         }
     }
 }
@@ -136,6 +143,10 @@ impl RecordFactory {
     #[must_use]
     pub fn record(&self, event: &Event, extent: Extent, now: Timestamp) -> Record {
         self.record_to(self.topic_of(event.kind.name()), event, extent, now)
+    }
+
+    fn traceparent(&self, event: EventId) -> Option<String> {
+        self.traceparent.map(|sampling| trace::traceparent(event, sampling))
     }
 
     /// Whether events go to this topic.
@@ -174,18 +185,30 @@ impl RecordFactory {
             // What nobody understands is nowhere else.
             raw: (self.include_raw || !event.kind.is_understood()).then_some(&*event.raw),
         };
-        let mut value = self.form.opening(topic, event);
+        let traceparent = self.traceparent(event.id);
+        let attributes = attributes(event, traceparent.as_deref());
+        let mut value = self.form.opening(topic, &attributes);
         serde_json::to_writer(&mut value, &object)
             .expect("string keys and a Vec: nothing in a value can fail to serialise");
         value.extend_from_slice(self.form.closing());
+        let mut headers = self.form.headers(attributes);
+        headers.extend(traceparent.map(|traceparent| (TRACEPARENT, traceparent)));
         Record {
             topic: Arc::clone(topic),
             key: key(event.source.instance, event.chat.as_ref()),
-            headers: self.form.headers(event),
+            headers,
             timestamp_ms: timestamp(event.time, now).as_millisecond(),
             value,
         }
     }
+}
+
+/// [`headers`], and the trace as CloudEvents' extension for distributed tracing has it. Tracing libraries do not look at
+/// attributes, so the record has the header `traceparent` as well; over one hop both are to be the same.
+fn attributes(event: &Event, traceparent: Option<&str>) -> Headers {
+    let mut attributes = headers(event);
+    attributes.extend(traceparent.map(|traceparent| (CE_TRACEPARENT, traceparent.to_owned())));
+    attributes
 }
 
 /// The chat's id without what does not tell chats apart: a `:N` device suffix and the older spelling of the WhatsApp

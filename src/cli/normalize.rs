@@ -17,6 +17,7 @@ use crate::event::{Body, DeadLetterReason, InstanceId, Notification};
 use crate::json::Json;
 use crate::policy::Policy;
 use crate::record::RecordFactory;
+use crate::trace::Sampling;
 
 /// Arguments of `normalize`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,9 @@ pub(super) struct NormalizeArgs {
     /// The instance they were received for [default: the one each body names]
     #[arg(long, value_name = "ID")]
     instance: Option<u64>,
+    /// Write the trace into the headers, as tracing.traceparent = true has the daemon do
+    #[arg(long)]
+    traceparent: bool,
 }
 
 pub(super) fn normalize(args: &NormalizeArgs) -> ExitCode {
@@ -37,7 +41,9 @@ pub(super) fn normalize(args: &NormalizeArgs) -> ExitCode {
         }
     };
     let output = BufWriter::with_capacity(1 << 18, io::stdout().lock());
-    match Normalizer::new(args.instance.map(InstanceId::new), output).all(input) {
+    let mut normalizer = Normalizer::new(args.instance.map(InstanceId::new), output);
+    normalizer.records.traceparent = args.traceparent.then(|| Sampling::percent(100));
+    match normalizer.all(input) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads us has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

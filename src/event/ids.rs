@@ -107,10 +107,10 @@ impl EventId {
         Self(Uuid::new_v5(&namespace, content))
     }
 
-    /// The number it is.
+    /// The sixteen bytes.
     #[must_use]
-    pub fn as_u128(self) -> u128 {
-        self.0.as_u128()
+    pub fn bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
     }
 
     #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Headers, Record, RecordFactory};
+use super::{CE_TRACEPARENT, Headers, Record, RecordFactory, TRACEPARENT};
 use crate::event::{DeadLetterReason, EventId, InstanceId, Source};
 
 /// A key or header longer than this is not carried into the dead letters: a poison event must not poison its own
@@ -86,6 +86,10 @@ impl RecordFactory {
         let of_value = |name: &str| matches!(name, "content-type" | "ce_dataschema");
         let event_headers = letter.event_headers.iter().filter(|(name, _)| !of_value(name));
         headers.extend(event_headers.cloned());
+        if let Some(traceparent) = self.traceparent(letter.id) {
+            headers.push((CE_TRACEPARENT, traceparent.clone()));
+            headers.push((TRACEPARENT, traceparent));
+        }
         headers.retain(|(_, value)| value.len() <= HEADER_BYTES_MAX);
         let key = Some(&letter.key).filter(|key| key.len() <= HEADER_BYTES_MAX);
         Record {

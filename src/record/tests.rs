@@ -205,3 +205,45 @@ fn every_kind_can_be_routed_by_its_word() {
         assert!(KindName::ALL.iter().any(|known| known.as_str() == name), "{name}");
     }
 }
+
+#[test]
+fn the_trace_is_in_a_header_and_in_the_attributes_of_either_mode_and_of_a_dead_letter() {
+    let event = event(r#"{"chatId":"7900@c.us"}"#);
+    let sampling = Sampling::percent(100);
+    let expected = trace::traceparent(event.id, sampling);
+    let traced = RecordFactory { traceparent: Some(sampling), ..RecordFactory::default() };
+    let of = |record: &Record, wanted: &str| {
+        let found: Vec<_> = record.headers.iter().filter(|(name, _)| *name == wanted).map(|(_, v)| v.clone()).collect();
+        found.join(" and ")
+    };
+    let binary = traced.record(&event, Extent::Whole, now());
+    assert_eq!([of(&binary, "traceparent"), of(&binary, "ce_traceparent")], [expected.clone(), expected.clone()]);
+
+    let structured = RecordFactory { form: ValueForm::CloudEvent, ..traced.clone() };
+    let structured = structured.record(&event, Extent::Whole, now());
+    assert_eq!([of(&structured, "traceparent"), of(&structured, "ce_traceparent")], [expected.clone(), String::new()]);
+    let envelope: serde_json::Value = serde_json::from_slice(&structured.value).expect("JSON");
+    assert_eq!(envelope["traceparent"], expected);
+    assert_eq!(String::from_utf8_lossy(&structured.value).matches("\"traceparent\"").count(), 1);
+
+    let letter = dead_letter::DeadLetter {
+        id: event.id,
+        instance: InstanceId::new(1101),
+        kind: None,
+        key: "7900@c.us".to_owned(),
+        reason: DeadLetterReason::Refused,
+        error: String::new(),
+        receipt_id: None,
+        attempts: 1,
+        first_seen: now(),
+        event_headers: headers(&event),
+        bytes: Vec::new(),
+    };
+    let buried = traced.dead_letter(&letter, usize::MAX, now());
+    assert_eq!([of(&buried, "traceparent"), of(&buried, "ce_traceparent")], [expected.clone(), expected]);
+
+    let plain = RecordFactory::default();
+    for record in [plain.record(&event, Extent::Whole, now()), plain.dead_letter(&letter, usize::MAX, now())] {
+        assert!(record.headers.iter().all(|(name, _)| !name.contains("trace")), "{:?}", record.headers);
+    }
+}

@@ -84,8 +84,19 @@ fn event_headers(kind: KindName) -> Value {
             "ce_subject": {"type": "string", "description": "The chat as upstream names it; absent where there is none."},
             "ce_time": {"type": "string", "format": "date-time", "description": "When it happened, where upstream says so."},
             "content-type": {"const": "application/json"},
+            "traceparent": traceparent(),
+            "ce_traceparent": traceparent(),
         },
         "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_dataschema", "content-type"],
+    })
+}
+
+/// Present where the bridge is configured to write it.
+fn traceparent() -> Value {
+    json!({
+        "type": "string",
+        "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$",
+        "description": "W3C Trace Context, where tracing.traceparent is set. The trace is ce_id without its hyphens.",
     })
 }
 
@@ -120,6 +131,8 @@ fn dead_letter() -> Value {
                 "ce_type": text("The event's type, where it could be read as one."),
                 "ce_subject": text("The chat as upstream names it, where it could be read."),
                 "ce_time": {"type": "string", "format": "date-time", "description": "When it happened, where it could be read."},
+                "traceparent": traceparent(),
+                "ce_traceparent": traceparent(),
             },
             "required": ["reason", "error", "instance", "attempts", "first_seen", "topic", "ce_id", "ce_source"],
         },

@@ -65,6 +65,7 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "green_api/answer",
         "schema_registry/answer",
         "schema",
+        "trace",
         "oracle",
         "doctor/instance",
         "doctor/push",
@@ -85,6 +86,7 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
     absent(&["source", "webhook"], &["rdkafka", "publish::kafka", "reqwest", "crate::green_api"]);
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
     absent(&["schema_registry"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish"]);
+    absent(&["otlp"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
     absent(&["consume"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
     absent(&["doctor"], &["crate::bridge", "crate::consume", "NotificationQueue", "send_result", "create_topics("]);
     absent(&["dead_letters"], &["rdkafka", "publish::kafka", "crate::config", "crate::source", "crate::green_api"]);
@@ -93,7 +95,8 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
 #[test]
 fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
-    only(&["green_api", "schema_registry", "app", "simulator/push"], "reqwest::");
+    only(&["green_api", "schema_registry", "otlp", "app", "simulator/push"], "reqwest::");
+    only(&["otlp"], "opentelemetry");
     only(&["admin", "simulator", "webhook"], "axum::");
     only(&["cli", "logging"], "clap::");
 }

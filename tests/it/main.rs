@@ -34,6 +34,7 @@ mod secrets;
 mod shells;
 mod switching;
 mod tail;
+mod tracing;
 mod verify;
 mod webhook;
 mod wire;

@@ -108,10 +108,18 @@ impl<P: Publisher, N: CallerNames> Intake<P, N> {
 
     /// Open until the `ending`; returns when nothing is in hand any more.
     pub async fn run(&self, ending: Ending) {
-        self.telemetry().listening();
-        ending.asked().await;
+        tokio::select! {
+            biased;
+            () = ending.asked() => {}
+            // Not before whoever had the turn has said that it ends.
+            turn = self.turn.lock() => {
+                self.telemetry().listening();
+                drop(turn);
+                ending.asked().await;
+            }
+        }
         self.closed.cancel();
-        drop(self.turn.lock().await);
+        let _turn = self.turn.lock().await;
         self.telemetry().stopped();
     }
 

@@ -228,3 +228,17 @@ async fn a_panic_is_a_503_and_the_next_call_is_taken() {
     assert_eq!(answer(second.call(1)).await, Ok(()));
     assert_eq!(second.kafka.taken(), ["1@c.us"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_listens_when_the_one_before_has_come_to_its_end() {
+    let turn = Turn::default();
+    let scene = scene_with(GatedPublisher::default(), Arc::clone(&turn));
+    let poller = turn.lock_owned().await;
+    let intake = Arc::clone(&scene.intake);
+    tokio::spawn(async move { intake.run(Ending::default()).await });
+    settle_down().await;
+    assert_ne!(scene.status.view().phase, Phase::Listening);
+    drop(poller);
+    settle_down().await;
+    assert_eq!(scene.status.view().phase, Phase::Listening);
+}

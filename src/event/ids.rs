@@ -98,13 +98,19 @@ pub struct EventId(
 impl EventId {
     /// UUIDv5 of `content` in the namespace UUIDv5(URL, `source`): any language's uuid library makes the same one.
     ///
-    /// `content` is the canonical body (RFC 8785, see [`crate::json::Json::write_canonical`]), or the bytes as they
-    /// came where they are not JSON. The receipt takes no part: whether it survives a redelivery is undocumented
+    /// `content` is the canonical body (RFC 8785, see [`crate::json::Json::write_canonical`]), what
+    /// [`crate::chatapp::normalize::identity`] says of ChatApp's, or the bytes as they came where they are not JSON. The receipt takes no part: whether it survives a redelivery is undocumented
     /// (reference §2.1).
     #[must_use]
     pub fn of(source: &str, content: &[u8]) -> Self {
         let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, source.as_bytes());
         Self(Uuid::new_v5(&namespace, content))
+    }
+
+    /// An id that was made before.
+    #[must_use]
+    pub fn from_uuid(id: Uuid) -> Self {
+        Self(id)
     }
 }
 

@@ -107,7 +107,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     async fn deliver(&self, prepared: &Prepared, weather: &mut Weather) -> Settled {
         weather.repeats_in_a_row = 0;
         weather.rivals.head_changed(Instant::now());
-        if prepared.event().is_some_and(|event| event.foreign_instance) && self.telemetry.foreign_instance() {
+        if prepared.event().is_some_and(|event| event.foreign) && self.telemetry.foreign_instance() {
             warn!(
                 instance = %self.telemetry.instance(),
                 "a notification names another instance than the one it was polled from; published under the polled one \

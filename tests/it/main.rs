@@ -16,6 +16,7 @@ mod support {
 }
 
 mod architecture;
+mod chatapp;
 mod commands;
 mod doctor;
 mod loss;

@@ -8,10 +8,13 @@ use crate::json::Json;
 pub(super) fn message(item: &Json) -> Kind {
     let direction = direction(item);
     let app = parties::app(item.get("fromApp"));
+    let employee = id(item.get("created"));
+    let is_note = item.get("type").words() == Some("system");
     let origin = match direction {
         Direction::Incoming => Origin::Contact,
         Direction::Outgoing if item.get("fromApi").boolean() == Some(true) => Origin::Api,
-        Direction::Outgoing if app.is_some() => Origin::App,
+        // What an employee wrote was written in ChatApp; its notes are its own.
+        Direction::Outgoing if app.is_some() || employee.is_some() || is_note => Origin::App,
         Direction::Outgoing => Origin::Phone,
         Direction::Unknown => Origin::Unknown,
     };
@@ -27,7 +30,7 @@ pub(super) fn message(item: &Json) -> Kind {
         internal_id: owned(item.get("internalId")),
         subtype: owned(item.get("subtype")),
         app,
-        employee: id(item.get("created")),
+        employee,
     }))
 }
 

@@ -72,7 +72,7 @@ pub struct Prepared {
 
 enum Destination {
     Topic(Box<Event>),
-    DeadLetters(DeadLetter),
+    DeadLetters(Box<DeadLetter>),
     Nowhere(Box<Event>, DropReason),
 }
 
@@ -181,7 +181,7 @@ fn buried(
         event_headers: Vec::new(),
         bytes,
     };
-    Prepared { id: letter.id, first_seen, receipt_id, destination: Destination::DeadLetters(letter) }
+    Prepared { id: letter.id, first_seen, receipt_id, destination: Destination::DeadLetters(Box::new(letter)) }
 }
 
 fn decided(mut event: Event, receipt_id: Option<String>, policy: &Policy, first_seen: Timestamp) -> Prepared {
@@ -192,7 +192,7 @@ fn decided(mut event: Event, receipt_id: Option<String>, policy: &Policy, first_
         Verdict::Drop(reason) => Destination::Nowhere(Box::new(event), reason),
         Verdict::DeadLetter(reason) => {
             let error = "events.unknown sends types this version does not know here";
-            Destination::DeadLetters(letter_of_event(&event, reason, error, receipt_id.clone(), first_seen))
+            Destination::DeadLetters(Box::new(letter_of_event(&event, reason, error, receipt_id.clone(), first_seen)))
         }
     };
     Prepared { id, first_seen, receipt_id, destination }
@@ -222,7 +222,7 @@ impl<P: Publisher> Bridge<P> {
         let _in_flight = telemetry.in_flight();
         let outcome = match &prepared.destination {
             Destination::Topic(event) => self.deliver_event(prepared, event, telemetry).await,
-            Destination::DeadLetters(letter) => self.bury(letter.clone(), telemetry).await,
+            Destination::DeadLetters(letter) => self.bury(DeadLetter::clone(letter), telemetry).await,
             Destination::Nowhere(_, reason) => {
                 telemetry.dropped(*reason);
                 Outcome::Dropped(*reason)

@@ -198,7 +198,7 @@ fn bytes_that_are_no_json_are_handed_back() {
         (b"", DeadLetterReason::NotJson),
         (b"{\"data\":[\"\xff\"]}", DeadLetterReason::NotUtf8),
     ] {
-        let undecodable = decode(bytes.to_vec()).err().expect("not JSON");
+        let Err(undecodable) = decode(bytes.to_vec()) else { panic!("{bytes:?} is JSON") };
         assert_eq!((undecodable.bytes.as_slice(), undecodable.reason), (bytes, reason));
     }
     let body = decode(b"\xef\xbb\xbf {\"data\":[]}\n".to_vec()).ok().expect("JSON behind a mark");

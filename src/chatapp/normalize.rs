@@ -8,7 +8,8 @@
 //!
 //! The body as it came, with this one item in `data` and all else untouched, out of its `payload` where that holds
 //! everything there is. So consumers find `raw.data[0]` and `raw.meta`, whatever the road, and nothing is lost. A body
-//! with one item is its own `raw`, byte for byte.
+//! with one item is its own `raw`, byte for byte. Where so many items stand in so large a body that the copies of what is
+//! around them would come to more than 64 MiB, it is not taken apart and becomes one [`Kind::Unknown`].
 //!
 //! # What the `ce_id` is made of
 //!
@@ -35,6 +36,10 @@ mod parties;
 pub use fetched::fetched;
 pub use gap::gap;
 use identity::Occurrence;
+
+/// What the frames of a body may come to when each of its items gets one: beyond that it is not taken apart. Bodies seen
+/// have a few items and some hundred bytes around them.
+const FRAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What is known of a body beside its bytes.
 #[derive(Debug, Clone, Default)]
@@ -129,7 +134,9 @@ pub fn normalize(arrival: Arrival, body: Box<RawValue>) -> Items {
     });
     let meta = find(&members, "meta").and_then(|range| Json::parse(&text[shifted(range, at)]));
     let meta = Meta::of(&meta.unwrap_or(Json::Null), &arrival);
-    let (data, items) = if items.is_empty() { (None, vec![whole]) } else { (data, items) };
+    let frames_bytes = data.as_ref().map_or(0, |data| items.len().saturating_mul(scope.len() - data.len()));
+    let is_taken_apart = items.len() == 1 || (items.len() > 1 && frames_bytes <= FRAMES_BYTES_MAX);
+    let (data, items) = if is_taken_apart { (data, items) } else { (None, vec![whole]) };
     Items { arrival, scope, data, items, next: 0, meta, wrapped, body }
 }
 
@@ -159,9 +166,9 @@ impl Items {
         self.wrapped
     }
 
-    /// Whether it held no items: its one event is the body itself, as unknown.
+    /// Whether no items were found in it: its one event is the body itself, as unknown.
     #[must_use]
-    pub fn is_empty_body(&self) -> bool {
+    pub fn is_without_items(&self) -> bool {
         self.data.is_none()
     }
 

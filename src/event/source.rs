@@ -1,7 +1,5 @@
 //! Where an event came from: the upstream system, and what of it.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
@@ -61,16 +59,6 @@ impl SourceId {
         match self {
             Self::GreenApi(_) => None,
             Self::ChatApp(channel) => Some(channel),
-        }
-    }
-}
-
-/// For people.
-impl fmt::Display for SourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::GreenApi(instance) => write!(f, "instance {instance}"),
-            Self::ChatApp(channel) => write!(f, "channel {channel}"),
         }
     }
 }

@@ -156,7 +156,7 @@ fn wrapped_bodies_are_told_from_bare_ones() {
         ("null".to_owned(), false, true),
     ] {
         let items = normalize(Arrival::default(), raw(&body));
-        assert_eq!((items.is_wrapped(), items.is_empty_body(), items.len()), (wrapped, empty, 1), "{body}");
+        assert_eq!((items.is_wrapped(), items.is_without_items(), items.len()), (wrapped, empty, 1), "{body}");
     }
 }
 
@@ -203,4 +203,18 @@ fn bytes_that_are_no_json_are_handed_back() {
     }
     let body = decode(b"\xef\xbb\xbf {\"data\":[]}\n".to_vec()).ok().expect("JSON behind a mark");
     assert_eq!(body.get(), "{\"data\":[]}");
+}
+
+#[test]
+fn a_body_whose_raws_would_flood_the_topic_stays_in_one_piece() {
+    let body = |items: usize, rest: usize| {
+        let text = format!(r#"{{"data":[{}0],"rest":"{}"}}"#, "0,".repeat(items - 1), "x".repeat(rest));
+        normalize(Arrival::default(), raw(&text))
+    };
+    assert_eq!(body(600, 100_000).len(), 600, "60 MB in all, one after the other");
+    let whole = body(700, 100_000);
+    assert_eq!((whole.len(), whole.is_without_items()), (1, true));
+    let whole: Vec<Event> = whole.collect();
+    assert_eq!((whole[0].kind.name(), whole[0].raw.get().len()), ("unknown", 101_420));
+    assert_eq!(body(1, 100_000).len(), 1);
 }

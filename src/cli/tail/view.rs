@@ -39,7 +39,11 @@ impl View {
         let direction = ["message", "status", "call"]
             .into_iter()
             .find_map(|block| event.get(block).get("direction").words())
-            .map_or("", |direction| if direction == "outgoing" { "out" } else { "in" });
+            .map_or("", |direction| match direction {
+                "outgoing" => "out",
+                "incoming" => "in",
+                _ => "",
+            });
         let words = match kind {
             Some(_) => words::of_event(event),
             None => format!("no event of chatbridge: {} bytes", record.value.len()),

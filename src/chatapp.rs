@@ -1,3 +1,4 @@
 //! ChatApp (chatapp.online): its events, pushed over the Pusher protocol.
 
+pub mod normalize;
 pub mod spool;

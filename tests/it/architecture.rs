@@ -59,6 +59,7 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "event",
         "json",
         "normalize",
+        "chatapp/normalize",
         "record",
         "policy",
         "retry",
@@ -77,7 +78,10 @@ fn pure_logic_has_no_runtime_and_no_wires() {
 #[test]
 fn values_know_nothing_of_what_is_done_with_them() {
     absent(&["event", "json"], &["crate::record", "crate::bridge", "crate::publish", "crate::source", "crate::config"]);
-    absent(&["normalize", "record"], &["crate::bridge", "crate::publish", "crate::source", "crate::config"]);
+    absent(
+        &["normalize", "chatapp/normalize", "record"],
+        &["crate::bridge", "crate::publish", "crate::source", "crate::config"],
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod support {
 }
 
 mod architecture;
+mod chatapp;
 mod commands;
 mod doctor;
 mod loss;

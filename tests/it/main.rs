@@ -11,7 +11,9 @@ mod support {
     pub(crate) mod bridge;
     pub(crate) mod needs;
     pub(crate) mod node;
+    pub(crate) mod process;
     pub(crate) mod python;
+    pub(crate) mod soketi;
     pub(crate) mod trial;
 }
 
@@ -24,6 +26,7 @@ mod normalize;
 mod page;
 mod policies;
 mod properties;
+mod pusher;
 mod reload;
 mod rival;
 mod schemas;

@@ -1,6 +1,7 @@
 //! The tests' Node programs, each with the packages of the lock file beside it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -37,10 +38,10 @@ fn modules(folder: &Path) -> Result<PathBuf, Unavailable> {
     run(Command::new("npm").arg("--version")).map_err(missing)?;
 
     let broken = |error: String| Unavailable::Broken(format!("the Node packages for the tests: {error}"));
-    let lists = ["package.json", "package-lock.json"].map(|name| folder.join(name));
+    let files = files(folder).map_err(|error| broken(format!("{}: {error}", folder.display())))?;
     let mut wanted = Vec::new();
-    for list in &lists {
-        wanted.extend(fs::read(list).map_err(|error| broken(format!("{}: {error}", list.display())))?);
+    for file in &files {
+        wanted.extend(fs::read(folder.join(file)).map_err(|error| broken(format!("{}: {error}", file.display())))?);
     }
     // Another list of packages gets another folder; an old one is never repaired.
     let cache = tests_path(".cache/node");
@@ -51,7 +52,7 @@ fn modules(folder: &Path) -> Result<PathBuf, Unavailable> {
     }
     // Made beside its place and renamed when whole, as the Python environment is.
     let part = cache.join(format!(".{}", std::process::id()));
-    let done = install(&part, &lists).and_then(|()| match fs::rename(&part, &home) {
+    let done = install(&part, folder, &files).and_then(|()| match fs::rename(&part, &home) {
         Err(error) if !modules.exists() => Err(error.to_string()),
         _ => Ok(modules),
     });
@@ -59,11 +60,26 @@ fn modules(folder: &Path) -> Result<PathBuf, Unavailable> {
     done.map_err(broken)
 }
 
-fn install(home: &Path, lists: &[PathBuf]) -> Result<(), String> {
-    fs::create_dir_all(home).map_err(|error| error.to_string())?;
-    for list in lists {
-        let name = list.file_name().unwrap_or_default();
-        fs::copy(list, home.join(name)).map_err(|error| error.to_string())?;
+/// What npm needs of `folder`: its lists, and the packages that lie in folders of their own within it.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = vec![PathBuf::from("package.json"), PathBuf::from("package-lock.json")];
+    for entry in fs::read_dir(folder)? {
+        let inner = entry?.path();
+        if inner.join("package.json").exists() {
+            for file in fs::read_dir(&inner)? {
+                files.push(Path::new(inner.file_name().unwrap_or_default()).join(file?.file_name()));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn install(home: &Path, folder: &Path, files: &[PathBuf]) -> Result<(), String> {
+    for file in files {
+        let copy = home.join(file);
+        fs::create_dir_all(copy.parent().unwrap_or(home)).map_err(|error| error.to_string())?;
+        fs::copy(folder.join(file), copy).map_err(|error| error.to_string())?;
     }
     // Exactly the lock file's packages, and none of their scripts.
     run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(home))?;

@@ -42,13 +42,14 @@ pub(super) fn advice(code: u16) -> &'static str {
         4005 => "the server knows no such path: look at the socket's URL",
         4006..=4008 => "the server does not speak version 7 of the Pusher protocol",
         4009 => "the server does not take this connection (origin, user or sign-in)",
-        4000..=4099 => "the server wants this client to change something",
         4100 => "the server is at its capacity",
-        4100..=4199 => "the server asks to come back later",
         4200 => "the server restarts",
         4201 => "the server heard nothing of this client",
         4202 => "the server ended an idle connection",
-        _ => "the server ended the connection",
+        _ => match after_close(Some(code)) {
+            Rule::Slow => "the server wants this client to change something",
+            Rule::BackOff | Rule::AtOnce => "the server ended the connection",
+        },
     }
 }
 

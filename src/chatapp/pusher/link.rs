@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{Sink, Stream};
@@ -179,12 +179,14 @@ impl Socket {
         if let Err(error) = self.poll_write(context) {
             return Poll::Ready(heard_error(error));
         }
-        while reading {
-            match Pin::new(&mut self.stream).poll_next(context) {
-                Poll::Pending => break,
-                Poll::Ready(Some(Ok(Message::Text(text)))) => return Poll::Ready(Heard::Text(text)),
-                Poll::Ready(Some(Ok(Message::Binary(bytes)))) => return Poll::Ready(Heard::Binary(bytes)),
-                Poll::Ready(Some(Ok(Message::Close(frame)))) => {
+        if !reading {
+            return Poll::Pending;
+        }
+        loop {
+            match ready!(Pin::new(&mut self.stream).poll_next(context)) {
+                Some(Ok(Message::Text(text))) => return Poll::Ready(Heard::Text(text)),
+                Some(Ok(Message::Binary(bytes))) => return Poll::Ready(Heard::Binary(bytes)),
+                Some(Ok(Message::Close(frame))) => {
                     // The answer to it is ready, and goes out where it can.
                     let _ = self.poll_write(context);
                     let (code, detail) = match frame {
@@ -194,14 +196,13 @@ impl Socket {
                     return Poll::Ready(Heard::Closed { code, detail });
                 }
                 // WebSocket's own pings, which are answered as we read and write on. They say nothing of Pusher.
-                Poll::Ready(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => {}
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(heard_error(error)),
-                Poll::Ready(None) => {
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Err(error)) => return Poll::Ready(heard_error(error)),
+                None => {
                     return Poll::Ready(Heard::Closed { code: None, detail: "ended without a close".to_owned() });
                 }
             }
         }
-        Poll::Pending
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Result<(), Error> {

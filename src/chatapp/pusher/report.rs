@@ -110,7 +110,7 @@ pub enum Cause {
     TooLarge,
     /// The sink took nothing for too long.
     Stalled,
-    /// [`Input::Distrusted`].
+    /// Somebody found events missing.
     Distrusted,
 }
 

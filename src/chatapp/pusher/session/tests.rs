@@ -91,9 +91,12 @@ impl Stage {
     fn pass(&mut self, milliseconds: u64) -> Vec<String> {
         let end = self.now + Duration::from_millis(milliseconds);
         let mut told = Vec::new();
+        let mut calls = 0;
         while let Some(deadline) = self.session.deadline()
             && deadline <= end
         {
+            calls += 1;
+            assert!(calls < 1000, "it spins at {:?}: {told:?}", self.now);
             self.now = deadline.max(self.now);
             let at = self.now.since_start().as_secs_f64();
             told.extend(self.take(Input::Tick).into_iter().map(|action| format!("{at:.1} {action}")));

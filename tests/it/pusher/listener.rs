@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::soketi::{Application, KEY, Soketi, TOKEN};
@@ -153,8 +153,10 @@ impl Listener {
         if let Some(found) = self.passed_over.iter().position(|report| wanted(report).is_some()) {
             return wanted(&self.passed_over.remove(found)).expect("found");
         }
+        // For all of them together: a session that tries in vain has something to report for ever.
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let Ok(report) = timeout(PATIENCE, self.reports.recv()).await else { panic!("only {:?}", self.told) };
+            let Ok(report) = timeout_at(deadline, self.reports.recv()).await else { panic!("only {:?}", self.told) };
             let report = report.expect("it runs");
             self.told.push(report.clone());
             match wanted(&report) {

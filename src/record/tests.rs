@@ -228,7 +228,7 @@ fn the_trace_is_in_a_header_and_in_the_attributes_of_either_mode_and_of_a_dead_l
 
     let letter = dead_letter::DeadLetter {
         id: event.id,
-        instance: InstanceId::new(1101),
+        source: event.source.id(),
         kind: None,
         key: "7900@c.us".to_owned(),
         reason: DeadLetterReason::Refused,

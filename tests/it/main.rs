@@ -12,7 +12,9 @@ mod support {
     pub(crate) mod http;
     pub(crate) mod needs;
     pub(crate) mod node;
+    pub(crate) mod process;
     pub(crate) mod python;
+    pub(crate) mod soketi;
     pub(crate) mod trial;
 }
 
@@ -27,6 +29,7 @@ mod page;
 mod policies;
 mod properties;
 mod push;
+mod pusher;
 mod reload;
 mod rival;
 mod schemas;

@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 use serde_with::skip_serializing_none;
 
 use crate::event::{
-    Call, Chat, ChatChange, ChatId, Event, EventId, Instance, InstanceId, Kind, KindName, Message, Sender, Source,
-    Status,
+    Call, Chat, ChatChange, ChatId, Employee, Event, EventId, Gap, Instance, Kind, KindName, Message,
+    QuickResponseChange, Sender, Source, SourceId, Status,
 };
 use crate::json::Json;
 use crate::trace::{self, Sampling, TRACEPARENT};
@@ -47,7 +47,7 @@ pub type Headers = Vec<(&'static str, String)>;
 pub struct Record {
     /// The topic it goes to.
     pub topic: Arc<str>,
-    /// The key: the chat, or the instance where there is no chat. Never empty.
+    /// The key: the chat, or its source where there is no chat. Never empty.
     pub key: String,
     /// The headers.
     pub headers: Headers,
@@ -57,7 +57,7 @@ pub struct Record {
     pub value: Vec<u8>,
 }
 
-/// One event of a chat or an instance, as chatbridge publishes it. Fields without a value are absent, never null.
+/// One event of a chat, or of the source it came from, as chatbridge publishes it. Fields without a value are absent, never null.
 ///
 /// This is the value of a record in binary mode, and the schema's root.
 #[skip_serializing_none]
@@ -72,7 +72,7 @@ pub(crate) struct Value<'a> {
     time: Option<Timestamp>,
     /// Where it came from.
     source: &'a Source,
-    /// The chat it belongs to; events of the instance itself have none.
+    /// The chat it belongs to; events of the source itself have none.
     chat: Option<&'a Chat>,
     /// Who caused it.
     sender: Option<&'a Sender>,
@@ -84,11 +84,18 @@ pub(crate) struct Value<'a> {
     call: Option<&'a Call>,
     /// Block of the kinds `instance_state`, `instance_socket`, `instance_device` and `quota_exceeded`.
     instance: Option<&'a Instance>,
-    /// Block of the kinds `avatar_changed` and `chat_blocked`.
+    /// Block of the kinds `avatar_changed`, `chat_blocked` and `chat_update`.
     chat_change: Option<&'a ChatChange>,
+    /// Block of the kind `employee`.
+    employee: Option<&'a Employee>,
+    /// Block of the kind `quick_response`.
+    quick_response: Option<&'a QuickResponseChange>,
+    /// Block of the kind `gap`.
+    gap: Option<&'a Gap>,
     /// Present and true where preview pictures were taken out because Kafka refused the whole record.
     reduced: Option<bool>,
-    /// The notification's body exactly as it came. Absent where the bridge is configured to leave it out.
+    /// The notification's body exactly as it came; where it brought several events, with this one alone. Absent where
+    /// the bridge is configured to leave it out, and where it made the event itself.
     raw: Option<&'a RawValue>,
 }
 
@@ -149,6 +156,11 @@ impl RecordFactory {
         self.traceparent.map(|sampling| trace::traceparent(event, sampling))
     }
 
+    /// A gap is the bridge's own word. What nobody understands is nowhere else.
+    fn wants_raw(&self, kind: &Kind) -> bool {
+        !matches!(kind, Kind::Gap(_)) && (self.include_raw || !kind.is_understood())
+    }
+
     /// Whether events go to this topic.
     #[must_use]
     pub fn is_event_topic(&self, topic: &Arc<str>) -> bool {
@@ -179,11 +191,14 @@ impl RecordFactory {
             },
             chat_change: match &event.kind {
                 Kind::AvatarChanged(change) | Kind::ChatBlocked(change) => Some(change),
+                Kind::ChatUpdate(change) => Some(change),
                 _ => None,
             },
+            employee: if let Kind::Employee(employee) = &event.kind { Some(employee) } else { None },
+            quick_response: if let Kind::QuickResponse(change) = &event.kind { Some(change) } else { None },
+            gap: if let Kind::Gap(gap) = &event.kind { Some(gap) } else { None },
             reduced: reduced.is_some().then_some(true),
-            // What nobody understands is nowhere else.
-            raw: (self.include_raw || !event.kind.is_understood()).then_some(&*event.raw),
+            raw: self.wants_raw(&event.kind).then_some(&*event.raw),
         };
         let traceparent = self.traceparent(event.id);
         let attributes = attributes(event, traceparent.as_deref());
@@ -195,7 +210,7 @@ impl RecordFactory {
         headers.extend(traceparent.map(|traceparent| (TRACEPARENT, traceparent)));
         Record {
             topic: Arc::clone(topic),
-            key: key(event.source.instance, event.chat.as_ref()),
+            key: key(&event.source.id(), event.chat.as_ref()),
             headers,
             timestamp_ms: timestamp(event.time, now).as_millisecond(),
             value,
@@ -211,7 +226,7 @@ fn attributes(event: &Event, traceparent: Option<&str>) -> Headers {
     attributes
 }
 
-/// The chat's id without what does not tell chats apart: a `:N` device suffix and the older spelling of the WhatsApp
+/// A GREEN-API chat's id without what does not tell chats apart: a `:N` device suffix and the older spelling of the WhatsApp
 /// domain (reference §10). Nothing else is merged; a lid and a phone number stay two chats.
 #[must_use]
 pub fn chat_key(chat: &ChatId) -> String {
@@ -225,10 +240,14 @@ pub fn chat_key(chat: &ChatId) -> String {
     format!("{user}@{domain}")
 }
 
-/// The key of an event's record.
+/// The key of an event's record. ChatApp's ids are opaque, so they are kept as they came (reference chatapp §3.3).
 #[must_use]
-pub fn key(instance: InstanceId, chat: Option<&Chat>) -> String {
-    chat.map_or_else(|| format!("instance:{instance}"), |chat| chat_key(&chat.id))
+pub fn key(source: &SourceId, chat: Option<&Chat>) -> String {
+    match (source, chat) {
+        (_, None) => source.key(),
+        (SourceId::GreenApi(_), Some(chat)) => chat_key(&chat.id),
+        (SourceId::ChatApp(_), Some(chat)) => chat.id.as_str().to_owned(),
+    }
 }
 
 /// Binding of CloudEvents to Kafka, binary mode: attributes as `ce_` headers.
@@ -237,7 +256,7 @@ pub fn headers(event: &Event) -> Headers {
     let mut headers = vec![
         ("ce_specversion", "1.0".to_owned()),
         ("ce_id", event.id.to_string()),
-        ("ce_source", Source::uri(event.source.instance)),
+        ("ce_source", event.source.id().uri()),
         ("ce_type", format!("chatbridge.{}.v1", event.kind.name())),
         ("ce_dataschema", EVENT_SCHEMA.to_owned()),
     ];

@@ -98,8 +98,8 @@ pub struct EventId(
 impl EventId {
     /// UUIDv5 of `content` in the namespace UUIDv5(URL, `source`): any language's uuid library makes the same one.
     ///
-    /// `content` is the canonical body (RFC 8785, see [`crate::json::Json::write_canonical`]), or the bytes as they
-    /// came where they are not JSON. The receipt takes no part: whether it survives a redelivery is undocumented
+    /// `content` is the canonical body (RFC 8785, see [`crate::json::Json::write_canonical`]), what
+    /// [`crate::chatapp::normalize::identity`] says of ChatApp's, or the bytes as they came where they are not JSON. The receipt takes no part: whether it survives a redelivery is undocumented
     /// (reference §2.1).
     #[must_use]
     pub fn of(source: &str, content: &[u8]) -> Self {
@@ -113,9 +113,10 @@ impl EventId {
         self.0.into_bytes()
     }
 
-    #[cfg(test)]
-    pub(crate) fn from_u128(number: u128) -> Self {
-        Self(Uuid::from_u128(number))
+    /// An id that was made before.
+    #[must_use]
+    pub fn from_uuid(id: Uuid) -> Self {
+        Self(id)
     }
 }
 

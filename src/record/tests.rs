@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::DeadLetterReason;
+use crate::event::{DeadLetterReason, InstanceId};
 use crate::normalize::normalize;
 
 fn event(body: &str) -> Event {
@@ -129,8 +129,8 @@ fn a_dead_letter_carries_its_story_and_nothing_that_could_poison_it_again() {
     let letter = dead_letter::DeadLetter {
         kind: None,
         id: event.id,
-        instance: InstanceId::new(1101),
-        key: key(event.source.instance, event.chat.as_ref()),
+        source: event.source.id(),
+        key: key(&event.source.id(), event.chat.as_ref()),
         reason: crate::event::DeadLetterReason::TooLarge,
         error: "too large".to_owned(),
         receipt_id: Some("42".to_owned()),
@@ -170,7 +170,7 @@ fn a_kind_goes_to_its_own_topic_and_its_dead_letters_say_so() {
     for (kind, expected) in [(Some("call"), "chat-calls"), (Some("message"), "chat-events"), (None, "chat-events")] {
         let letter = dead_letter::DeadLetter {
             id: call.id,
-            instance: InstanceId::new(1101),
+            source: call.source.id(),
             kind,
             key: "7900@c.us".to_owned(),
             reason: DeadLetterReason::Refused,
@@ -228,7 +228,7 @@ fn the_trace_is_in_a_header_and_in_the_attributes_of_either_mode_and_of_a_dead_l
 
     let letter = dead_letter::DeadLetter {
         id: event.id,
-        instance: InstanceId::new(1101),
+        source: event.source.id(),
         kind: None,
         key: "7900@c.us".to_owned(),
         reason: DeadLetterReason::Refused,

@@ -42,7 +42,7 @@ mod topics;
 mod verdict;
 
 /// Rows that share a broker and leave it alone, at the same time.
-const SIDE_BY_SIDE: usize = 2;
+const SIDE_BY_SIDE: usize = 3;
 
 fn rows() -> Vec<Row> {
     [
@@ -117,13 +117,16 @@ fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize
     let can_be = |at: &usize| toxiproxy.is_some() || !(plays[*at].row.through_proxy || place(at) == Place::Proxied);
     let (gentle, harsh): (VecDeque<usize>, VecDeque<usize>) =
         wanted.into_iter().filter(can_be).partition(|at| matches!(place(at), Place::Shared | Place::Mock));
-    let (gentle, harsh) = (Mutex::new(gentle), Mutex::new(harsh));
+    // One broker to harm for each way; the cluster, which is three, is there once.
+    let (harsh, harsh_to_pushes): (VecDeque<usize>, VecDeque<usize>) =
+        harsh.into_iter().partition(|at| plays[*at].way == Way::Poll || place(at) == Place::Cluster);
+    let gentle = Mutex::new(gentle);
     let outcomes: Outcomes = Mutex::new(Vec::new());
-    let next = |queue: &Mutex<VecDeque<usize>>| queue.lock().expect("no panic holds it").pop_front();
+    let next = || gentle.lock().expect("no panic holds it").pop_front();
     thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE {
             scope.spawn(|| {
-                while let Some(at) = next(&gentle) {
+                while let Some(at) = next() {
                     let kafka = match place(&at) {
                         Place::Mock => Kafka::Mock(MockCluster::new(1).expect("a mock cluster")),
                         _ => Kafka::Shared(&shared),
@@ -132,26 +135,29 @@ fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize
                 }
             });
         }
-        scope.spawn(|| {
-            let (mut harmed, mut cluster) = (None, None);
-            while let Some(at) = next(&harsh) {
-                if place(&at) == Place::Cluster {
-                    cluster = cluster.or_else(|| or_skip(Cluster::start()));
-                } else {
-                    harmed = harmed.or_else(|| Harmed::start(toxiproxy));
-                }
-                let kafka = match (place(&at), &mut harmed, &mut cluster) {
-                    (Place::Cluster, _, Some(cluster)) => Kafka::Cluster(cluster),
-                    (Place::Proxied, Some(Harmed { broker, proxy: Some(proxy), .. }), _) => {
-                        Kafka::Proxied(broker, proxy)
+        for harsh in [harsh, harsh_to_pushes] {
+            let (runtime, outcomes) = (&runtime, &outcomes);
+            scope.spawn(move || {
+                let (mut harmed, mut cluster) = (None, None);
+                for at in harsh {
+                    if place(&at) == Place::Cluster {
+                        cluster = cluster.or_else(|| or_skip(Cluster::start()));
+                    } else {
+                        harmed = harmed.or_else(|| Harmed::start(toxiproxy));
                     }
-                    (Place::Restricted, Some(harmed), _) => Kafka::Restricted(&harmed.broker, &harmed.guard),
-                    (_, Some(harmed), _) => Kafka::Harmed(&mut harmed.broker),
-                    _ => panic!("one broker started a moment ago, another did not"),
-                };
-                play(&plays[at], at, pace, Ground::new(&runtime, kafka), toxiproxy, &outcomes);
-            }
-        });
+                    let kafka = match (place(&at), &mut harmed, &mut cluster) {
+                        (Place::Cluster, _, Some(cluster)) => Kafka::Cluster(cluster),
+                        (Place::Proxied, Some(Harmed { broker, proxy: Some(proxy), .. }), _) => {
+                            Kafka::Proxied(broker, proxy)
+                        }
+                        (Place::Restricted, Some(harmed), _) => Kafka::Restricted(&harmed.broker, &harmed.guard),
+                        (_, Some(harmed), _) => Kafka::Harmed(&mut harmed.broker),
+                        _ => panic!("one broker started a moment ago, another did not"),
+                    };
+                    play(&plays[at], at, pace, Ground::new(runtime, kafka), toxiproxy, outcomes);
+                }
+            });
+        }
     });
     let mut outcomes = outcomes.into_inner().expect("no panic holds it");
     outcomes.sort_by_key(|(at, _)| *at);

@@ -148,7 +148,7 @@ impl Harmed {
     pub(crate) fn start(toxiproxy: Option<&Toxiproxy>) -> Option<Self> {
         let (guard, port) = (Guard::new(), free_port());
         let mut properties = guard.properties();
-        let proxy = toxiproxy.map(|toxiproxy| toxiproxy.proxy("kafka", &format!("127.0.0.1:{port}")));
+        let proxy = toxiproxy.map(|toxiproxy| toxiproxy.proxy(&format!("kafka-{port}"), &format!("127.0.0.1:{port}")));
         if let Some(proxy) = &proxy {
             // Both name the listeners: put into one.
             let [(_, listens), (_, told)] = further_listeners(&[("PROXIED", port, proxy.address())]);

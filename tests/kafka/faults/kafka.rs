@@ -104,7 +104,8 @@ fn revive(stage: &mut Stage<'_>) {
 
 /// Each instance holds its one notification, and the queue upstream keeps the rest.
 pub(super) fn nothing_was_fetched_in_vain(stage: &Stage<'_>) {
-    let away = stage.holding_ms + 500..=stage.ended_ms;
+    // What it had taken before may take its time to come through.
+    let away = stage.holding_ms + 1_000..=stage.ending_ms;
     let (mut handed_out, mut pushed) = (0, HashSet::new());
     for entry in stage.simulator.journal().into_iter().filter(|entry| away.contains(&unix_ms(entry))) {
         match entry.what {

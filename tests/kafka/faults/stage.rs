@@ -55,8 +55,9 @@ pub(crate) struct Stage<'a> {
     /// UNIX time, by the same clock as the journal and the broker.
     pub(crate) struck_ms: i64,
     pub(crate) ended_ms: i64,
-    /// When the strike was done.
+    /// When the strike was done, and when its end was begun.
     pub(crate) holding_ms: i64,
+    pub(crate) ending_ms: i64,
     /// Whether records carry the time at which the broker took them.
     pub(crate) has_broker_clock: bool,
     environment: Vec<(String, String)>,
@@ -174,6 +175,7 @@ impl<'a> Stage<'a> {
             struck_ms: 0,
             ended_ms: 0,
             holding_ms: 0,
+            ending_ms: 0,
             has_broker_clock: row.place != Place::Mock
                 && !row.topic.iter().any(|(name, _)| *name == "message.timestamp.type"),
             environment,
@@ -197,6 +199,7 @@ impl<'a> Stage<'a> {
         (row.strike)(self);
         self.holding_ms = now_ms();
         self.hold(row.lasts_at(self.pace));
+        self.ending_ms = now_ms();
         match &row.end {
             Some(end) => {
                 end(self);

@@ -46,12 +46,12 @@ fn table(rows: &[Row], outcomes: &[(&Play, Outcome)]) -> String {
     }
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(|(_, outcome)| of(outcome)).sum::<u64>();
     let by_webhook = outcomes.iter().filter(|(play, _)| play.way == Way::Push).count();
+    let runs = outcomes.len();
     let _ = writeln!(
         text,
-        "\n{} faults, {} of them by webhook; {} events, {} lost, {} repeated, {} out of order. chatbridge {} (debug \
-         build), Apache Kafka {}, {} cores.",
-        outcomes.len(),
-        by_webhook,
+        "\n{} faults in {runs} runs, {by_webhook} of them by webhook; {} events, {} lost, {} repeated, {} out of order. \
+         chatbridge {} (debug build), Apache Kafka {}, {} cores.",
+        rows.len(),
         sum(|o| o.verdict.queued),
         sum(|o| o.verdict.lost),
         sum(|o| o.verdict.repeated),

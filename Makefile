@@ -6,7 +6,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 
-.PHONY: help demo test faults soak kafka deploy-check sbom
+.PHONY: help demo test faults soak webhook-load kafka deploy-check sbom
 
 help: ## Lists these targets (the default).
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -22,7 +22,7 @@ test: ## Runs every check of the code: format, lints, documentation, tests, and 
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	cargo test --locked --lib --bins --test it -- --include-ignored
 	cargo test --locked --doc
-	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 --skip soak_
+	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 --skip soak_ --skip load_
 
 faults: ## Does every fault to the bridge and a real Kafka, and writes the table of tests/README.md. Takes about 20 minutes.
 	@deploy/prerequisites.sh test
@@ -32,6 +32,10 @@ soak: ## Simulates the delivery loop for a million events, then keeps a real Kaf
 	@deploy/prerequisites.sh test
 	CHATBRIDGE_SIMULATION_EVENTS=1000000 cargo test --release --locked --lib simulation::tests::every -- --nocapture
 	cargo test --release --locked --test kafka soak_ -- --ignored --nocapture
+
+webhook-load: ## Loads the webhook with wrk, a real Kafka there and away; prints answers a second and how long each took.
+	@deploy/prerequisites.sh bench
+	cargo test --release --locked --test kafka load_ -- --ignored --nocapture
 
 kafka: ## Runs a real Kafka on localhost:9092 for use by hand, topics made on first use, until Ctrl-C.
 	@deploy/prerequisites.sh test

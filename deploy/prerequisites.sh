@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing on this machine to build chatbridge, or to build and test it.
 #
-#   deploy/prerequisites.sh build | test | deploy-check
+#   deploy/prerequisites.sh build | test | bench | deploy-check
 #
 # On Debian and Ubuntu by apt (as root, else through sudo), Rust by rustup. Elsewhere it names what to install and
 # stops. Java, Maven, Python, Node, Go and Chromium serve only the tests against a real Kafka or in a real browser, which
@@ -11,8 +11,8 @@ set -eu
 
 goal=${1:-}
 case $goal in
-    build | test | deploy-check) ;;
-    *) echo "usage: $0 build|test|deploy-check" >&2 && exit 64 ;;
+    build | test | bench | deploy-check) ;;
+    *) echo "usage: $0 build|test|bench|deploy-check" >&2 && exit 64 ;;
 esac
 root=$(cd "$(dirname "$0")/.." && pwd)
 rust_wanted=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$root/Cargo.toml")
@@ -82,6 +82,7 @@ missing_to_test() {
     have npm || echo npm
     have_go || echo golang-go # builds toxiproxy
     have_browser || echo chromium
+    [ "$goal" != bench ] || have wrk || echo wrk
 }
 
 rust_fits() {

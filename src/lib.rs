@@ -110,6 +110,7 @@
 pub mod admin;
 pub mod app;
 pub mod bridge;
+pub mod chatapp;
 pub mod cli;
 pub mod config;
 pub mod consume;

@@ -106,6 +106,17 @@ impl EventId {
         let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, source.as_bytes());
         Self(Uuid::new_v5(&namespace, content))
     }
+
+    /// The number it is.
+    #[must_use]
+    pub fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn from_u128(number: u128) -> Self {
+        Self(Uuid::from_u128(number))
+    }
 }
 
 impl fmt::Display for EventId {

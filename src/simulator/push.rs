@@ -36,7 +36,8 @@ async fn push_whenever_set(instance: &Instance, config: &PushConfig) -> Infallib
         tokio::select! {
             biased;
             () = instance.webhook_replaced(&webhook) => {}
-            never = pusher.push() => match never {},
+            // Boxed: an instance that only polls, of which there may be ten thousand, keeps no room for it.
+            never = Box::pin(pusher.push()) => match never {},
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,8 @@ pub(super) struct World {
     push: Arc<PushConfig>,
     /// Everything that runs; the end of the simulator waits for it.
     pub(super) tasks: TaskTracker,
+    /// Instances are added from threads of no runtime as well.
+    runtime: Handle,
     /// The end: polls and sleeps in progress stop waiting.
     pub(super) stop: CancellationToken,
     instances_max: usize,
@@ -99,6 +102,7 @@ impl World {
             settings_delay: config.settings_delay,
             push: Arc::new(config.push.clone()),
             tasks: TaskTracker::new(),
+            runtime: Handle::current(),
             stop,
             instances_max: config.instances_max,
             instances: RwLock::default(),
@@ -120,7 +124,8 @@ impl World {
             return Err(AddInstanceError::TooMany(instances.len()));
         }
         let instance = Arc::new(Instance::new(made, Arc::clone(&self.common)));
-        self.tasks.spawn(push::run(Arc::clone(&instance), Arc::clone(&self.push), self.stop.clone()));
+        let pushes = push::run(Arc::clone(&instance), Arc::clone(&self.push), self.stop.clone());
+        self.tasks.spawn_on(pushes, &self.runtime);
         instances.insert(instance.id(), instance);
         Ok(())
     }

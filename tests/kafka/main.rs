@@ -48,3 +48,4 @@ mod switching;
 mod tail;
 mod topics;
 mod verify;
+mod webhook_load;

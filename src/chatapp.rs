@@ -1,0 +1,3 @@
+//! ChatApp (chatapp.online): its events, pushed over the Pusher protocol.
+
+pub mod spool;

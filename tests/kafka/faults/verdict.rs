@@ -78,7 +78,9 @@ pub(crate) fn judge(stage: &Stage<'_>, row: &Row) -> Option<Outcome> {
             .filter_map(|event| Some((event.identity.clone(), *deleted.get(&(event.instance, event.entry))?)))
             .collect();
     }
-    for event in &queued {
+    // What another reader deletes, it deletes without asking.
+    let taken = taken(stage);
+    for event in queued.iter().filter(|event| !taken.contains(&(event.instance, event.entry))) {
         if let (Some(deleted), Some(arrived)) =
             (deleted.get(&(event.instance, event.entry)), arrived_ms.get(&event.identity))
         {
@@ -149,6 +151,19 @@ fn deleted(stage: &Stage<'_>) -> HashMap<(u64, EntryId), i64> {
     deleted
 }
 
+/// What another reader deleted.
+fn taken(stage: &Stage<'_>) -> HashSet<(u64, EntryId)> {
+    let mut taken = HashSet::new();
+    for entry in stage.simulator.journal().into_iter().filter(|_| !stage.taken.is_empty()) {
+        if let JournalEvent::Deleted { entry: number, receipt } = entry.what
+            && stage.taken.contains(&(entry.instance, receipt))
+        {
+            taken.insert((entry.instance, number));
+        }
+    }
+    taken
+}
+
 /// What another reader deleted, and nobody published: GREEN-API gave it away.
 fn stolen(
     stage: &Stage<'_>,
@@ -160,14 +175,7 @@ fn stolen(
         return HashSet::new();
     }
     let found: HashSet<String> = events.iter().map(|record| published_identity(record, &stage.odd)).collect();
-    let mut taken = HashSet::new();
-    for entry in stage.simulator.journal() {
-        if let JournalEvent::Deleted { entry: number, receipt } = entry.what
-            && stage.taken.contains(&(entry.instance, receipt))
-        {
-            taken.insert((entry.instance, number));
-        }
-    }
+    let taken = taken(stage);
     assert!(taken.iter().all(|place| deleted.contains_key(place)));
     let gone = queued.iter().filter(|event| taken.contains(&(event.instance, event.entry)));
     gone.filter(|event| !found.contains(&event.identity)).map(|event| event.identity.clone()).collect()

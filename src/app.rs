@@ -13,6 +13,7 @@ use crate::admin::{self, Shown};
 use crate::bridge::Bridge;
 use crate::config::{Config, ConfigError, GreenApi};
 use crate::kafka_watch::KafkaWatch;
+use crate::otlp::{Exporting, OtlpError};
 use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
@@ -32,6 +33,7 @@ use crate::webhook::{self, Certificate, TlsError};
 mod clients;
 mod fleet;
 mod framing;
+mod spans;
 
 use fleet::Fleet;
 
@@ -62,6 +64,9 @@ pub enum StartError {
     /// TLS towards GREEN-API or a schema registry cannot be set up.
     #[error("failed to make the HTTP client (are the system's root certificates installed?): {0}")]
     Http(#[source] reqwest::Error),
+    /// Spans cannot be exported.
+    #[error(transparent)]
+    Otlp(#[from] OtlpError),
 }
 
 /// Where the daemon is called.
@@ -96,8 +101,9 @@ pub async fn run(
     let background = TaskTracker::new();
     let background_stop = CancellationToken::new();
     let kafka = KafkaWatch::new(Arc::clone(&publisher), &config, Arc::clone(&board), Arc::clone(&metrics));
+    let (spans, exporting) = spans::export(&config.tracing, &metrics)?.unzip();
     let mut fleet =
-        Fleet::new(&config, Arc::clone(&metrics), Arc::clone(&board), stop.clone()).map_err(StartError::Http)?;
+        Fleet::new(&config, Arc::clone(&metrics), Arc::clone(&board), spans, stop.clone()).map_err(StartError::Http)?;
     fleet.set_instances(&config.instances);
     let live = Arc::new(LiveConfig::new(Arc::clone(&metrics)));
     let shown = Shown {
@@ -143,7 +149,7 @@ pub async fn run(
         stop.run_until_cancelled(reloading.until(kafka.watch())).await;
         readiness.stopping();
         systemd::stopping();
-        drain(&mut reloading.fleet, &config, &publisher).await;
+        drain(&mut reloading.fleet, &config, &publisher, exporting).await;
     }
     readiness.stopping();
     systemd::stopping();
@@ -236,6 +242,7 @@ pub fn records(config: &Config, form: ValueForm) -> RecordFactory {
         dead_letter_topic: Arc::clone(&config.kafka.dead_letter_topic),
         include_raw: config.events.include_raw,
         form,
+        traceparent: config.tracing.traceparent.then_some(config.tracing.sampling),
     }
 }
 
@@ -246,7 +253,7 @@ pub fn policy(config: &Config) -> Policy {
 }
 
 /// Lets what is in hand come to its end, within the grace period.
-async fn drain(fleet: &mut Fleet, config: &Config, publisher: &Arc<KafkaPublisher>) {
+async fn drain(fleet: &mut Fleet, config: &Config, publisher: &Arc<KafkaPublisher>, exporting: Option<Exporting>) {
     let deadline = Instant::now() + config.shutdown_timeout.saturating_sub(FLUSH_MIN + LAST_SCRAPE_MAX);
     if tokio::time::timeout_at(deadline, fleet.ended()).await.is_err() {
         warn!(
@@ -256,5 +263,10 @@ async fn drain(fleet: &mut Fleet, config: &Config, publisher: &Arc<KafkaPublishe
         );
         fleet.abort().await;
     }
-    Arc::clone(publisher).flush(deadline.saturating_duration_since(Instant::now()).max(FLUSH_MIN)).await;
+    let left = deadline.saturating_duration_since(Instant::now()).max(FLUSH_MIN);
+    tokio::join!(Arc::clone(publisher).flush(left), async {
+        if let Some(exporting) = exporting {
+            exporting.flush(left).await;
+        }
+    });
 }

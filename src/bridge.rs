@@ -4,13 +4,16 @@
 //! by Kafka as an event, acknowledged as a dead letter, or dropped because the configuration says so. There is no
 //! fourth way out, and no error: what cannot be published *now* is published later, for as long as it takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::event::{Body, ChatId, DeadLetterReason, Direction, Event, EventId, Kind, Notification, Source};
+use crate::event::{
+    Body, ChatId, DeadLetterReason, Direction, Event, EventId, Kind, Notification, SourceId, Undecodable,
+};
 use crate::normalize::normalize;
 use crate::policy::{DropReason, Policy, Verdict};
 use crate::publish::{Delivered, PublishError, Publisher};
@@ -70,7 +73,7 @@ pub struct Prepared {
 
 enum Destination {
     Topic(Box<Event>),
-    DeadLetters(DeadLetter),
+    DeadLetters(Box<DeadLetter>),
     Nowhere(Box<Event>, DropReason),
 }
 
@@ -79,6 +82,12 @@ impl Prepared {
     #[must_use]
     pub fn id(&self) -> EventId {
         self.id
+    }
+
+    /// When it was handed out.
+    #[must_use]
+    pub fn first_seen(&self) -> Timestamp {
+        self.first_seen
     }
 
     /// When it happened, where that is known.
@@ -136,37 +145,64 @@ pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> P
     let Notification { instance, receipt_id, body } = notification;
     let undecodable_content = body.undecodable_content();
     match body {
-        Body::Json(raw) => {
-            let mut event = normalize(instance, raw);
-            policy.annotate(&mut event);
-            let id = event.id;
-            let destination = match policy.verdict(&event) {
-                Verdict::Publish => Destination::Topic(Box::new(event)),
-                Verdict::Drop(reason) => Destination::Nowhere(Box::new(event), reason),
-                Verdict::DeadLetter(reason) => {
-                    let error = "events.unknown sends types this version does not know here";
-                    Destination::DeadLetters(letter_of_event(&event, reason, error, receipt_id.clone(), now))
-                }
-            };
-            Prepared { id, first_seen: now, receipt_id, destination }
-        }
+        Body::Json(raw) => decided(normalize(instance, raw), receipt_id, policy, now),
         Body::Undecodable { bytes, reason, error, .. } => {
-            let letter = DeadLetter {
-                id: EventId::of(&Source::uri(instance), &undecodable_content.unwrap_or_default()),
-                instance,
-                kind: None,
-                key: record::key(instance, None),
-                reason,
-                error,
-                receipt_id: receipt_id.clone(),
-                attempts: 1,
-                first_seen: now,
-                event_headers: Vec::new(),
-                bytes,
-            };
-            Prepared { id: letter.id, first_seen: now, receipt_id, destination: Destination::DeadLetters(letter) }
+            let content = undecodable_content.unwrap_or_default();
+            let undecodable = Undecodable { bytes, reason, error };
+            buried(SourceId::GreenApi(instance), &content, undecodable, receipt_id, now)
         }
     }
+}
+
+/// Decides where an event goes that was understood elsewhere. `first_seen` is when it was received.
+#[must_use]
+pub fn prepare_event(event: Event, policy: &Policy, first_seen: Timestamp) -> Prepared {
+    decided(event, None, policy, first_seen)
+}
+
+/// Sends bytes of `source` that nobody could read to the dead letters.
+#[must_use]
+pub fn prepare_undecodable(source: SourceId, undecodable: Undecodable, first_seen: Timestamp) -> Prepared {
+    let content = undecodable.bytes.clone();
+    buried(source, &content, undecodable, None, first_seen)
+}
+
+fn buried(
+    source: SourceId,
+    content: &[u8],
+    undecodable: Undecodable,
+    receipt_id: Option<String>,
+    first_seen: Timestamp,
+) -> Prepared {
+    let Undecodable { bytes, reason, error } = undecodable;
+    let letter = DeadLetter {
+        id: EventId::of(&source.uri(), content),
+        kind: None,
+        key: source.key(),
+        source,
+        reason,
+        error,
+        receipt_id: receipt_id.clone(),
+        attempts: 1,
+        first_seen,
+        event_headers: Vec::new(),
+        bytes,
+    };
+    Prepared { id: letter.id, first_seen, receipt_id, destination: Destination::DeadLetters(Box::new(letter)) }
+}
+
+fn decided(mut event: Event, receipt_id: Option<String>, policy: &Policy, first_seen: Timestamp) -> Prepared {
+    policy.annotate(&mut event);
+    let id = event.id;
+    let destination = match policy.verdict(&event) {
+        Verdict::Publish => Destination::Topic(Box::new(event)),
+        Verdict::Drop(reason) => Destination::Nowhere(Box::new(event), reason),
+        Verdict::DeadLetter(reason) => {
+            let error = "events.unknown sends types this version does not know here";
+            Destination::DeadLetters(Box::new(letter_of_event(&event, reason, error, receipt_id.clone(), first_seen)))
+        }
+    };
+    Prepared { id, first_seen, receipt_id, destination }
 }
 
 /// Joins a publisher with what is published, and how.
@@ -191,15 +227,25 @@ impl<P: Publisher> Bridge<P> {
     /// Returns when the notification may be forgotten, however long that takes.
     pub async fn deliver(&self, prepared: &Prepared, telemetry: &InstanceTelemetry) -> Settled {
         let _in_flight = telemetry.in_flight();
+        let started = Instant::now();
         let outcome = match &prepared.destination {
             Destination::Topic(event) => self.deliver_event(prepared, event, telemetry).await,
-            Destination::DeadLetters(letter) => self.bury(letter.clone(), telemetry).await,
+            Destination::DeadLetters(letter) => self.bury(DeadLetter::clone(letter), telemetry).await,
             Destination::Nowhere(_, reason) => {
                 telemetry.dropped(*reason);
                 Outcome::Dropped(*reason)
             }
         };
+        telemetry.settled(prepared, self.topic_of(prepared, &outcome), &outcome, started.elapsed());
         Settled { id: prepared.id, outcome }
+    }
+
+    fn topic_of(&self, prepared: &Prepared, outcome: &Outcome) -> Option<&Arc<str>> {
+        match outcome {
+            Outcome::Published(_) => prepared.event().map(|event| self.records.topic_of(event.kind.name())),
+            Outcome::DeadLettered(..) => Some(&self.records.dead_letter_topic),
+            Outcome::Dropped(_) => None,
+        }
     }
 
     /// Whole; without thumbnails, should Kafka find it too large; as a dead letter, should Kafka refuse it for good.
@@ -238,7 +284,8 @@ impl<P: Publisher> Bridge<P> {
                 match self.publish_until_answered(&record, telemetry).await {
                     Ok(delivered) => {
                         warn!(
-                            instance = %letter.instance, reason = letter.reason.as_str(), error = %letter.error,
+                            instance = letter.source.instance().map(display),
+                            channel = letter.source.channel().map(display), reason = letter.reason.as_str(), error = %letter.error,
                             topic = %record.topic, partition = delivered.partition(), event = %letter.id,
                             "sent to the dead letters: look at them with a consumer of that topic"
                         );
@@ -256,7 +303,8 @@ impl<P: Publisher> Bridge<P> {
             }
             let detail = last_refusal.map(|refusal| refusal.detail).unwrap_or_default();
             error!(
-                instance = %letter.instance, topic = %self.records.dead_letter_topic, detail,
+                instance = letter.source.instance().map(display), channel = letter.source.channel().map(display),
+                topic = %self.records.dead_letter_topic, detail,
                 "the dead-letter topic refuses a dead letter: this instance is parked, nothing of it is deleted; \
                  check the topic's limits, it is tried again in {} s", PARKED_RETRY.as_secs()
             );
@@ -303,9 +351,9 @@ fn letter_of_event(
 ) -> DeadLetter {
     DeadLetter {
         id: event.id,
-        instance: event.source.instance,
+        key: record::key(&event.source.id(), event.chat.as_ref()),
+        source: event.source.id(),
         kind: Some(event.kind.name()),
-        key: record::key(event.source.instance, event.chat.as_ref()),
         reason,
         error: error.to_owned(),
         receipt_id,

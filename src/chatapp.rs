@@ -1,3 +1,9 @@
 //! ChatApp (chatapp.online): its events, pushed over the Pusher protocol.
+//!
+//! Push has no replay: what is published while nobody is subscribed is gone, and what was received cannot be asked for
+//! again. So a received event counts only once it is durable, and every stretch without a subscription is told.
+//! § is a section of the notes on ChatApp and the Pusher protocol.
 
+pub mod normalize;
+pub mod pusher;
 pub mod spool;

@@ -19,6 +19,7 @@ mod difference;
 mod file;
 mod load;
 mod schema_registry;
+mod tracing;
 mod validate;
 mod webhook;
 
@@ -26,6 +27,7 @@ pub use create_topics::CreateTopics;
 pub use difference::Fingerprint;
 pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
+pub use tracing::{Otlp, Tracing};
 pub use webhook::{TlsFiles, Webhook, bare_token};
 
 /// The longest poll that GREEN-API holds (reference §2.1).
@@ -60,6 +62,8 @@ pub struct Config {
     pub events: Events,
     /// What happens to calls.
     pub calls: Calls,
+    /// What is told of each event's way.
+    pub tracing: Tracing,
     /// Topics of their own for some kinds, by the kind's word; every other kind goes to [`Kafka::topic`].
     pub routing: BTreeMap<&'static str, Arc<str>>,
 }

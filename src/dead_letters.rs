@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::consume::{ConsumedRecord, Position, ReadError, Records};
-use crate::event::DeadLetterReason;
+use crate::event::{DeadLetterReason, InstanceId, KindName, SourceId};
 use crate::record::dead_letter::{MARK_REASON, MARKED_LETTER};
 
 pub mod replay;
@@ -42,8 +42,10 @@ pub struct Letter {
     pub reason: String,
     /// The failure in words.
     pub error: String,
-    /// The polled instance.
-    pub instance: Option<u64>,
+    /// What it was received for.
+    pub source: Option<SourceId>,
+    /// Whether it is a gap, whose bytes are the bridge's own and no body.
+    pub is_gap: bool,
     /// Where it would have gone.
     pub topic: Option<Arc<str>>,
     /// The `ce_id`.
@@ -63,6 +65,12 @@ pub struct Letter {
 }
 
 impl Letter {
+    /// The polled instance, where it was received for one.
+    #[must_use]
+    pub fn instance(&self) -> Option<u64> {
+        self.source.as_ref()?.instance().map(InstanceId::get)
+    }
+
     /// Why it is here, where the word is one of ours.
     #[must_use]
     pub fn known_reason(&self) -> Option<DeadLetterReason> {
@@ -96,7 +104,10 @@ impl Entry {
             time: record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
             reason: reason.to_owned(),
             error: header("error").unwrap_or_default().to_owned(),
-            instance: header("instance").and_then(|instance| instance.parse().ok()),
+            source: header("instance")
+                .map(|instance| instance.parse().ok().map(InstanceId::new).map(SourceId::GreenApi))
+                .unwrap_or_else(|| header("ce_source").and_then(SourceId::from_uri)),
+            is_gap: header("ce_type").and_then(|word| word.split('.').nth(1)) == Some(KindName::Gap.as_str()),
             topic: header("topic").filter(|topic| !topic.is_empty()).map(Arc::from),
             id,
             attempts: header("attempts").and_then(|attempts| attempts.parse().ok()),
@@ -130,7 +141,7 @@ impl Filter {
     fn matches(&self, letter: &Letter) -> bool {
         let any_of = |empty: bool, found: bool| empty || found;
         any_of(self.reasons.is_empty(), self.reasons.iter().any(|reason| reason.as_str() == letter.reason))
-            && any_of(self.instances.is_empty(), letter.instance.is_some_and(|id| self.instances.contains(&id)))
+            && any_of(self.instances.is_empty(), letter.instance().is_some_and(|id| self.instances.contains(&id)))
             && self.since.is_none_or(|since| letter.time.is_some_and(|time| time >= since))
             && self.until.is_none_or(|until| letter.time.is_some_and(|time| time < until))
     }

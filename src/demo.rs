@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::bridge::prepare;
-use crate::config::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Receive};
+use crate::config::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Receive, Tracing};
 use crate::event::{Body, InstanceId, Notification};
 use crate::oracle::{Oracle, Verdict};
 use crate::policy::Policy;
@@ -297,6 +297,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
         webhook: None,
         events: Events { include_raw: true, ..Events::default() },
         calls: Calls::default(),
+        tracing: Tracing::default(),
         routing: Default::default(),
     }
 }

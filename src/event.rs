@@ -12,23 +12,35 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_with::skip_serializing_none;
 
+mod channel;
 mod chat_change;
 pub mod content;
+mod employee;
+mod gap;
 mod ids;
 mod instance;
 mod kind;
 pub mod message;
 mod parties;
+mod quick_response;
+mod source;
 mod status;
 mod upstream_error;
 
-pub use chat_change::ChatChange;
+pub use channel::{Channel, ChannelPart};
+pub use chat_change::{ChangeAction, Changed, ChatChange, Conversation};
 pub use content::Content;
+pub use employee::{Employee, EmployeeAspect, EmployeeState};
+pub use gap::{Gap, GapReason};
 pub use ids::{ChatId, EventId, InstanceId};
 pub use instance::{Device, Instance, InstanceState, Quota, QuotaState};
 pub use kind::{Kind, KindName};
 pub use message::{Direction, Message, Origin};
-pub use parties::{Chat, ChatType, Sender, Source, System};
+pub use parties::{App, Chat, ChatDetails, ChatType, Sender, Tag, TagCategory};
+pub use quick_response::{
+    QuickResponse, QuickResponseAccess, QuickResponseAction, QuickResponseChange, QuickResponseList, QuickResponsePart,
+};
+pub use source::{Source, SourceId};
 pub use status::{DeliveryState, Status};
 pub use upstream_error::UpstreamError;
 
@@ -73,6 +85,17 @@ impl Body {
             }
         }
     }
+}
+
+/// Bytes that nobody could read.
+#[derive(Clone)]
+pub struct Undecodable {
+    /// As they came.
+    pub bytes: Vec<u8>,
+    /// Why nobody could read them.
+    pub reason: DeadLetterReason,
+    /// The same in words, without content.
+    pub error: String,
 }
 
 /// Why something went to the dead-letter topic: the fixed words of its `reason` header and of the metric's label.
@@ -130,12 +153,12 @@ pub struct Event {
     pub sender: Option<Sender>,
     /// What it is.
     pub kind: Kind,
-    /// The upstream's own word for it (`typeWebhook`), for policies; empty where there is none.
+    /// The upstream's own word for it (`typeWebhook`, ChatApp's event name), for policies; empty where there is none.
     pub upstream_type: String,
-    /// The instance the body claims, where that is not the polled one: the debug endpoint makes forging possible
-    /// (reference §8).
-    pub foreign_instance: bool,
-    /// The body exactly as it came.
+    /// Whether the body claims another instance than the polled one, or another channel than its own: the debug
+    /// endpoint makes forging possible (reference §8).
+    pub foreign: bool,
+    /// The body exactly as it came; of a body with several items, the body with this item alone.
     pub raw: Box<RawValue>,
 }
 

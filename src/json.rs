@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 mod reader;
 
@@ -171,6 +172,18 @@ impl<'a> Json<'a> {
             _ => false,
         }
     }
+}
+
+/// The members of an object, each with where its value stands in the text; `None` where the text is no object.
+#[must_use]
+pub fn members_of(text: &str) -> Option<Vec<(Cow<'_, str>, Range<usize>)>> {
+    reader::members(text)
+}
+
+/// Where each item of an array stands in the text; `None` where the text is no array.
+#[must_use]
+pub fn items_of(text: &str) -> Option<Vec<Range<usize>>> {
+    reader::items(text)
 }
 
 /// The same JSON on one line, all else untouched.

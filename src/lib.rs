@@ -47,7 +47,7 @@
 //! # Who may know whom
 //!
 //! ```text
-//! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge; cli::check ─► doctor;
+//! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge, chatapp; cli::check ─► doctor;
 //!                cli::demo, cli::simulate ─► simulator; demo ─► app, consume, oracle, simulator
 //! cli::dlq ─► dead_letters, consume, publish/kafka; cli::tail ─► consume, json, record (how a value is framed)
 //! cli::verify ─► verify ─► consume, oracle, policy, normalize, simulator (its journal's form)
@@ -58,14 +58,18 @@
 //! webhook ─► source/intake, event, json, config, telemetry   never a queue, never kafka
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! publish/kafka ─► publish, record, config                  never a source
+//! chatapp/pusher ─► retry, json                             the session; its client, link alone know tokio and sockets
 //! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry
 //! schema_registry ─► record (its ids), config               never a source, never a publisher
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! kafka_watch ─► config, publish/kafka, telemetry; systemd ─► telemetry
 //! admin ─► kafka_watch, readiness, telemetry, schema_registry and publish/kafka: what they say of themselves
 //! consume ─► config                                         reads topics back; never writes
-//! dead_letters ─► consume (its records), bridge, event, policy, record, publish, retry: a replay; never kafka itself
-//! normalize, record ─► event, json; policy ─► event, config
+//! dead_letters ─► consume (its records), bridge, chatapp/normalize, event, policy, record, publish, retry: a replay;
+//!                 never kafka itself
+//! otlp ─► telemetry (its spans), trace, config              never what is delivered
+//! normalize, chatapp/normalize, record ─► event, json, trace; policy ─► event, config
+//! trace ─► event (EventId)                                  ids and header, by arithmetic
 //! schema ─► event, record, config: their types, nothing they do
 //! event, json ─► nothing of ours but each other
 //! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
@@ -73,10 +77,10 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
-//! `record`, `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`,
-//! `doctor/topic`; no rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its
-//! brokers; no reqwest outside `green_api`, `schema_registry`, the composition root and `simulator/push`, which sends to
-//! webhooks; no global state.
+//! `chatapp/normalize`, `record`, `policy`, `retry`, `schema`, `trace`, `green_api/answer`, `schema_registry/answer`,
+//! `doctor/instance`, `doctor/topic`, `chatapp/pusher` but for its `client` and `link`; no rdkafka outside
+//! `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its brokers; no reqwest outside `green_api`,
+//! `schema_registry`, `otlp`, the composition root and `simulator/push`, which sends to webhooks; no global state.
 //!
 //! # Why it is so
 //!
@@ -101,8 +105,17 @@
 //! upstream really sends and what must not be refused: half a surrogate pair, numbers of any size, nesting of any
 //! depth.
 //!
+//! *Spans are made of what telemetry is told anyway* (`telemetry/spans`), not by instrumenting the line: with
+//! `tracing-opentelemetry` the order of the log's spans would be part of a contract, and the line would have to be read
+//! around them.
+//!
 //! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
-//! only within a chat, quota events have none, and receipts may change with each redelivery.
+//! only within a chat, quota events have none, and receipts may change with each redelivery. ChatApp's messages come in a
+//! different dress by each road, so theirs is a hash of what the dresses share ([`chatapp::normalize::identity`]).
+//!
+//! *The Pusher session is a state machine, the delivery loop is not.* A connection with its channels has a dozen things
+//! that may happen next, in any order, and each has a deadline; tests can let them happen. Receive, deliver, delete is a
+//! line, which a state machine would hide.
 //!
 //! *A replayed dead letter is marked in its own topic*, behind the letter and under its key. A consumer group's offset
 //! would be the usual place, but it knows one end only: replaying a selection would declare everything before it done.
@@ -124,6 +137,7 @@ pub mod kafka_watch;
 pub mod logging;
 pub mod normalize;
 pub mod oracle;
+pub mod otlp;
 pub mod policy;
 pub mod publish;
 pub mod readiness;
@@ -140,5 +154,6 @@ pub mod source;
 pub mod supervisor;
 pub mod systemd;
 pub mod telemetry;
+pub mod trace;
 pub mod verify;
 pub mod webhook;

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use crate::event::{
-    Chat, ChatId, ChatType, DeliveryState, Direction, Event, EventId, InstanceId, Kind, Origin, Sender, Source, Status,
-    System, UpstreamError,
+    Chat, ChatId, ChatType, DeliveryState, Direction, Event, EventId, InstanceId, Kind, Origin, Sender, Source,
+    SourceId, Status, UpstreamError,
 };
 use crate::json::Json;
 
@@ -26,7 +26,7 @@ pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
 
     let mut canonical = Vec::with_capacity(raw.get().len());
     body.write_canonical(&mut canonical);
-    let id = EventId::of(&Source::uri(instance), &canonical);
+    let id = EventId::of(&SourceId::GreenApi(instance).uri(), &canonical);
 
     let upstream_type = body.get("typeWebhook").words().unwrap_or_default();
     let claimed = body.get("instanceData").get("idInstance");
@@ -38,7 +38,7 @@ pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
         sender: sender(&body),
         kind: kind(upstream_type, &body),
         upstream_type: upstream_type.to_owned(),
-        foreign_instance: !claimed.is_null() && claimed.integer() != i64::try_from(instance.get()).ok(),
+        foreign: !claimed.is_null() && claimed.integer() != i64::try_from(instance.get()).ok(),
         raw: RawValue::NULL.to_owned(),
     };
     drop(body);
@@ -52,8 +52,7 @@ fn time(seconds: &Json) -> Option<Timestamp> {
 
 fn source(instance: InstanceId, body: &Json) -> Source {
     let data = body.get("instanceData");
-    Source {
-        system: System::GreenApi,
+    Source::GreenApi {
         instance,
         account: owned(data.get("wid")),
         // MAX calls itself by the version of its API (reference §9.1).
@@ -69,7 +68,7 @@ fn chat(body: &Json) -> Option<Chat> {
         .find_map(Json::words)
         .and_then(ChatId::new)?;
     let chat_type = sender_data.get("chatType").words().and_then(chat_type).or_else(|| id.chat_type());
-    Some(Chat { chat_type, name: owned(sender_data.get("chatName")), id })
+    Some(Chat { chat_type, name: owned(sender_data.get("chatName")), id, details: None })
 }
 
 fn chat_type(word: &str) -> Option<ChatType> {
@@ -91,6 +90,8 @@ fn sender(body: &Json) -> Option<Sender> {
         contact_name: owned(data.get("senderContactName")),
         sender_type: owned(data.get("senderType")),
         phone: phone(data.get("senderPhoneNumber")),
+        username: None,
+        email: None,
     })
 }
 
@@ -134,6 +135,7 @@ fn status(direction: Direction, body: &Json) -> Status {
         error: description.and_then(UpstreamError::at_start_of).map(|(error, _)| error),
         description: description.map(str::to_owned),
         sent_by_api: body.get("sendByApi").boolean(),
+        app: None,
     }
 }
 

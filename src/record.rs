@@ -15,10 +15,11 @@ use serde_json::value::RawValue;
 use serde_with::skip_serializing_none;
 
 use crate::event::{
-    Call, Chat, ChatChange, ChatId, Event, EventId, Instance, InstanceId, Kind, KindName, Message, Sender, Source,
-    Status,
+    Call, Chat, ChatChange, ChatId, Employee, Event, EventId, Gap, Instance, Kind, KindName, Message,
+    QuickResponseChange, Sender, Source, SourceId, Status,
 };
 use crate::json::Json;
+use crate::trace::{self, Sampling, TRACEPARENT};
 
 pub mod dead_letter;
 mod value_form;
@@ -35,6 +36,9 @@ const THUMBNAIL_BYTES_KEPT: usize = 256;
 /// Names the schema of the value, `$id` of the JSON Schema that describes it. A breaking change makes it `v2`.
 pub const EVENT_SCHEMA: &str = "urn:chatbridge:event:v1";
 
+/// [`TRACEPARENT`] as an attribute.
+const CE_TRACEPARENT: &str = "ce_traceparent";
+
 /// Headers by name, in the order they are written.
 pub type Headers = Vec<(&'static str, String)>;
 
@@ -43,7 +47,7 @@ pub type Headers = Vec<(&'static str, String)>;
 pub struct Record {
     /// The topic it goes to.
     pub topic: Arc<str>,
-    /// The key: the chat, or the instance where there is no chat. Never empty.
+    /// The key: the chat, or its source where there is no chat. Never empty.
     pub key: String,
     /// The headers.
     pub headers: Headers,
@@ -53,7 +57,7 @@ pub struct Record {
     pub value: Vec<u8>,
 }
 
-/// One event of a chat or an instance, as chatbridge publishes it. Fields without a value are absent, never null.
+/// One event of a chat, or of the source it came from, as chatbridge publishes it. Fields without a value are absent, never null.
 ///
 /// This is the value of a record in binary mode, and the schema's root.
 #[skip_serializing_none]
@@ -68,7 +72,7 @@ pub(crate) struct Value<'a> {
     time: Option<Timestamp>,
     /// Where it came from.
     source: &'a Source,
-    /// The chat it belongs to; events of the instance itself have none.
+    /// The chat it belongs to; events of the source itself have none.
     chat: Option<&'a Chat>,
     /// Who caused it.
     sender: Option<&'a Sender>,
@@ -80,11 +84,18 @@ pub(crate) struct Value<'a> {
     call: Option<&'a Call>,
     /// Block of the kinds `instance_state`, `instance_socket`, `instance_device` and `quota_exceeded`.
     instance: Option<&'a Instance>,
-    /// Block of the kinds `avatar_changed` and `chat_blocked`.
+    /// Block of the kinds `avatar_changed`, `chat_blocked` and `chat_update`.
     chat_change: Option<&'a ChatChange>,
+    /// Block of the kind `employee`.
+    employee: Option<&'a Employee>,
+    /// Block of the kind `quick_response`.
+    quick_response: Option<&'a QuickResponseChange>,
+    /// Block of the kind `gap`.
+    gap: Option<&'a Gap>,
     /// Present and true where preview pictures were taken out because Kafka refused the whole record.
     reduced: Option<bool>,
-    /// The notification's body exactly as it came. Absent where the bridge is configured to leave it out.
+    /// The notification's body exactly as it came; where it brought several events, with this one alone. Absent where
+    /// the bridge is configured to leave it out, and where it made the event itself.
     raw: Option<&'a RawValue>,
 }
 
@@ -110,9 +121,11 @@ pub struct RecordFactory {
     pub include_raw: bool,
     /// What the values of events look like.
     pub form: ValueForm,
+    /// Whether records and dead letters carry their trace, and which traces are marked as sampled.
+    pub traceparent: Option<Sampling>,
 }
 
-/// The default topics, with `raw`, in binary mode.
+/// The default topics, with `raw`, in binary mode, without `traceparent`.
 impl Default for RecordFactory {
     fn default() -> Self {
         Self {
@@ -121,6 +134,7 @@ impl Default for RecordFactory {
             dead_letter_topic: "chat-events-dlq".into(),
             include_raw: true,
             form: ValueForm::Plain,
+            traceparent: None,
         }
     }
 }
@@ -136,6 +150,15 @@ impl RecordFactory {
     #[must_use]
     pub fn record(&self, event: &Event, extent: Extent, now: Timestamp) -> Record {
         self.record_to(self.topic_of(event.kind.name()), event, extent, now)
+    }
+
+    fn traceparent(&self, event: EventId) -> Option<String> {
+        self.traceparent.map(|sampling| trace::traceparent(event, sampling))
+    }
+
+    /// A gap is the bridge's own word. What nobody understands is nowhere else.
+    fn wants_raw(&self, kind: &Kind) -> bool {
+        !matches!(kind, Kind::Gap(_)) && (self.include_raw || !kind.is_understood())
     }
 
     /// Whether events go to this topic.
@@ -168,27 +191,42 @@ impl RecordFactory {
             },
             chat_change: match &event.kind {
                 Kind::AvatarChanged(change) | Kind::ChatBlocked(change) => Some(change),
+                Kind::ChatUpdate(change) => Some(change),
                 _ => None,
             },
+            employee: if let Kind::Employee(employee) = &event.kind { Some(employee) } else { None },
+            quick_response: if let Kind::QuickResponse(change) = &event.kind { Some(change) } else { None },
+            gap: if let Kind::Gap(gap) = &event.kind { Some(gap) } else { None },
             reduced: reduced.is_some().then_some(true),
-            // What nobody understands is nowhere else.
-            raw: (self.include_raw || !event.kind.is_understood()).then_some(&*event.raw),
+            raw: self.wants_raw(&event.kind).then_some(&*event.raw),
         };
-        let mut value = self.form.opening(topic, event);
+        let traceparent = self.traceparent(event.id);
+        let attributes = attributes(event, traceparent.as_deref());
+        let mut value = self.form.opening(topic, &attributes);
         serde_json::to_writer(&mut value, &object)
             .expect("string keys and a Vec: nothing in a value can fail to serialise");
         value.extend_from_slice(self.form.closing());
+        let mut headers = self.form.headers(attributes);
+        headers.extend(traceparent.map(|traceparent| (TRACEPARENT, traceparent)));
         Record {
             topic: Arc::clone(topic),
-            key: key(event.source.instance, event.chat.as_ref()),
-            headers: self.form.headers(event),
+            key: key(&event.source.id(), event.chat.as_ref()),
+            headers,
             timestamp_ms: timestamp(event.time, now).as_millisecond(),
             value,
         }
     }
 }
 
-/// The chat's id without what does not tell chats apart: a `:N` device suffix and the older spelling of the WhatsApp
+/// [`headers`], and the trace as CloudEvents' extension for distributed tracing has it. Tracing libraries do not look at
+/// attributes, so the record has the header `traceparent` as well; over one hop both are to be the same.
+fn attributes(event: &Event, traceparent: Option<&str>) -> Headers {
+    let mut attributes = headers(event);
+    attributes.extend(traceparent.map(|traceparent| (CE_TRACEPARENT, traceparent.to_owned())));
+    attributes
+}
+
+/// A GREEN-API chat's id without what does not tell chats apart: a `:N` device suffix and the older spelling of the WhatsApp
 /// domain (reference §10). Nothing else is merged; a lid and a phone number stay two chats.
 #[must_use]
 pub fn chat_key(chat: &ChatId) -> String {
@@ -202,10 +240,14 @@ pub fn chat_key(chat: &ChatId) -> String {
     format!("{user}@{domain}")
 }
 
-/// The key of an event's record.
+/// The key of an event's record. ChatApp's ids are opaque, so they are kept as they came (reference chatapp §3.3).
 #[must_use]
-pub fn key(instance: InstanceId, chat: Option<&Chat>) -> String {
-    chat.map_or_else(|| format!("instance:{instance}"), |chat| chat_key(&chat.id))
+pub fn key(source: &SourceId, chat: Option<&Chat>) -> String {
+    match (source, chat) {
+        (_, None) => source.key(),
+        (SourceId::GreenApi(_), Some(chat)) => chat_key(&chat.id),
+        (SourceId::ChatApp(_), Some(chat)) => chat.id.as_str().to_owned(),
+    }
 }
 
 /// Binding of CloudEvents to Kafka, binary mode: attributes as `ce_` headers.
@@ -214,7 +256,7 @@ pub fn headers(event: &Event) -> Headers {
     let mut headers = vec![
         ("ce_specversion", "1.0".to_owned()),
         ("ce_id", event.id.to_string()),
-        ("ce_source", Source::uri(event.source.instance)),
+        ("ce_source", event.source.id().uri()),
         ("ce_type", format!("chatbridge.{}.v1", event.kind.name())),
         ("ce_dataschema", EVENT_SCHEMA.to_owned()),
     ];

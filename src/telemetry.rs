@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::bridge::Prepared;
+use crate::bridge::{Outcome, Prepared};
 use crate::event::{DeadLetterReason, Event, Instance, InstanceId, Kind};
 use crate::policy::DropReason;
 use crate::publish::PublishError;
@@ -20,10 +20,12 @@ pub mod config;
 pub mod loss_radar;
 pub mod loss_watch;
 pub mod metrics;
+pub mod spans;
 pub mod status;
 pub mod webhook;
 
 use metrics::{InstanceMetrics, Metrics};
+use spans::{InstanceSpans, SpanQueue};
 use status::{InstanceStatus, Phase};
 
 /// Who it probably is, and what it costs.
@@ -36,6 +38,7 @@ pub struct InstanceTelemetry {
     metrics: InstanceMetrics,
     status: Arc<InstanceStatus>,
     foreign_instance_told: AtomicBool,
+    spans: Option<InstanceSpans>,
 }
 
 impl InstanceTelemetry {
@@ -44,7 +47,14 @@ impl InstanceTelemetry {
     pub fn new(metrics: &Arc<Metrics>, status: Arc<InstanceStatus>) -> Self {
         let instance = status.instance();
         let metrics = InstanceMetrics::new(metrics, instance);
-        Self { instance, metrics, status, foreign_instance_told: AtomicBool::new(false) }
+        Self { instance, metrics, status, foreign_instance_told: AtomicBool::new(false), spans: None }
+    }
+
+    /// Makes spans of what it is told, too.
+    #[must_use]
+    pub fn with_spans(self, queue: Option<SpanQueue>) -> Self {
+        let spans = queue.map(|queue| InstanceSpans::new(queue, self.instance));
+        Self { spans, ..self }
     }
 
     /// Whose telemetry this is.
@@ -56,6 +66,7 @@ impl InstanceTelemetry {
     /// A poll begins.
     pub fn polling(&self) {
         self.status.set_phase(Phase::Polling);
+        self.span(InstanceSpans::polling);
     }
 
     /// GREEN-API's calls are listened to.
@@ -89,6 +100,7 @@ impl InstanceTelemetry {
         self.metrics.up.set(1);
         let kind = prepared.event().map_or("dead_letter", |event| event.kind.name());
         self.status.received(kind, prepared.event_time());
+        self.span(|spans| spans.received(prepared));
     }
 
     /// Counts one delivery in flight until the guard is dropped.
@@ -110,6 +122,11 @@ impl InstanceTelemetry {
         if let Kind::InstanceState(Instance { state: Some(state), .. }) = &event.kind {
             self.state_seen(state.as_str());
         }
+    }
+
+    /// A notification may be forgotten, this long after it was handed over; `topic` is where it went.
+    pub fn settled(&self, prepared: &Prepared, topic: Option<&Arc<str>>, outcome: &Outcome, took: Duration) {
+        self.span(|spans| spans.settled(prepared, topic, outcome, took));
     }
 
     /// Kafka acknowledged a dead letter.
@@ -144,12 +161,14 @@ impl InstanceTelemetry {
         self.metrics.deleted.inc();
         self.metrics.all.delete.observe(took.as_secs_f64());
         self.status.deleted();
+        self.span(|spans| spans.delete_ended("deleted", false));
     }
 
     /// The notification was gone before we deleted it.
     pub fn already_gone(&self) {
         self.metrics.source_error("already_gone");
         self.status.deleted();
+        self.span(|spans| spans.delete_ended("already_gone", false));
     }
 
     /// An answer came that does not speak for the queue; ordinary, as long as it does not last.
@@ -160,16 +179,19 @@ impl InstanceTelemetry {
     /// A delete's answer leaves open whether it worked.
     pub fn delete_unclear(&self) {
         self.metrics.source_error("delete_unclear");
+        self.span(|spans| spans.delete_ended("unclear", true));
     }
 
     /// The notification settled last came again and was not published again.
     pub fn repeat_suppressed(&self) {
         self.metrics.repeats_suppressed.inc();
+        self.span(InstanceSpans::repeat_suppressed);
     }
 
     /// A receive or delete failed.
     pub fn source_failed(&self, failure: &QueueError) {
         self.metrics.source_error(failure.class());
+        self.span(|spans| spans.delete_ended(failure.class(), true));
         self.metrics.up.set(0);
         self.status.failed(failure.class(), &failure.to_string());
         self.status.set_phase(match failure {
@@ -212,6 +234,12 @@ impl InstanceTelemetry {
     pub fn stopped(&self) {
         self.metrics.up.set(0);
         self.status.set_phase(Phase::Stopped);
+    }
+
+    fn span(&self, happened: impl FnOnce(&InstanceSpans)) {
+        if let Some(spans) = &self.spans {
+            happened(spans);
+        }
     }
 }
 

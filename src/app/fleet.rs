@@ -23,6 +23,7 @@ use crate::source::queue::{Pacing, Poller};
 use crate::supervisor::supervise;
 use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::SpanQueue;
 use crate::telemetry::status::StatusBoard;
 use crate::webhook;
 
@@ -45,6 +46,7 @@ pub(super) struct Fleet {
     metrics: Arc<Metrics>,
     board: Arc<StatusBoard>,
     callers: Option<CallerCache>,
+    spans: Option<SpanQueue>,
     stop: CancellationToken,
     members: BTreeMap<InstanceId, Member>,
     turns: HashMap<InstanceId, Turn>,
@@ -90,6 +92,7 @@ impl Fleet {
         config: &Config,
         metrics: Arc<Metrics>,
         board: Arc<StatusBoard>,
+        spans: Option<SpanQueue>,
         stop: CancellationToken,
     ) -> Result<Self, reqwest::Error> {
         Ok(Self {
@@ -100,6 +103,7 @@ impl Fleet {
             metrics,
             board,
             callers: config.calls.caller_lookup.then(CallerCache::default),
+            spans,
             stop,
             members: BTreeMap::new(),
             turns: HashMap::new(),
@@ -206,10 +210,11 @@ impl Fleet {
         if instance.api_url.scheme() == "http" && !is_loopback(&instance.api_url) {
             warn!(instance = %instance.id, "api_url is http, so the token travels unencrypted: use https");
         }
+        let telemetry = InstanceTelemetry::new(&self.metrics, self.board.add(instance.id));
         Member {
             instance: instance.clone(),
             client: self.clients.of(instance),
-            telemetry: Arc::new(InstanceTelemetry::new(&self.metrics, self.board.add(instance.id))),
+            telemetry: Arc::new(telemetry.with_spans(self.spans.clone())),
             ending: Ending::from(self.stop.clone()),
         }
     }

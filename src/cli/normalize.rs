@@ -12,20 +12,26 @@ use serde_json::value::RawValue;
 use super::documents::{self, Document};
 use super::json_line::{self, Value};
 use super::{EXIT_FAILED, EXIT_USAGE, complain};
-use crate::bridge::prepare;
+use crate::bridge::{Prepared, prepare, prepare_event};
+use crate::chatapp;
 use crate::event::{Body, DeadLetterReason, InstanceId, Notification};
 use crate::json::Json;
 use crate::policy::Policy;
 use crate::record::RecordFactory;
+use crate::trace::Sampling;
 
 /// Arguments of `normalize`.
 #[derive(Debug, clap::Args)]
 pub(super) struct NormalizeArgs {
-    /// Bodies or {receiptId, body} envelopes: one JSON document, or JSON lines [default: standard input]
+    /// Bodies or {receiptId, body} envelopes of GREEN-API, {data, meta} of ChatApp: one JSON document, or JSON lines
+    /// [default: standard input]
     file: Option<PathBuf>,
-    /// The instance they were received for [default: the one each body names]
+    /// GREEN-API: the instance they were received for [default: the one each body names]
     #[arg(long, value_name = "ID")]
     instance: Option<u64>,
+    /// Write the trace into the headers, as tracing.traceparent = true has the daemon do
+    #[arg(long)]
+    traceparent: bool,
 }
 
 pub(super) fn normalize(args: &NormalizeArgs) -> ExitCode {
@@ -37,7 +43,9 @@ pub(super) fn normalize(args: &NormalizeArgs) -> ExitCode {
         }
     };
     let output = BufWriter::with_capacity(1 << 18, io::stdout().lock());
-    match Normalizer::new(args.instance.map(InstanceId::new), output).all(input) {
+    let mut normalizer = Normalizer::new(args.instance.map(InstanceId::new), output);
+    normalizer.records.traceparent = args.traceparent.then(|| Sampling::percent(100));
+    match normalizer.all(input) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads us has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -57,6 +65,11 @@ pub(super) fn enveloped(document: &RawValue) -> Option<Box<RawValue>> {
         body: Box<RawValue>,
     }
     serde_json::from_str::<Envelope>(document.get()).ok().map(|envelope| envelope.body)
+}
+
+/// Whether it is ChatApp's, in whose bodies several events may be.
+fn is_chatapp(document: &RawValue) -> bool {
+    Json::parse(document.get()).is_some_and(|view| chatapp::normalize::is_body(&view))
 }
 
 /// What a document says of itself, before it is normalised.
@@ -121,9 +134,18 @@ impl<W: Write> Normalizer<W> {
     }
 
     fn document(&mut self, document: &RawValue) -> io::Result<()> {
-        let seen = glance(document).unwrap_or_else(|| look_closely(document));
+        let glanced = glance(document);
+        if glanced.is_none() && is_chatapp(document) {
+            let items = chatapp::normalize::normalize(chatapp::normalize::Arrival::default(), document.to_owned());
+            for event in items {
+                let now = Timestamp::now();
+                self.emit(&prepare_event(event, &self.policy, now), now)?;
+            }
+            return Ok(());
+        }
+        let seen = glanced.unwrap_or_else(|| look_closely(document));
         let instance = self.instance.unwrap_or(InstanceId::new(seen.instance.unwrap_or_default()));
-        self.emit(Notification { instance, receipt_id: seen.receipt_id, body: Body::Json(seen.body) })
+        self.notification(Notification { instance, receipt_id: seen.receipt_id, body: Body::Json(seen.body) })
     }
 
     fn malformed(&mut self, bytes: &[u8], error: &serde_json::Error) -> io::Result<()> {
@@ -132,12 +154,15 @@ impl<W: Write> Normalizer<W> {
         let instance = self.instance.unwrap_or(InstanceId::new(0));
         let (bytes, reason) = (bytes.to_vec(), DeadLetterReason::NotJson);
         let body = Body::Undecodable { bytes, reason, error, receipt_at: 0..0 };
-        self.emit(Notification { instance, receipt_id: None, body })
+        self.notification(Notification { instance, receipt_id: None, body })
     }
 
-    fn emit(&mut self, notification: Notification) -> io::Result<()> {
+    fn notification(&mut self, notification: Notification) -> io::Result<()> {
         let now = Timestamp::now();
-        let prepared = prepare(notification, &self.policy, now);
+        self.emit(&prepare(notification, &self.policy, now), now)
+    }
+
+    fn emit(&mut self, prepared: &Prepared, now: Timestamp) -> io::Result<()> {
         let Some(record) = prepared.record(&self.records, now) else { return Ok(()) };
         let headers = record.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let value = match prepared.event() {
@@ -207,6 +232,22 @@ mod tests {
                 assert_eq!(seen.body.get(), close.body.get(), "{document}");
             }
         }
+    }
+
+    #[test]
+    fn a_body_of_chatapp_becomes_a_record_for_each_of_its_items() {
+        let item = |id: u32| format!(r#"{{"id":{id},"chat":{{"id":"79:2@c.us"}}}}"#);
+        let body = format!(
+            r#"{{"data":[{},{}],"meta":{{"type":"messageDestroy","licenseId":1,"messengerType":"grWhatsApp"}}}}"#,
+            item(1),
+            item(2)
+        );
+        let lines = normalized(&format!("{body}\n{{\"payload\":{body}}}\n{BODY}\n"));
+        let sources: Vec<_> = lines.iter().map(|line| line["headers"]["ce_source"].as_str().expect("one")).collect();
+        let chatapp = "/chatapp/1/grWhatsApp";
+        assert_eq!(sources, [chatapp, chatapp, chatapp, chatapp, "/green-api/7"]);
+        assert_eq!(lines[0], lines[2], "wrapped or not");
+        assert_eq!((&lines[0]["key"], &lines[1]["key"]), (&"79:2@c.us".into(), &"79:2@c.us".into()), "as given");
     }
 
     #[test]

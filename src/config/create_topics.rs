@@ -11,6 +11,7 @@ use super::validate::number;
 /// `[kafka.create_topics]`, as written.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "CreateTopics")]
 pub(super) struct File {
     /// Partitions of each topic that is made.
     #[schemars(range(min = 1, max = 10_000))]

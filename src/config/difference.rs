@@ -45,11 +45,12 @@ impl Config {
 
     /// Everything but the instances, by the names an operator knows. Values are told apart by what `Debug` shows, so
     /// that no field can be forgotten here; secrets, which it hides, are named one by one.
-    fn sections(&self) -> [(&'static str, Fingerprint); 10] {
+    fn sections(&self) -> [(&'static str, Fingerprint); 11] {
         let registry_secrets = self.schema_registry.iter().filter_map(|registry| match &registry.credentials {
             Credentials::None => None,
             Credentials::Basic { password: secret, .. } | Credentials::Bearer(secret) => Some(secret),
         });
+        let otlp_secrets = self.tracing.otlp.iter().flat_map(|otlp| otlp.headers.values());
         [
             ("shutdown_timeout_seconds", fingerprint(&self.shutdown_timeout, [])),
             ("config_check_seconds", fingerprint(&self.config_check, [])),
@@ -60,6 +61,7 @@ impl Config {
             ("webhook", fingerprint(&self.webhook, [])),
             ("events", fingerprint(&self.events, [])),
             ("calls", fingerprint(&self.calls, [])),
+            ("tracing", fingerprint(&self.tracing, otlp_secrets)),
             ("routing", fingerprint(&self.routing, [])),
         ]
     }
@@ -80,7 +82,8 @@ mod tests {
     use std::io::Write as _;
 
     const BASE: &str = "[kafka.properties]\n'sasl.password' = 'one'\n[schema_registry]\nurl = 'http://127.0.0.1:1'\n\
-                        username = 'u'\npassword = 'p'\n[[green_api.instances]]\nid = 1101000001\ntoken = 'aaaa'\n";
+                        username = 'u'\npassword = 'p'\n[tracing]\notlp_endpoint = 'http://127.0.0.1:1'\n\
+                        otlp_headers.a = 'x'\n[[green_api.instances]]\nid = 1101000001\ntoken = 'aaaa'\n";
 
     fn config(text: &str) -> Config {
         let path = std::env::temp_dir().join(format!("chatbridge-difference-{:x}", fastrand::u64(..)));
@@ -102,6 +105,8 @@ mod tests {
             (("[kafka.prop", "[events]\ninclude_raw = false\n[kafka.prop"), Some("events")),
             (("[kafka.prop", "[routing]\ncall = 'calls'\n[kafka.prop"), Some("routing")),
             (("[kafka.prop", "[webhook]\nconnections_max = 9\n[kafka.prop"), Some("webhook")),
+            (("'x'", "'y'"), Some("tracing")),
+            (("[tracing]", "[tracing]\ntraceparent = true"), Some("tracing")),
             (("[kafka.prop", "[admin]\nlisten = '127.0.0.1:1'\n[kafka.prop"), Some("admin")),
             (("[[green", "[green_api]\nretry_min_ms = 7\n[[green"), Some("green_api")),
         ] {

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{create_topics, webhook};
+use super::{create_topics, tracing, webhook};
 
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,6 +32,7 @@ pub(super) struct File {
     pub(super) webhook: Option<webhook::File>,
     pub(super) events: Events,
     pub(super) calls: Calls,
+    pub(super) tracing: tracing::File,
     /// Topics of their own for some kinds; every other kind goes to `kafka.topic`.
     pub(super) routing: BTreeMap<String, String>,
 }
@@ -48,6 +49,7 @@ impl Default for File {
             webhook: None,
             events: Events::default(),
             calls: Calls::default(),
+            tracing: tracing::File::default(),
             routing: BTreeMap::new(),
         }
     }

@@ -322,6 +322,7 @@ fn the_sample_is_true() {
         ("events", "[events]\nzzz = 1\n"),
         ("calls", "[calls]\nzzz = 1\n"),
         ("webhook", "[webhook]\nzzz = 1\n"),
+        ("tracing", "[tracing]\nzzz = 1\n"),
     ] {
         let problem =
             problems(place).into_iter().find(|problem| problem.contains("unknown key")).expect("zzz is no key");

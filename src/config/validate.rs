@@ -11,6 +11,7 @@ use url::Url;
 
 use super::create_topics::create_topics;
 use super::schema_registry::schema_registry;
+use super::tracing::tracing;
 use super::webhook::{webhook, webhook_token};
 use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
 use crate::event::{InstanceId, KindName};
@@ -67,6 +68,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
     let defaults = InstanceDefaults { api_url: default_url, has_webhook, webhook_token };
     let instances = instances(file.green_api, &defaults, problems);
     let events = events(file.events, problems);
+    let tracing = tracing(file.tracing, problems);
     let routing = routing(file.routing, &kafka, problems);
     Some(Config {
         shutdown_timeout,
@@ -83,6 +85,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
             caller_lookup: file.calls.caller_lookup,
             language: file.calls.language,
         },
+        tracing,
         routing,
     })
 }

@@ -43,6 +43,7 @@ const GREEN_API_ADDRESSES: &[[u8; 4]] = &[
 /// `[webhook]`, as written.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Webhook")]
 pub(super) struct File {
     /// Where GREEN-API's calls come in: POST /green-api/<idInstance>, or POST /green-api.
     listen: String,

@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Letter;
-use crate::bridge::prepare;
+use crate::bridge::{prepare, prepare_event};
+use crate::chatapp::normalize::{Arrival, normalize};
 use crate::consume::Position;
-use crate::event::{Body, DeadLetterReason, Event, InstanceId, Notification};
+use crate::event::{Body, DeadLetterReason, Event, EventId, Notification, SourceId};
 use crate::policy::{Policy, Verdict};
 use crate::publish::{PublishError, Publisher};
 use crate::record::dead_letter::Mark;
@@ -184,18 +185,29 @@ impl<P: Publisher> Replayer<P> {
             Some(NotJson | NotUtf8 | NoBody | TooLong) => return Plan::Leave(Left::Undecodable),
             Some(TooLarge | Refused | UnknownType) => {}
         }
+        if letter.is_gap {
+            return Plan::Leave(Left::Undecodable);
+        }
         if letter.truncated_from_bytes.is_some() {
             return Plan::Leave(Left::Truncated);
         }
-        let Some(instance) = letter.instance else { return Plan::Leave(Left::NotOurs) };
+        let Some(source) = &letter.source else { return Plan::Leave(Left::NotOurs) };
         let body = String::from_utf8(letter.bytes.clone()).ok().and_then(|text| RawValue::from_string(text).ok());
         let Some(body) = body else { return Plan::Leave(Left::Undecodable) };
-        let notification = Notification {
-            instance: InstanceId::new(instance),
-            receipt_id: letter.receipt_id.clone(),
-            body: Body::Json(body),
+        let now = Timestamp::now();
+        let prepared = match source {
+            SourceId::GreenApi(instance) => {
+                let (instance, receipt_id) = (*instance, letter.receipt_id.clone());
+                prepare(Notification { instance, receipt_id, body: Body::Json(body) }, &self.policy, now)
+            }
+            SourceId::ChatApp(channel) => {
+                let arrival = Arrival { channel: Some(channel.clone()), ..Arrival::default() };
+                // A letter holds one item. Its id may have been made of more, so it is the letter's.
+                let Some(event) = normalize(arrival, body).next() else { return Plan::Leave(Left::Undecodable) };
+                let id = letter.id.map_or(event.id, EventId::from_uuid);
+                prepare_event(Event { id, ..event }, &self.policy, now)
+            }
         };
-        let prepared = prepare(notification, &self.policy, Timestamp::now());
         let Some(event) = prepared.event() else { return Plan::Leave(Left::StillUnknown) };
         match self.policy.verdict(event) {
             Verdict::Publish => {}

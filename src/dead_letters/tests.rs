@@ -6,13 +6,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::replay::{Left, Outcome, ReplayError, Replayer};
 use super::*;
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, prepare_event, prepare_undecodable};
+use crate::chatapp::normalize::{Arrival, gap, normalize};
 use crate::config::{Calls, Events, UnknownPolicy};
-use crate::event::{Body, InstanceId, Notification};
+use crate::event::{Body, Channel, GapReason, InstanceId, Notification, SourceId, Undecodable};
 use crate::policy::Policy;
 use crate::publish::PublishError;
 use crate::publish::memory::MemoryPublisher;
-use crate::record::{Record, RecordFactory};
+use crate::record::{Extent, Record, RecordFactory};
 use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
@@ -111,6 +112,48 @@ async fn a_replayed_letter_is_the_record_it_would_have_been_and_is_marked() {
     assert_eq!(rest.reasons, [("not_json".to_owned(), 1)].into());
     let again = survey(stream(&topic), &Filter { replayed_too: true, ..Filter::default() }).await.expect("readable");
     assert_eq!(again.selected.values().filter(|was_replayed| **was_replayed).count(), 1);
+}
+
+/// A letter of ChatApp's holds one item of a body; its channel stands in its `ce_source` and its id is kept.
+#[tokio::test]
+async fn a_letter_of_chatapp_is_replayed_as_the_event_it_was() {
+    let channel = Channel::from_name("private-v1.licenses.1229.messengers.telegram").expect("a channel");
+    let body = r#"{"data":[{"chat":{"id":"1:2@c.us"},"n":1},{"chat":{"id":"1:2@c.us"},"n":2}],"meta":{"type":"new"}}"#;
+    let body = RawValue::from_string(body.to_owned()).expect("JSON");
+    let arrival = Arrival { channel: Some(channel.clone()), event: None, at: Some(Timestamp::now()) };
+    let event = normalize(arrival, body).nth(1).expect("two items");
+    let moment = Timestamp::from_second(1_760_000_000).expect("in range");
+    let gap = gap(&channel, moment, moment, GapReason::Refused, Vec::new());
+    let factory = RecordFactory::default();
+    let expected = factory.record(&event, Extent::Whole, moment);
+
+    let publisher = Arc::new(MemoryPublisher::default());
+    let bridge = Bridge::new(Arc::clone(&publisher), factory, policy(UnknownPolicy::DeadLetter));
+    let refused = PublishError::Refused("policy".to_owned());
+    publisher.fail_next([refused]);
+    let telemetry = InstanceTelemetry::new(&Arc::new(Metrics::new()), StatusBoard::default().add(InstanceId::new(1)));
+    let undecodable = Undecodable { bytes: b"{".to_vec(), reason: DeadLetterReason::NotJson, error: String::new() };
+    for prepared in [
+        prepare_event(gap, &Policy::default(), moment),
+        prepare_event(event, &policy(UnknownPolicy::DeadLetter), moment),
+        prepare_undecodable(SourceId::ChatApp(channel.clone()), undecodable, moment),
+    ] {
+        drop(bridge.deliver(&prepared, &telemetry).await);
+    }
+    let topic = publisher.records();
+    assert!(topic.iter().all(|record| record.headers.iter().all(|(name, _)| *name != "instance")));
+    let keys: Vec<&str> = topic.iter().map(|record| record.key.as_str()).collect();
+    assert_eq!(keys, ["license:1229:telegram", "1:2@c.us", "license:1229:telegram"]);
+    for index in 0..3 {
+        assert_eq!(letter(&topic, index).source, Some(SourceId::ChatApp(channel.clone())));
+    }
+    let (publisher, replayer) = replayer(UnknownPolicy::Publish, &[]);
+    for index in [0, 2] {
+        assert_eq!(replayed(&replayer, &letter(&topic, index)).await, Outcome::Left(Left::Undecodable));
+    }
+    assert_eq!(replayed(&replayer, &letter(&topic, 1)).await, Outcome::Replayed);
+    let again = &publisher.records()[0];
+    assert_eq!((&again.key, &again.headers, &again.value), (&expected.key, &expected.headers, &expected.value));
 }
 
 #[tokio::test]

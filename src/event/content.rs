@@ -58,6 +58,8 @@ pub enum Content {
         message_id: Option<String>,
         /// Who wrote that message.
         participant: Option<String>,
+        /// ChatApp: the emoji that was taken back.
+        taken_back: Option<String>,
     },
     /// Another message's new wording.
     Edit(Edit),
@@ -82,7 +84,9 @@ pub enum Content {
     Product(Box<Product>),
     /// A cart that was sent as an order.
     Order(Box<Order>),
-    /// A `typeMessage` this version does not know; the message is in `raw`.
+    /// ChatApp: a note of its own in the chat, such as who was assigned to it.
+    System(Text),
+    /// A type of message this version does not know; the message is in `raw`.
     Unsupported {
         /// Upstream's word.
         type_message: Option<String>,
@@ -124,6 +128,7 @@ impl Content {
             | Self::Interactive(_)
             | Self::ButtonReply(_)
             | Self::Order(_)
+            | Self::System(_)
             | Self::Unsupported { .. } => return false,
         };
         thumbnail.take().is_some()

@@ -98,8 +98,8 @@ pub struct EventId(
 impl EventId {
     /// UUIDv5 of `content` in the namespace UUIDv5(URL, `source`): any language's uuid library makes the same one.
     ///
-    /// `content` is the canonical body (RFC 8785, see [`crate::json::Json::write_canonical`]), or the bytes as they
-    /// came where they are not JSON. The receipt takes no part: whether it survives a redelivery is undocumented
+    /// `content` is the canonical body (RFC 8785, see [`crate::json::Json::write_canonical`]), what
+    /// [`crate::chatapp::normalize::identity`] says of ChatApp's, or the bytes as they came where they are not JSON. The receipt takes no part: whether it survives a redelivery is undocumented
     /// (reference §2.1).
     #[must_use]
     pub fn of(source: &str, content: &[u8]) -> Self {
@@ -107,15 +107,16 @@ impl EventId {
         Self(Uuid::new_v5(&namespace, content))
     }
 
-    /// The number it is.
+    /// The sixteen bytes.
     #[must_use]
-    pub fn as_u128(self) -> u128 {
-        self.0.as_u128()
+    pub fn bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
     }
 
-    #[cfg(test)]
-    pub(crate) fn from_u128(number: u128) -> Self {
-        Self(Uuid::from_u128(number))
+    /// An id that was made before.
+    #[must_use]
+    pub fn from_uuid(id: Uuid) -> Self {
+        Self(id)
     }
 }
 

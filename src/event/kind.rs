@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Call, ChatChange, Instance, Message, Status};
+use super::{Call, ChatChange, Employee, Gap, Instance, Message, QuickResponseChange, Status};
 
 /// What an event is, with its block.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,14 @@ pub enum Kind {
     AvatarChanged(ChatChange),
     /// The other side blocked the account, or let it in again.
     ChatBlocked(ChatChange),
+    /// Employees changed something about the chat.
+    ChatUpdate(Box<ChatChange>),
+    /// An employee came, or the day's work began or ended.
+    Employee(Employee),
+    /// The texts that employees answer with changed.
+    QuickResponse(Box<QuickResponseChange>),
+    /// A source that repeats nothing was not heard for a while. The bridge itself says so.
+    Gap(Gap),
     /// Nothing this version knows: the common blocks and `raw`.
     Unknown,
 }
@@ -54,6 +62,10 @@ impl Kind {
             Self::QuotaExceeded(_) => KindName::QuotaExceeded,
             Self::AvatarChanged(_) => KindName::AvatarChanged,
             Self::ChatBlocked(_) => KindName::ChatBlocked,
+            Self::ChatUpdate(_) => KindName::ChatUpdate,
+            Self::Employee(_) => KindName::Employee,
+            Self::QuickResponse(_) => KindName::QuickResponse,
+            Self::Gap(_) => KindName::Gap,
             Self::Unknown => KindName::Unknown,
         }
     }
@@ -87,13 +99,21 @@ pub enum KindName {
     AvatarChanged,
     /// The other side blocked the account, or let it in again: block `chat_change`.
     ChatBlocked,
+    /// Employees changed something about the chat: block `chat_change`.
+    ChatUpdate,
+    /// An employee came, or the day's work began or ended: block `employee`.
+    Employee,
+    /// The texts that employees answer with changed: block `quick_response`.
+    QuickResponse,
+    /// A source that repeats nothing was not heard for a while, as the bridge itself says: block `gap`.
+    Gap,
     /// Nothing this version of the bridge knows: the common blocks and `raw`.
     Unknown,
 }
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Message,
         Self::MessageStatus,
         Self::Call,
@@ -103,6 +123,10 @@ impl KindName {
         Self::QuotaExceeded,
         Self::AvatarChanged,
         Self::ChatBlocked,
+        Self::ChatUpdate,
+        Self::Employee,
+        Self::QuickResponse,
+        Self::Gap,
         Self::Unknown,
     ];
 
@@ -119,6 +143,10 @@ impl KindName {
             Self::QuotaExceeded => "quota_exceeded",
             Self::AvatarChanged => "avatar_changed",
             Self::ChatBlocked => "chat_blocked",
+            Self::ChatUpdate => "chat_update",
+            Self::Employee => "employee",
+            Self::QuickResponse => "quick_response",
+            Self::Gap => "gap",
             Self::Unknown => "unknown",
         }
     }
@@ -131,7 +159,10 @@ impl KindName {
             Self::MessageStatus => Some("status"),
             Self::Call => Some("call"),
             Self::InstanceState | Self::InstanceSocket | Self::InstanceDevice | Self::QuotaExceeded => Some("instance"),
-            Self::AvatarChanged | Self::ChatBlocked => Some("chat_change"),
+            Self::AvatarChanged | Self::ChatBlocked | Self::ChatUpdate => Some("chat_change"),
+            Self::Employee => Some("employee"),
+            Self::QuickResponse => Some("quick_response"),
+            Self::Gap => Some("gap"),
             Self::Unknown => None,
         }
     }

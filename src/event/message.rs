@@ -4,13 +4,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::Content;
+use super::{App, Content};
 
 /// Block of `message`.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Message {
-    /// Upstream's `idMessage`. On MAX unique only within a chat (reference §9.1).
+    /// Upstream's `idMessage`. On MAX, and on ChatApp, unique only within a chat (reference §9.1). Absent where upstream
+    /// names only the message that a reaction or deletion is about.
     pub id: Option<String>,
     /// Towards the account or away from it.
     pub direction: Direction,
@@ -26,6 +27,14 @@ pub struct Message {
     pub forwarded: Option<bool>,
     /// How often it was forwarded.
     pub forwarding_score: Option<i64>,
+    /// ChatApp: its own id of the message, which orders the messages of a chat.
+    pub internal_id: Option<String>,
+    /// ChatApp: upstream's closer word for the type; `command` marks a bot's command.
+    pub subtype: Option<String>,
+    /// ChatApp: the application it was written in.
+    pub app: Option<App>,
+    /// ChatApp: the employee who wrote it; of automatic answers, the owner of the account.
+    pub employee: Option<String>,
 }
 
 /// Towards the instance's account, or away from it.
@@ -36,6 +45,8 @@ pub enum Direction {
     Incoming,
     /// From the account itself.
     Outgoing,
+    /// Upstream does not say.
+    Unknown,
 }
 
 /// By whose hand a message was written (reference §9.2).
@@ -46,8 +57,12 @@ pub enum Origin {
     Contact,
     /// The account's phone or another of its clients.
     Phone,
-    /// GREEN-API's send methods.
+    /// The upstream's send methods.
     Api,
+    /// ChatApp: one of its applications, or an application of one's own.
+    App,
+    /// Upstream does not say.
+    Unknown,
 }
 
 /// The message that was answered, as far as upstream repeats it (reference §9.5).

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{Direction, UpstreamError};
+use super::{App, Direction, UpstreamError};
 
 /// Block of `message_status`.
 #[skip_serializing_none]
@@ -24,6 +24,8 @@ pub struct Status {
     pub error: Option<UpstreamError>,
     /// Whether the message was sent through the API.
     pub sent_by_api: Option<bool>,
+    /// ChatApp: the application the message was written in.
+    pub app: Option<App>,
 }
 
 /// How far a message got (reference §9.6).

@@ -1,6 +1,7 @@
 //! Text to [`Json`], refusing nothing that `serde_json` lets through as a `RawValue`.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::{DEPTH_MAX, Json};
 
@@ -10,6 +11,45 @@ pub(super) fn document(text: &str) -> Option<Json<'_>> {
     let value = reader.value(0)?;
     reader.skip_white_space();
     (reader.at == text.len()).then_some(value)
+}
+
+/// The members of the object that the text is.
+pub(super) fn members(text: &str) -> Option<Vec<(Cow<'_, str>, Range<usize>)>> {
+    let mut reader = Reader { text, at: 0 };
+    let mut members = Vec::new();
+    reader.eat(b'{')?;
+    reader.skip_white_space();
+    if reader.peek()? == b'}' {
+        return Some(members);
+    }
+    loop {
+        reader.skip_white_space();
+        let key = reader.string()?;
+        reader.eat(b':')?;
+        members.push((key, reader.step_over()?));
+        match reader.peek()? {
+            b',' => reader.at += 1,
+            _ => return reader.eat(b'}').map(|()| members),
+        }
+    }
+}
+
+/// The items of the array that the text is.
+pub(super) fn items(text: &str) -> Option<Vec<Range<usize>>> {
+    let mut reader = Reader { text, at: 0 };
+    let mut items = Vec::new();
+    reader.eat(b'[')?;
+    reader.skip_white_space();
+    if reader.peek()? == b']' {
+        return Some(items);
+    }
+    loop {
+        items.push(reader.step_over()?);
+        match reader.peek()? {
+            b',' => reader.at += 1,
+            _ => return reader.eat(b']').map(|()| items),
+        }
+    }
 }
 
 struct Reader<'a> {
@@ -53,6 +93,16 @@ impl<'a> Reader<'a> {
             b'-' | b'0'..=b'9' => Some(self.number()),
             _ => None,
         }
+    }
+
+    /// Where the next value stands; and on to what follows it.
+    fn step_over(&mut self) -> Option<Range<usize>> {
+        self.skip_white_space();
+        let start = self.at;
+        self.value(DEPTH_MAX)?;
+        let end = self.at;
+        self.skip_white_space();
+        Some(start..end)
     }
 
     fn number(&mut self) -> Json<'a> {

@@ -98,3 +98,22 @@ proptest! {
         let _ = Json::parse(&pieces.concat());
     }
 }
+
+#[test]
+fn a_container_is_taken_apart_without_touching_what_is_in_it() {
+    let text = r#" { "a" : [1, {"a":"]"} ] ,"\u0061":"x\"}" , "b":1e999,"":null } "#;
+    let members = members_of(text).expect("an object");
+    let shown: Vec<(&str, &str)> = members.iter().map(|(key, at)| (&**key, &text[at.clone()])).collect();
+    assert_eq!(
+        shown,
+        [("a", r#"[1, {"a":"]"} ]"#), ("a", r#""x\"}""#), ("b", "1e999"), ("", "null")],
+        "keys may repeat"
+    );
+    let text = r#" [ 1 ,"a,]", [ [] ],{ } ] "#;
+    let items: Vec<&str> = items_of(text).expect("an array").into_iter().map(|at| &text[at]).collect();
+    assert_eq!(items, ["1", r#""a,]""#, "[ [] ]", "{ }"]);
+    assert_eq!((members_of(" { } "), items_of("[ ]")), (Some(Vec::new()), Some(Vec::new())));
+    assert_eq!((members_of("[]"), items_of("{}"), members_of("1"), items_of("\"[\"")), (None, None, None, None));
+    let deep = format!("[{}{}]", "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(items_of(&deep).map(|items| items.len()), Some(1));
+}

@@ -60,6 +60,7 @@ fn of_type(type_message: &str, place: &Json) -> Option<Content> {
             emoji: owned(data_object(place, &["extendedTextMessageData", "extendedTextMessage"]).get("text")),
             message_id: owned(place.get("quotedMessage").get("stanzaId")),
             participant: owned(place.get("quotedMessage").get("participant")),
+            taken_back: None,
         },
         "editedMessage" => Content::Edit(text::edit(place)),
         "deletedMessage" => {

@@ -25,6 +25,10 @@ pub(super) fn message(direction: Direction, origin: Origin, body: &Json) -> Kind
         content,
         forwarded,
         forwarding_score,
+        internal_id: None,
+        subtype: None,
+        app: None,
+        employee: None,
     }))
 }
 

@@ -14,7 +14,7 @@ pub(super) fn summary(call: &Call, language: Language, policy: CallPolicy) -> Op
         state => state,
     };
     Some(match (language, call.direction, state) {
-        (_, _, CallState::Unknown | CallState::Invalid) => return None,
+        (_, Direction::Unknown, _) | (_, _, CallState::Unknown | CallState::Invalid) => return None,
         (Language::Ru, Direction::Incoming, CallState::Ringing) => "Входящий вызов",
         (Language::Ru, Direction::Incoming, CallState::Answered) => "Отвеченный звонок",
         (Language::Ru, Direction::Incoming, CallState::Rejected) => "Сброшенный звонок",

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::{Headers, Record, RecordFactory};
-use crate::event::{DeadLetterReason, EventId, InstanceId, Source};
+use super::{CE_TRACEPARENT, Headers, Record, RecordFactory, TRACEPARENT};
+use crate::event::{DeadLetterReason, EventId, SourceId};
 
 /// A key or header longer than this is not carried into the dead letters: a poison event must not poison its own
 /// grave. Documented ids have at most 40 characters (reference §10).
@@ -37,11 +37,11 @@ const ERROR_CHARS_MAX: usize = 120;
 pub struct DeadLetter {
     /// Identity of the content, so that a repeat is known as one.
     pub id: EventId,
-    /// The polled instance.
-    pub instance: InstanceId,
+    /// What it was received for.
+    pub source: SourceId,
     /// The kind of event it is, where it could be read as one: decides where it would have gone.
     pub kind: Option<&'static str>,
-    /// The key it would have had, or the instance's.
+    /// The key it would have had, or its source's.
     pub key: String,
     /// Why it is here.
     pub reason: DeadLetterReason,
@@ -67,11 +67,13 @@ impl RecordFactory {
         let mut headers = vec![
             ("reason", letter.reason.as_str().to_owned()),
             ("error", letter.error.chars().take(ERROR_CHARS_MAX).collect()),
-            ("instance", letter.instance.to_string()),
+        ];
+        headers.extend(letter.source.instance().map(|instance| ("instance", instance.to_string())));
+        headers.extend([
             ("attempts", letter.attempts.to_string()),
             ("first_seen", letter.first_seen.to_string()),
             ("topic", letter.kind.map_or(&self.topic, |kind| self.topic_of(kind)).to_string()),
-        ];
+        ]);
         if let Some(receipt_id) = &letter.receipt_id {
             headers.push(("receipt_id", receipt_id.clone()));
         }
@@ -80,17 +82,21 @@ impl RecordFactory {
         }
         if letter.event_headers.is_empty() {
             headers.push(("ce_id", letter.id.to_string()));
-            headers.push(("ce_source", Source::uri(letter.instance)));
+            headers.push(("ce_source", letter.source.uri()));
         }
         // These two speak of a value that is an event; a dead letter's bytes may be anything.
         let of_value = |name: &str| matches!(name, "content-type" | "ce_dataschema");
         let event_headers = letter.event_headers.iter().filter(|(name, _)| !of_value(name));
         headers.extend(event_headers.cloned());
+        if let Some(traceparent) = self.traceparent(letter.id) {
+            headers.push((CE_TRACEPARENT, traceparent.clone()));
+            headers.push((TRACEPARENT, traceparent));
+        }
         headers.retain(|(_, value)| value.len() <= HEADER_BYTES_MAX);
         let key = Some(&letter.key).filter(|key| key.len() <= HEADER_BYTES_MAX);
         Record {
             topic: self.dead_letter_topic.clone(),
-            key: key.cloned().unwrap_or_else(|| super::key(letter.instance, None)),
+            key: key.cloned().unwrap_or_else(|| letter.source.key()),
             headers,
             timestamp_ms: now.as_millisecond(),
             value: value.to_vec(),

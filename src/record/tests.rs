@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::DeadLetterReason;
+use crate::event::{DeadLetterReason, InstanceId};
 use crate::normalize::normalize;
 
 fn event(body: &str) -> Event {
@@ -129,8 +129,8 @@ fn a_dead_letter_carries_its_story_and_nothing_that_could_poison_it_again() {
     let letter = dead_letter::DeadLetter {
         kind: None,
         id: event.id,
-        instance: InstanceId::new(1101),
-        key: key(event.source.instance, event.chat.as_ref()),
+        source: event.source.id(),
+        key: key(&event.source.id(), event.chat.as_ref()),
         reason: crate::event::DeadLetterReason::TooLarge,
         error: "too large".to_owned(),
         receipt_id: Some("42".to_owned()),
@@ -170,7 +170,7 @@ fn a_kind_goes_to_its_own_topic_and_its_dead_letters_say_so() {
     for (kind, expected) in [(Some("call"), "chat-calls"), (Some("message"), "chat-events"), (None, "chat-events")] {
         let letter = dead_letter::DeadLetter {
             id: call.id,
-            instance: InstanceId::new(1101),
+            source: call.source.id(),
             kind,
             key: "7900@c.us".to_owned(),
             reason: DeadLetterReason::Refused,
@@ -203,5 +203,47 @@ fn every_kind_can_be_routed_by_its_word() {
     ] {
         let name = event(body).kind.name();
         assert!(KindName::ALL.iter().any(|known| known.as_str() == name), "{name}");
+    }
+}
+
+#[test]
+fn the_trace_is_in_a_header_and_in_the_attributes_of_either_mode_and_of_a_dead_letter() {
+    let event = event(r#"{"chatId":"7900@c.us"}"#);
+    let sampling = Sampling::percent(100);
+    let expected = trace::traceparent(event.id, sampling);
+    let traced = RecordFactory { traceparent: Some(sampling), ..RecordFactory::default() };
+    let of = |record: &Record, wanted: &str| {
+        let found: Vec<_> = record.headers.iter().filter(|(name, _)| *name == wanted).map(|(_, v)| v.clone()).collect();
+        found.join(" and ")
+    };
+    let binary = traced.record(&event, Extent::Whole, now());
+    assert_eq!([of(&binary, "traceparent"), of(&binary, "ce_traceparent")], [expected.clone(), expected.clone()]);
+
+    let structured = RecordFactory { form: ValueForm::CloudEvent, ..traced.clone() };
+    let structured = structured.record(&event, Extent::Whole, now());
+    assert_eq!([of(&structured, "traceparent"), of(&structured, "ce_traceparent")], [expected.clone(), String::new()]);
+    let envelope: serde_json::Value = serde_json::from_slice(&structured.value).expect("JSON");
+    assert_eq!(envelope["traceparent"], expected);
+    assert_eq!(String::from_utf8_lossy(&structured.value).matches("\"traceparent\"").count(), 1);
+
+    let letter = dead_letter::DeadLetter {
+        id: event.id,
+        source: event.source.id(),
+        kind: None,
+        key: "7900@c.us".to_owned(),
+        reason: DeadLetterReason::Refused,
+        error: String::new(),
+        receipt_id: None,
+        attempts: 1,
+        first_seen: now(),
+        event_headers: headers(&event),
+        bytes: Vec::new(),
+    };
+    let buried = traced.dead_letter(&letter, usize::MAX, now());
+    assert_eq!([of(&buried, "traceparent"), of(&buried, "ce_traceparent")], [expected.clone(), expected]);
+
+    let plain = RecordFactory::default();
+    for record in [plain.record(&event, Extent::Whole, now()), plain.dead_letter(&letter, usize::MAX, now())] {
+        assert!(record.headers.iter().all(|(name, _)| !name.contains("trace")), "{:?}", record.headers);
     }
 }

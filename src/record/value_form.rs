@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Headers, headers};
-use crate::event::Event;
+use super::Headers;
 
 const STRUCTURED_CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
 /// What a deserialiser of Confluent's wire format looks for first.
@@ -39,19 +38,19 @@ pub enum ValueForm {
 }
 
 impl ValueForm {
-    /// The record's headers.
-    pub(super) fn headers(&self, event: &Event) -> Headers {
+    /// The record's headers, of the attributes as binary mode has them.
+    pub(super) fn headers(&self, attributes: Headers) -> Headers {
         match self {
-            Self::Plain | Self::Framed(_) => headers(event),
+            Self::Plain | Self::Framed(_) => attributes,
             Self::CloudEvent => vec![("content-type", STRUCTURED_CONTENT_TYPE.to_owned())],
         }
     }
 
     /// What stands before the object.
-    pub(super) fn opening(&self, topic: &str, event: &Event) -> Vec<u8> {
+    pub(super) fn opening(&self, topic: &str, attributes: &Headers) -> Vec<u8> {
         match self {
             Self::Plain => Vec::new(),
-            Self::CloudEvent => envelope_opening(event),
+            Self::CloudEvent => envelope_opening(attributes),
             Self::Framed(ids) => ids.frame(topic).to_vec(),
         }
     }
@@ -66,10 +65,10 @@ impl ValueForm {
 }
 
 /// Everything of the envelope up to its `data`: the attributes of binary mode, by their own names.
-fn envelope_opening(event: &Event) -> Vec<u8> {
+fn envelope_opening(attributes: &Headers) -> Vec<u8> {
     let mut opening = vec![b'{'];
-    for (header, value) in headers(event) {
-        let name = match header {
+    for (header, value) in attributes {
+        let name = match *header {
             "content-type" => "datacontenttype",
             other => other.strip_prefix("ce_").unwrap_or(other),
         };

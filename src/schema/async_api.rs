@@ -9,6 +9,8 @@ use crate::record::{EVENT_SCHEMA, RecordFactory};
 /// Version of the Kafka binding the document is written in.
 const KAFKA_BINDING: &str = "0.5.0";
 
+const CE_SOURCE: &str = "/green-api/ and the instance; /chatapp/ and licence/messenger, companies/ and the company, or users/ and the user.";
+
 /// The AsyncAPI document, with the topics' default names.
 #[must_use]
 pub fn async_api() -> Value {
@@ -78,14 +80,25 @@ fn event_headers(kind: KindName) -> Value {
         "properties": {
             "ce_specversion": {"const": "1.0"},
             "ce_id": {"type": "string", "format": "uuid", "description": "The same for every repeat of the event."},
-            "ce_source": {"type": "string", "description": "/green-api/ and the instance."},
+            "ce_source": {"type": "string", "description": CE_SOURCE},
             "ce_type": {"const": ce_type(kind)},
             "ce_dataschema": {"const": EVENT_SCHEMA},
             "ce_subject": {"type": "string", "description": "The chat as upstream names it; absent where there is none."},
             "ce_time": {"type": "string", "format": "date-time", "description": "When it happened, where upstream says so."},
             "content-type": {"const": "application/json"},
+            "traceparent": traceparent(),
+            "ce_traceparent": traceparent(),
         },
         "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_dataschema", "content-type"],
+    })
+}
+
+/// Present where the bridge is configured to write it.
+fn traceparent() -> Value {
+    json!({
+        "type": "string",
+        "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$",
+        "description": "W3C Trace Context, where tracing.traceparent is set. The trace is ce_id without its hyphens.",
     })
 }
 
@@ -93,7 +106,7 @@ fn key() -> Value {
     json!({
         "type": "string",
         "minLength": 1,
-        "description": "The chat, one spelling per chat; instance: and the instance where an event has no chat.",
+        "description": "The chat, one spelling per chat. Where an event has no chat: instance: and the instance; of ChatApp company:, user: or license: and what it is of.",
     })
 }
 
@@ -108,20 +121,22 @@ fn dead_letter() -> Value {
             "properties": {
                 "reason": without_ref_siblings(schemars::schema_for!(DeadLetterReason).to_value()),
                 "error": text("The reason in words, without content."),
-                "instance": text("The instance it was received for."),
+                "instance": text("GREEN-API: the instance it was received for."),
                 "attempts": text("How often publishing was tried."),
                 "first_seen": {"type": "string", "format": "date-time", "description": "When it was received."},
                 "topic": text("Where it would have gone."),
                 "receipt_id": text("The receipt it was handed out with."),
                 "truncated_from_bytes": text("How long it was, where the value is only its beginning."),
                 "ce_id": text("The event's id, or an id of the bytes."),
-                "ce_source": text("/green-api/ and the instance."),
+                "ce_source": text(CE_SOURCE),
                 "ce_specversion": {"const": "1.0"},
                 "ce_type": text("The event's type, where it could be read as one."),
                 "ce_subject": text("The chat as upstream names it, where it could be read."),
                 "ce_time": {"type": "string", "format": "date-time", "description": "When it happened, where it could be read."},
+                "traceparent": traceparent(),
+                "ce_traceparent": traceparent(),
             },
-            "required": ["reason", "error", "instance", "attempts", "first_seen", "topic", "ce_id", "ce_source"],
+            "required": ["reason", "error", "attempts", "first_seen", "topic", "ce_id", "ce_source"],
         },
         "payload": {"description": "The bytes as they came; they need not be JSON."},
         "bindings": {"kafka": {"key": key(), "bindingVersion": KAFKA_BINDING}},

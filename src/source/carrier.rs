@@ -52,7 +52,7 @@ impl<P: Publisher, N: CallerNames> Carrier<P, N> {
     /// Delivers it, however long that takes.
     pub async fn deliver(&self, mut prepared: Prepared) -> Settled {
         self.name_caller(&mut prepared).await;
-        if prepared.event().is_some_and(|event| event.foreign_instance) && self.telemetry.foreign_instance() {
+        if prepared.event().is_some_and(|event| event.foreign) && self.telemetry.foreign_instance() {
             warn!(
                 instance = %self.telemetry.instance(),
                 "a notification names another instance than the one it was received for; published under the latter \

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::QueueError;
 use super::queue::Pacing;
 use super::rival::RivalWatch;
-use crate::event::{EventId, Notification, Source};
+use crate::event::{EventId, Notification, SourceId};
 use crate::retry::Backoff;
 
 /// Between tries while an instance is starting or not authorised (reference §3, §15.8).
@@ -75,7 +75,7 @@ impl Weather {
             self.doubtful.clear();
             return false;
         };
-        let id = EventId::of(&Source::uri(notification.instance), &content);
+        let id = EventId::of(&SourceId::GreenApi(notification.instance).uri(), &content);
         let is_first = !self.doubtful.contains(&id);
         if is_first {
             self.doubtful.truncate(DOUBTFUL_MAX - 1);

@@ -53,6 +53,8 @@ pub struct Metrics {
     until_loss: IntGaugeVec,
     loss_level: IntGaugeVec,
     queue_depth: IntGaugeVec,
+    spans_exported: IntCounter,
+    spans_dropped: IntCounterVec,
     config_generation: IntGauge,
     config_needs_restart: IntGauge,
     config_reloaded: IntGauge,
@@ -81,6 +83,10 @@ impl Registrar {
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::with_opts(opts(name, help)))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::with_opts(opts(name, help)))
     }
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
@@ -202,6 +208,8 @@ impl Metrics {
                 instance,
             ),
             queue_depth: r.gauges("queue_depth", "Notifications waiting at GREEN-API, as it said lately", instance),
+            spans_exported: r.counter("spans_exported_total", "Spans the OpenTelemetry collector has taken"),
+            spans_dropped: r.counters("spans_dropped_total", "Spans that never reached the collector", &["reason"]),
             config_needs_restart: r.gauge(
                 "config_needs_restart",
                 "Whether parts of the configuration were changed that wait for a restart",
@@ -264,6 +272,23 @@ impl Metrics {
             forget_in(family, &gone);
         }
         forget_in(&self.instance_up, &gone);
+    }
+
+    /// A collector has taken so many spans.
+    pub fn spans_exported(&self, spans: usize) {
+        self.spans_exported.inc_by(spans as u64);
+    }
+
+    /// So many spans will never reach the collector.
+    pub fn spans_dropped(&self, reason: &'static str, spans: usize) {
+        self.spans_dropped.with_label_values(&[reason]).inc_by(spans as u64);
+    }
+
+    /// How many never reached it until now.
+    #[must_use]
+    pub fn spans_dropped_so_far(&self) -> u64 {
+        let of = |reason| self.spans_dropped.with_label_values(&[reason]).get();
+        of("queue_full") + of("export_failed")
     }
 
     /// Whether Kafka takes records.

@@ -1,9 +1,9 @@
-//! Any answer of receiveNotification becomes a record, whatever its bytes.
+//! Any answer of receiveNotification becomes a record, and any body of ChatApp one for each item, whatever the bytes.
 //!
 //! ```text
 //! cargo install cargo-fuzz
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz -s none decode \
-//!     tests/fuzz/corpus/decode tests/fixtures -- -dict=tests/fuzz/decode.dict -max_total_time=600
+//!     tests/fuzz/corpus/decode tests/fixtures tests/fixtures/chatapp -- -dict=tests/fuzz/decode.dict -max_total_time=600
 //! ```
 //!
 //! `RUSTC_BOOTSTRAP` stands in for a nightly compiler. No sanitizer: there is no unsafe code here to watch.
@@ -14,8 +14,9 @@
 
 #![no_main]
 
-use chatbridge::bridge::prepare;
-use chatbridge::event::{Body, InstanceId, Notification};
+use chatbridge::bridge::{prepare, prepare_event};
+use chatbridge::chatapp::normalize as chatapp;
+use chatbridge::event::{Body, ChatId, InstanceId, Notification};
 use chatbridge::green_api;
 use chatbridge::normalize::normalize;
 use chatbridge::policy::Policy;
@@ -30,7 +31,35 @@ fuzz_target!(|bytes: &[u8]| {
     answer(bytes);
     // The same bytes as a body spare the fuzzer from finding the envelope.
     answer(&[br#"{"receiptId":7,"body":"#, bytes, b"}"].concat());
+    body_of_chatapp(bytes);
+    body_of_chatapp(&[br#"{"data":["#, bytes, br#"],"meta":{"type":"message"}}"#].concat());
 });
+
+fn body_of_chatapp(bytes: &[u8]) {
+    let body = match chatapp::decode(bytes.to_vec()) {
+        Ok(body) => body,
+        Err(undecodable) => return assert!(undecodable.bytes == bytes),
+    };
+    let now = Timestamp::from_second(1_760_000_000).expect("in range");
+    let items = chatapp::normalize(chatapp::Arrival::default(), body.clone());
+    let (expected, is_one) = (items.len(), items.len() == 1);
+    let mut events = 0;
+    for event in items {
+        events += 1;
+        assert!(!is_one || body.get().contains(event.raw.get()), "raw is the body, byte for byte");
+        is_json(event.raw.get().as_bytes());
+        let record = prepare_event(event, &Policy::default(), now).record(&RecordFactory::default(), now);
+        let record = record.expect("nothing is dropped");
+        assert!(!record.key.is_empty());
+        is_json(&record.value);
+    }
+    assert!(events == expected && events > 0, "an event for each item");
+    if let Some(chat) = ChatId::new("1") {
+        for event in chatapp::fetched(&chatbridge::event::Channel::Unnamed, &chat, &body) {
+            assert!(event.raw.get().contains(body.get()), "raw has the item, byte for byte");
+        }
+    }
+}
 
 fn answer(bytes: &[u8]) {
     let Ok(Some(received)) = green_api::decode(InstanceId::new(INSTANCE), bytes.to_vec()) else { return };

@@ -59,15 +59,27 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "event",
         "json",
         "normalize",
+        "chatapp/normalize",
         "record",
         "policy",
         "retry",
         "green_api/answer",
         "schema_registry/answer",
         "schema",
+        "trace",
         "oracle",
         "doctor/instance",
         "doctor/topic",
+        "chatapp/pusher/action",
+        "chatapp/pusher/auth",
+        "chatapp/pusher/channels",
+        "chatapp/pusher/code",
+        "chatapp/pusher/frame",
+        "chatapp/pusher/limits",
+        "chatapp/pusher/liveness",
+        "chatapp/pusher/reconnect",
+        "chatapp/pusher/report",
+        "chatapp/pusher/session",
     ];
     absent(&["webhook/gate"], &["tokio", "reqwest", "std::fs", "Timestamp::now"]);
     absent(&pure, &["tokio", "reqwest", "rdkafka", "axum", "std::fs", "std::net", "Timestamp::now"]);
@@ -76,7 +88,10 @@ fn pure_logic_has_no_runtime_and_no_wires() {
 #[test]
 fn values_know_nothing_of_what_is_done_with_them() {
     absent(&["event", "json"], &["crate::record", "crate::bridge", "crate::publish", "crate::source", "crate::config"]);
-    absent(&["normalize", "record"], &["crate::bridge", "crate::publish", "crate::source", "crate::config"]);
+    absent(
+        &["normalize", "chatapp/normalize", "record"],
+        &["crate::bridge", "crate::publish", "crate::source", "crate::config"],
+    );
 }
 
 #[test]
@@ -84,16 +99,23 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
     absent(&["source", "webhook"], &["rdkafka", "publish::kafka", "reqwest", "crate::green_api"]);
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
     absent(&["schema_registry"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish"]);
+    absent(&["otlp"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
     absent(&["consume"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
     absent(&["doctor"], &["crate::bridge", "crate::consume", "NotificationQueue", "send_result", "create_topics("]);
+    absent(
+        &["chatapp/pusher"],
+        &["crate::source", "crate::bridge", "crate::publish", "crate::config", "crate::normalize", "crate::telemetry"],
+    );
     absent(&["dead_letters"], &["rdkafka", "publish::kafka", "crate::config", "crate::source", "crate::green_api"]);
 }
 
 #[test]
 fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
-    only(&["green_api", "schema_registry", "app", "simulator/push"], "reqwest::");
+    only(&["green_api", "schema_registry", "otlp", "app", "simulator/push"], "reqwest::");
+    only(&["otlp"], "opentelemetry");
     only(&["admin", "simulator", "webhook"], "axum::");
+    only(&["chatapp/pusher/link"], "tungstenite::");
     only(&["cli", "logging"], "clap::");
 }
 

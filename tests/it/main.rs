@@ -12,11 +12,14 @@ mod support {
     pub(crate) mod http;
     pub(crate) mod needs;
     pub(crate) mod node;
+    pub(crate) mod process;
     pub(crate) mod python;
+    pub(crate) mod soketi;
     pub(crate) mod trial;
 }
 
 mod architecture;
+mod chatapp;
 mod commands;
 mod doctor;
 mod loss;
@@ -26,6 +29,7 @@ mod page;
 mod policies;
 mod properties;
 mod push;
+mod pusher;
 mod reload;
 mod rival;
 mod schemas;
@@ -33,6 +37,7 @@ mod sdk;
 mod secrets;
 mod shells;
 mod tail;
+mod tracing;
 mod verify;
 mod webhook;
 mod wire;

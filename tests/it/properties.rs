@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::normalize::{fixtures, record_of};
 
+mod chatapp;
 mod mutation;
 
 use mutation::{Mutation, Tree};

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chatbridge::bridge::prepare;
+use chatbridge::bridge::{prepare, prepare_event, prepare_undecodable};
 use chatbridge::config::{Calls, Events, UnknownPolicy, load};
-use chatbridge::event::{Body, DeadLetterReason, InstanceId, KindName, Notification};
+use chatbridge::event::{Body, DeadLetterReason, InstanceId, KindName, Notification, SourceId, Undecodable};
 use chatbridge::policy::Policy;
-use chatbridge::record::RecordFactory;
+use chatbridge::record::{Record, RecordFactory};
 use chatbridge::schema::{self, ConfigKey};
 use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::chatapp;
 use crate::normalize::{fixtures, parsed, record_of};
 
 /// Set to write what is expected to be there.
@@ -36,16 +37,18 @@ fn assert_is(name: &str, expected: &str) {
     );
 }
 
-/// Body and value of every fixture, by name.
-fn examples() -> BTreeMap<String, (Value, Value)> {
-    fixtures()
-        .into_iter()
-        .map(|path| {
-            let body = fs::read_to_string(&path).expect("readable");
-            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-            (name, (parsed(body.as_bytes()), parsed(&record_of(body.trim()).value)))
-        })
-        .collect()
+/// The records of every fixture, by name.
+fn records() -> BTreeMap<String, Record> {
+    let of_green_api = fixtures().into_iter().map(|path| {
+        let body = fs::read_to_string(&path).expect("readable");
+        (path.file_stem().expect("a name").to_string_lossy().into_owned(), record_of(body.trim()))
+    });
+    of_green_api.chain(chatapp::records()).collect()
+}
+
+/// The values of every fixture's records, by name.
+fn examples() -> BTreeMap<String, Value> {
+    records().into_iter().map(|(name, record)| (name, parsed(&record.value))).collect()
 }
 
 fn validator(schema: &Value) -> jsonschema::Validator {
@@ -112,7 +115,7 @@ fn the_schemas_are_schemas() {
 #[test]
 fn every_record_fits_the_schema() {
     let validator = validator(&schema::event());
-    for (name, (_, value)) in examples() {
+    for (name, value) in examples() {
         let problems: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(problems.is_empty(), "{name}: {problems:?}");
     }
@@ -121,7 +124,7 @@ fn every_record_fits_the_schema() {
 #[test]
 fn the_schema_refuses_what_is_no_record_and_lets_fields_be_added() {
     let validator = validator(&schema::event());
-    let (_, value) = examples().remove("text").expect("there is a text");
+    let value = examples().remove("text").expect("there is a text");
     let with = |pointer: &str, new: Value| {
         let mut value = value.clone();
         let (place, name) = pointer.rsplit_once('/').expect("a pointer");
@@ -165,9 +168,9 @@ fn the_sample_configuration_fits_its_schema() {
 #[test]
 fn every_kind_and_every_content_has_a_fixture() {
     let examples = examples();
-    let kinds: BTreeSet<&str> = examples.values().filter_map(|(_, value)| value["kind"].as_str()).collect();
+    let kinds: BTreeSet<&str> = examples.values().filter_map(|value| value["kind"].as_str()).collect();
     assert_eq!(kinds, KindName::ALL.iter().map(|kind| kind.as_str()).collect());
-    let contents: BTreeSet<&str> = examples.values().filter_map(|(_, value)| content_type(value)).collect();
+    let contents: BTreeSet<&str> = examples.values().filter_map(content_type).collect();
     assert_eq!(contents, contents_of_schema(&schema::event()).iter().map(String::as_str).collect());
 }
 
@@ -212,7 +215,7 @@ fn the_async_api_document_holds_together() {
             (name, validator(&schema))
         })
         .collect();
-    for (name, (_, value)) in examples() {
+    for (name, value) in examples() {
         for (described, validator) in &validators {
             let fits = value["kind"] == **described;
             assert_eq!(validator.is_valid(&value), fits, "{name} as {described}");
@@ -224,8 +227,7 @@ fn the_async_api_document_holds_together() {
 #[test]
 fn the_async_api_document_describes_the_headers() {
     let document = schema::async_api();
-    for path in fixtures() {
-        let record = record_of(fs::read_to_string(&path).expect("readable").trim());
+    for record in records().into_values() {
         let headers: Value = record.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let kind = headers["ce_type"].as_str().and_then(|word| word.split('.').nth(1)).expect("a kind");
         let schema = &document["components"]["messages"][kind]["headers"];
@@ -247,11 +249,22 @@ fn the_async_api_document_describes_the_headers_of_dead_letters() {
         error: "not JSON, line 1 column 1".to_owned(),
         receipt_at: 0..0,
     };
-    for body in [Body::Json(RawValue::from_string(event.to_owned()).expect("JSON")), bytes] {
+    let events = Events { unknown: UnknownPolicy::DeadLetter, ..Events::default() };
+    let policy = Policy::new(events, Calls::default());
+    let of_green_api = [Body::Json(RawValue::from_string(event.to_owned()).expect("JSON")), bytes].map(|body| {
         let notification = Notification { instance: InstanceId::new(7), receipt_id: Some("7".to_owned()), body };
-        let events = Events { unknown: UnknownPolicy::DeadLetter, ..Events::default() };
-        let policy = Policy::new(events, Calls::default());
-        let record = prepare(notification, &policy, now).record(&RecordFactory::default(), now).expect("a dead letter");
+        prepare(notification, &policy, now)
+    });
+    let undecodable =
+        Undecodable { bytes: b"{".to_vec(), reason: DeadLetterReason::NotJson, error: "not JSON".to_owned() };
+    let unknown = chatapp::events(&chatapp::bodies()["unknown-event"]).remove(0);
+    let of_chatapp = [
+        prepare_event(unknown, &policy, now),
+        prepare_undecodable(SourceId::ChatApp(chatapp::channel()), undecodable, now),
+    ];
+    for prepared in of_green_api.into_iter().chain(of_chatapp) {
+        let record = prepared.record(&RecordFactory::default(), now).expect("a dead letter");
+        assert_eq!(&*record.topic, "chat-events-dlq");
         let headers: Value = record.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert!(jsonschema::is_valid(schema, &headers), "{headers}");
         for name in headers.as_object().expect("headers").keys() {
@@ -273,26 +286,41 @@ fn the_tables_of_the_readme_are_the_codes() {
 fn tables() -> String {
     let examples = examples();
     let mut text = String::from(
-        "| `kind` | `typeWebhook` | block | a fixture | the block in it |\n| --- | --- | --- | --- | --- |\n",
+        "| `kind` | `typeWebhook` | ChatApp's event | block | a fixture | the block in it |\n\
+         | --- | --- | --- | --- | --- | --- |\n",
     );
     for kind in KindName::ALL {
-        let of_kind = || examples.iter().filter(|(_, (_, value))| value["kind"] == kind.as_str());
+        let of_kind = || examples.iter().filter(|(_, value)| value["kind"] == kind.as_str());
         let example = of_kind().find(|(name, _)| **name == preferred(kind.as_str())).or_else(|| of_kind().next());
-        let (name, (_, value)) = example.expect("every kind has a fixture");
+        let (name, value) = example.expect("every kind has a fixture");
         let block = kind.block().map_or(String::new(), |block| format!("`{block}`"));
         let shown = kind.block().map_or(String::new(), |block| format!("`{}`", value[block]));
-        let webhooks = words(of_kind().map(|(_, (body, _))| &body["typeWebhook"]));
-        text += &format!("| `{}` | {webhooks} | {block} | {} | {shown} |\n", kind.as_str(), link(name));
+        let webhooks = words(of_kind().map(|(_, value)| &value["raw"]["typeWebhook"]));
+        let events = words(of_kind().map(|(_, value)| chatapp_event(value)));
+        text += &format!("| `{}` | {webhooks} | {events} | {block} | {} | {shown} |\n", kind.as_str(), link(name));
     }
-    text += "\n| `message.content.type` | `typeMessage` | a fixture | the content in it |\n| --- | --- | --- | --- |\n";
+    text += "\n| `message.content.type` | `typeMessage` | ChatApp's `type`, or event | a fixture | the content in it |\n\
+             | --- | --- | --- | --- | --- |\n";
     for content in contents_of_schema(&schema::event()) {
-        let of_content = || examples.iter().filter(|(_, (_, value))| content_type(value) == Some(&content));
+        let of_content = || examples.iter().filter(|(_, value)| content_type(value) == Some(&content));
         let example = of_content().find(|(name, _)| **name == preferred(&content)).or_else(|| of_content().next());
-        let (name, (_, value)) = example.expect("every content has a fixture");
-        let types = words(of_content().map(|(_, (body, _))| &body["messageData"]["typeMessage"]));
-        text += &format!("| `{content}` | {types} | {} | `{}` |\n", link(name), value["message"]["content"]);
+        let (name, value) = example.expect("every content has a fixture");
+        let types = words(of_content().map(|(_, value)| &value["raw"]["messageData"]["typeMessage"]));
+        let of_chatapp = words(of_content().map(|(_, value)| match chatapp_event(value) {
+            event if event == "message" => &value["raw"]["data"][0]["type"],
+            event => event,
+        }));
+        text +=
+            &format!("| `{content}` | {types} | {of_chatapp} | {} | `{}` |\n", link(name), value["message"]["content"]);
     }
     text
+}
+
+fn chatapp_event(value: &Value) -> &Value {
+    match &value["raw"] {
+        raw if raw["payload"].is_object() => &raw["payload"]["meta"]["type"],
+        raw => &raw["meta"]["type"],
+    }
 }
 
 /// The fixture that shows a word best, where that is not the first in the alphabet.
@@ -304,11 +332,19 @@ fn preferred(word: &str) -> String {
         "avatar_changed" => "avatar".to_owned(),
         "edit" => "edit-text".to_owned(),
         "unknown" => "unknown-type".to_owned(),
+        "chat_update" => "chatapp/chat-tag".to_owned(),
+        "employee" => "chatapp/employee-status".to_owned(),
+        "quick_response" => "chatapp/quick-response".to_owned(),
         word => word.replace('_', "-"),
     }
 }
 
+/// A gap is the bridge's own word; its record alone lies there.
 fn link(fixture: &str) -> String {
+    if fixture == "gap" {
+        return "[gap](../../tests/fixtures/chatapp/gap.snap)".to_owned();
+    }
+    let fixture = fixture.split('#').next().unwrap_or_default();
     format!("[{fixture}](../../tests/fixtures/{fixture}.json)")
 }
 

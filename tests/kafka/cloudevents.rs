@@ -26,7 +26,11 @@ fn the_sdk_of_cloudevents_finds_the_same_events_in_both_modes() {
     let mut events_by_mode = Vec::new();
     for mode in ["binary", "structured"] {
         let topic = format!("chat-events-{mode}");
-        let environment = [("CHATBRIDGE__KAFKA__CLOUDEVENTS_MODE", mode), ("CHATBRIDGE__KAFKA__TOPIC", &topic)];
+        let environment = [
+            ("CHATBRIDGE__KAFKA__CLOUDEVENTS_MODE", mode),
+            ("CHATBRIDGE__KAFKA__TOPIC", &topic),
+            ("CHATBRIDGE__TRACING__TRACEPARENT", "true"),
+        ];
         let queued = scene.queue_fixtures();
         let bridge = Bridge::start(&scene.home, &environment);
         scene.wait_until_emptied(&bridge);
@@ -38,6 +42,10 @@ fn the_sdk_of_cloudevents_finds_the_same_events_in_both_modes() {
             event["mode"].take();
             assert_eq!(event["attributes"]["datacontenttype"], "application/json");
             assert_eq!(event["attributes"]["id"], event["data"]["id"]);
+            let trace = event["attributes"]["id"].as_str().expect("an id").replace('-', "");
+            let traceparent =
+                event["attributes"]["traceparent"].as_str().expect("the extension for distributed tracing");
+            assert!(traceparent.starts_with(&format!("00-{trace}-")), "{traceparent}");
             let kind = event["data"]["kind"].as_str().expect("a kind");
             assert_eq!(event["attributes"]["type"], format!("chatbridge.{kind}.v1"));
         }

@@ -18,6 +18,7 @@ mod support {
     pub(crate) mod judge;
     pub(crate) mod needs;
     pub(crate) mod node;
+    pub(crate) mod process;
     pub(crate) mod producer;
     pub(crate) mod python;
     pub(crate) mod record;

@@ -1,6 +1,7 @@
 //! The tests' Node programs, each with the packages of the lock file beside it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +11,10 @@ use super::python::{fnv1a, run};
 
 /// Debian 12 has 18; nothing newer is needed.
 const NODE_MAJOR_MIN: u32 = 18;
+/// Debian 12's npm (9.2) stumbles over overrides of what is not in the registry. This one does not, and runs on any
+/// Node 18; it comes the way packages come.
+const NPM_FOR_OVERRIDES: &str = "npm@9.9.4";
+const NPM_MINOR_MIN: (u32, u32) = (9, 9);
 
 /// The program `script` of a folder below `tests`, ready for its arguments.
 pub(crate) fn program(folder: &str, script: &str) -> Result<Command, Unavailable> {
@@ -34,13 +39,13 @@ fn modules(folder: &Path) -> Result<PathBuf, Unavailable> {
     if major.is_none_or(|major| major < NODE_MAJOR_MIN) {
         return Err(missing(version));
     }
-    run(Command::new("npm").arg("--version")).map_err(missing)?;
+    let npm_version = run(Command::new("npm").arg("--version")).map_err(missing)?;
 
     let broken = |error: String| Unavailable::Broken(format!("the Node packages for the tests: {error}"));
-    let lists = ["package.json", "package-lock.json"].map(|name| folder.join(name));
+    let files = files(folder).map_err(|error| broken(format!("{}: {error}", folder.display())))?;
     let mut wanted = Vec::new();
-    for list in &lists {
-        wanted.extend(fs::read(list).map_err(|error| broken(format!("{}: {error}", list.display())))?);
+    for file in &files {
+        wanted.extend(fs::read(folder.join(file)).map_err(|error| broken(format!("{}: {error}", file.display())))?);
     }
     // Another list of packages gets another folder; an old one is never repaired.
     let cache = tests_path(".cache/node");
@@ -51,7 +56,10 @@ fn modules(folder: &Path) -> Result<PathBuf, Unavailable> {
     }
     // Made beside its place and renamed when whole, as the Python environment is.
     let part = cache.join(format!(".{}", std::process::id()));
-    let done = install(&part, &lists).and_then(|()| match fs::rename(&part, &home) {
+    let overrides = fs::read_to_string(folder.join("package.json")).is_ok_and(|list| list.contains("\"overrides\""));
+    let is_old = minor(&npm_version) < NPM_MINOR_MIN;
+    let npm = if overrides && is_old { newer_npm(&cache).map_err(broken)? } else { Command::new("npm") };
+    let done = install(&part, folder, &files, npm).and_then(|()| match fs::rename(&part, &home) {
         Err(error) if !modules.exists() => Err(error.to_string()),
         _ => Ok(modules),
     });
@@ -59,13 +67,49 @@ fn modules(folder: &Path) -> Result<PathBuf, Unavailable> {
     done.map_err(broken)
 }
 
-fn install(home: &Path, lists: &[PathBuf]) -> Result<(), String> {
-    fs::create_dir_all(home).map_err(|error| error.to_string())?;
-    for list in lists {
-        let name = list.file_name().unwrap_or_default();
-        fs::copy(list, home.join(name)).map_err(|error| error.to_string())?;
+/// What npm needs of `folder`: its lists, and the packages that lie in folders of their own within it.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = vec![PathBuf::from("package.json"), PathBuf::from("package-lock.json")];
+    for entry in fs::read_dir(folder)? {
+        let inner = entry?.path();
+        if inner.join("package.json").exists() {
+            for file in fs::read_dir(&inner)? {
+                files.push(Path::new(inner.file_name().unwrap_or_default()).join(file?.file_name()));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Major and minor.
+fn minor(version: &str) -> (u32, u32) {
+    let mut numbers = version.trim().split('.').map(|number| number.parse().unwrap_or_default());
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
+}
+
+/// npm by npm.
+fn newer_npm(cache: &Path) -> Result<Command, String> {
+    let home = cache.join(NPM_FOR_OVERRIDES);
+    if !home.exists() {
+        let part = cache.join(format!(".npm-{}", std::process::id()));
+        let quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--prefix"];
+        fs::create_dir_all(&part).map_err(|error| error.to_string())?;
+        run(Command::new("npm").arg("install").args(quiet).arg(&part).arg(NPM_FOR_OVERRIDES))?;
+        fs::rename(&part, &home).map_err(|error| error.to_string())?;
+    }
+    let mut command = Command::new("node");
+    command.arg(home.join("node_modules/npm/bin/npm-cli.js"));
+    Ok(command)
+}
+
+fn install(home: &Path, folder: &Path, files: &[PathBuf], mut npm: Command) -> Result<(), String> {
+    for file in files {
+        let copy = home.join(file);
+        fs::create_dir_all(copy.parent().unwrap_or(home)).map_err(|error| error.to_string())?;
+        fs::copy(folder.join(file), copy).map_err(|error| error.to_string())?;
     }
     // Exactly the lock file's packages, and none of their scripts.
-    run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(home))?;
+    run(npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(home))?;
     Ok(())
 }

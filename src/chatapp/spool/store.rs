@@ -100,7 +100,7 @@ impl Store {
 
     pub(super) fn published(&self, ids: &[EventId]) -> Result<Vec<bool>, redb::Error> {
         let published = self.database()?.begin_read()?.open_table(PUBLISHED)?;
-        ids.iter().map(|id| Ok(published.get(id.as_u128())?.is_some())).collect()
+        ids.iter().map(|id| Ok(published.get(u128::from_be_bytes(id.bytes()))?.is_some())).collect()
     }
 
     fn database(&self) -> Result<Arc<Database>, redb::Error> {
@@ -156,7 +156,7 @@ fn write(database: &Database, commands: &[Command]) -> Result<Vec<Done>, redb::E
                 Command::Settle(frame, ids, at, _) => {
                     frames.remove(frame.0)?;
                     for id in ids {
-                        published.insert(id.as_u128(), at.as_millisecond())?;
+                        published.insert(u128::from_be_bytes(id.bytes()), at.as_millisecond())?;
                     }
                     Done::Settled
                 }

@@ -143,7 +143,7 @@ async fn who_waits_behind_is_woken_and_reads_no_more_than_wanted() {
 async fn marks_and_published_ids_outlive_a_restart_and_ids_are_forgotten_in_time() {
     let place = Place::new();
     let spool = place.open(1 << 20);
-    let ids = [1, 2, 3].map(EventId::from_u128);
+    let ids = [1, 2, 3].map(|number| EventId::from_uuid(uuid::Uuid::from_u128(number)));
     assert_eq!(spool.heard_until("a").await.expect("readable"), None);
     spool.mark("a", at(5)).await.expect("open");
     spool.mark("b", at(6)).await.expect("open");

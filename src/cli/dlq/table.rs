@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::dead_letters::{Letter, Survey};
+use crate::event::{Channel, SourceId};
 
 /// What librdkafka has to say may be long.
 const ERROR_CHARS_MAX: usize = 80;
@@ -11,7 +12,8 @@ pub(super) const HEADINGS: &str = "TIME                  INSTANCE      REASON   
 
 pub(super) fn row(letter: &Letter, was_replayed: bool) -> String {
     let time = letter.time.map(|time| format!("{time:.0}")).unwrap_or_default();
-    let instance = letter.instance.map(|instance| instance.to_string()).unwrap_or_default();
+    let channel = || letter.source.as_ref().and_then(SourceId::channel).map(|channel| printable(&channel.short()));
+    let instance = letter.instance().map(|instance| instance.to_string()).or_else(channel).unwrap_or_default();
     let place = format!("{}/{}", letter.position.partition, letter.position.offset);
     let id = letter.id.map(|id| id.hyphenated().to_string()).unwrap_or_default();
     let error = printable(&letter.error);
@@ -40,7 +42,8 @@ pub(super) fn json(letter: &Letter, was_replayed: bool) -> Value {
     });
     for (name, value) in [
         ("time", letter.time.map(|time| json!(time))),
-        ("instance", letter.instance.map(|instance| json!(instance.to_string()))),
+        ("instance", letter.instance().map(|instance| json!(instance.to_string()))),
+        ("channel", letter.source.as_ref().and_then(SourceId::channel).and_then(Channel::name).map(|name| json!(name))),
         ("topic", letter.topic.as_deref().map(|topic| json!(topic))),
         ("id", letter.id.map(|id| json!(id.hyphenated().to_string()))),
         ("attempts", letter.attempts.map(|attempts| json!(attempts))),

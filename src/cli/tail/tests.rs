@@ -79,7 +79,33 @@ fn a_line_says_when_where_who_and_what() {
         (r#""kind":"avatar_changed","chat_change":{}"#, "", "the picture is gone"),
         (r#""kind":"avatar_changed","chat_change":{"avatar_url":"u"}"#, "", "a new picture"),
         (r#""kind":"chat_blocked","chat_change":{"status":"block"}"#, "", "block"),
+        (
+            r#""kind":"chat_update","chat_change":{"change":"tag","action":"added","value":"29","status":"add","tag":{"name":"VIP"}}"#,
+            "",
+            "tag, added, 29, add, VIP",
+        ),
+        (
+            r#""kind":"employee","employee":{"id":"685","about":"presence","state":"online","status":"online"}"#,
+            "",
+            "presence, online, 685",
+        ),
+        (
+            r#""kind":"quick_response","quick_response":{"changed":"response","action":"deleted","list":{"id":"1"},"response":{"id":"2"}}"#,
+            "",
+            "response, deleted, 1, 2",
+        ),
+        (
+            r#""kind":"gap","gap":{"channel":"c","from":"1","to":"2","reason":"disconnected","missing":[]}"#,
+            "",
+            "disconnected, 1, 2, c",
+        ),
+        (
+            r#""kind":"message","message":{"direction":"unknown","origin":"unknown","content":{"type":"deletion"}}"#,
+            "",
+            "Ira: [deletion]",
+        ),
         (r#""kind":"unknown","raw":{"typeWebhook":"new"}"#, "", "new"),
+        (r#""kind":"unknown","raw":{"data":[1],"meta":{"type":"newer"}}"#, "", "newer"),
         (r#""kind":"of a later version""#, "", ""),
     ] {
         let view = View::of_event(&record("k", &[], event(rest).as_bytes()));
@@ -89,6 +115,18 @@ fn a_line_says_when_where_who_and_what() {
         .replace("private", "group")
         .replace(r#""name":"Ira"}"#, r#""name":"Us"}"#);
     assert_eq!(words(&group), "Us / Us: x", "both names were replaced");
+}
+
+#[test]
+fn a_line_names_the_instance_or_the_channel() {
+    let place = |source: &str, header: &str| {
+        let record = record("k", &[("ce_source", header)], format!(r#"{{"source":{source}}}"#).as_bytes());
+        (View::of_event(&record).instance, View::of_dead_letter(&record).instance)
+    };
+    let (event, letter) = place(r#"{"system":"chatapp","license":"1229","messenger":"max"}"#, "/chatapp/1229/max");
+    assert_eq!((event.as_deref(), letter.as_deref()), (Some("1229/max"), Some("1229/max")));
+    let (event, letter) = place(r#"{"system":"green-api","instance":"1101","messenger":"max"}"#, "/green-api/1101");
+    assert_eq!((event.as_deref(), letter.as_deref()), (Some("1101"), None), "a letter has a header for it");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::record::unframed;
 pub(super) struct View {
     /// When it happened, or the record's own time.
     pub(super) time: Option<Timestamp>,
-    /// The instance, where it can be told.
+    /// The instance, or the words of ChatApp's channel, where they can be told.
     pub(super) instance: Option<String>,
     /// The event's kind, where it can be told; a dead letter's is the one its event would have had.
     pub(super) kind: Option<String>,
@@ -39,14 +39,18 @@ impl View {
         let direction = ["message", "status", "call"]
             .into_iter()
             .find_map(|block| event.get(block).get("direction").words())
-            .map_or("", |direction| if direction == "outgoing" { "out" } else { "in" });
+            .map_or("", |direction| match direction {
+                "outgoing" => "out",
+                "incoming" => "in",
+                _ => "",
+            });
         let words = match kind {
             Some(_) => words::of_event(event),
             None => format!("no event of chatbridge: {} bytes", record.value.len()),
         };
         Self {
             time: time.or_else(|| stamped(record)),
-            instance: event.get("source").get("instance").words().map(str::to_owned),
+            instance: place(event.get("source")),
             label: kind.clone().unwrap_or_else(|| "?".to_owned()),
             kind,
             direction,
@@ -64,13 +68,23 @@ impl View {
         };
         Self {
             time: stamped(record),
-            instance: record.header("instance").map(str::to_owned),
+            instance: record
+                .header("instance")
+                .or_else(|| header("ce_source").strip_prefix("/chatapp/"))
+                .map(str::to_owned),
             kind: header("ce_type").split('.').nth(1).map(str::to_owned),
             direction: "",
             label: format!("dead: {reason}"),
             words,
         }
     }
+}
+
+/// `1101000001`, `1229/telegram`, `2226`.
+fn place(source: &Json<'_>) -> Option<String> {
+    let words = || ["license", "messenger", "company", "user"].iter().filter_map(|word| source.get(word).words());
+    let channel = || words().collect::<Vec<_>>().join("/");
+    source.get("instance").words().map(str::to_owned).or_else(|| Some(channel()).filter(|words| !words.is_empty()))
 }
 
 fn stamped(record: &ConsumedRecord) -> Option<Timestamp> {

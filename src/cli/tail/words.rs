@@ -49,7 +49,24 @@ pub(super) fn of_event(event: &Json<'_>) -> String {
             false => "a new picture".to_owned(),
         },
         "chat_blocked" => some(block("chat_change"), &["status"], &[]),
-        _ => some(block("raw"), &["typeWebhook"], &[]),
+        "chat_update" => {
+            let name = block("chat_change").get("tag").get("name").words().map(str::to_owned);
+            joined([Some(some(block("chat_change"), &["change", "action", "value"], &["status"])), name])
+        }
+        "employee" => some(block("employee"), &["about", "state", "id"], &["status"]),
+        "quick_response" => {
+            let part = |part: &str| some(block("quick_response").get(part), &["name", "id"], &[]);
+            joined([
+                Some(some(block("quick_response"), &["changed", "action"], &["status"])),
+                Some(part("list")),
+                Some(part("response")),
+            ])
+        }
+        "gap" => some(block("gap"), &["reason", "from", "to", "channel"], &[]),
+        _ => joined([
+            Some(some(block("raw"), &["typeWebhook"], &[])),
+            Some(some(block("raw").get("meta"), &["type"], &[])),
+        ]),
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Media {
     pub mime_type: Option<String>,
     /// A small picture of it: JPEG in base64.
     pub thumbnail: Option<String>,
+    /// ChatApp: how long it is, where upstream says so.
+    pub size_bytes: Option<i64>,
     /// Whether it moves.
     pub animated: Option<bool>,
     /// Why there is no file.

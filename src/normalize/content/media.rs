@@ -15,6 +15,7 @@ pub(super) fn media(place: &Json) -> Media {
         file_name: owned(file.get("fileName")),
         mime_type: owned(file.get("mimeType")),
         thumbnail: owned(file.get("jpegThumbnail")),
+        size_bytes: None,
         animated: file.get("isAnimated").boolean(),
         error: url_error.or(caption_error),
     }

@@ -1,0 +1,20 @@
+//! Where spans go, if anywhere.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use crate::config::Tracing;
+use crate::green_api::is_loopback;
+use crate::otlp::{self, Exporting, OtlpError};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::SpanQueue;
+
+/// The queue of spans and their exporter, where there is a collector.
+pub(super) fn export(tracing: &Tracing, metrics: &Arc<Metrics>) -> Result<Option<(SpanQueue, Exporting)>, OtlpError> {
+    let Some(otlp) = &tracing.otlp else { return Ok(None) };
+    let (queue, spans) = SpanQueue::new(otlp.queue_spans_max, tracing.sampling, Arc::clone(metrics));
+    let exporting = otlp::start(otlp, is_loopback(&otlp.endpoint), spans, Arc::clone(metrics))?;
+    info!(endpoint = %otlp.endpoint, "spans are exported");
+    Ok(Some((queue, exporting)))
+}

@@ -1,0 +1,256 @@
+//! The rim: drives a [`Session`] with a real socket and a real clock.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::select;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::action::{Action, Input};
+use super::auth::{Auth, AuthFailure};
+use super::frame::Received;
+use super::limits::{Limits, Moment};
+use super::link::{Heard, Link, Socket};
+use super::report::Report;
+use super::session::Session;
+
+/// Gets the signatures that private channels ask for.
+pub trait Authorizer: Send + Sync + 'static {
+    /// Asks for one channel on the connection of this name. Dropped where the connection is gone meanwhile.
+    fn authorise(&self, socket_id: &str, channel: &str) -> impl Future<Output = Result<Auth, AuthFailure>> + Send;
+
+    /// Gets a new access token, and says whether there is one now. Never dropped but with the runtime.
+    fn renew_token(&self) -> impl Future<Output = bool> + Send;
+}
+
+/// Takes what was received.
+pub trait EventSink: Send + Sync + 'static {
+    /// Returns once the frame is taken; nothing is read until then. Not to be dropped, and not to take more than a
+    /// moment: see [`Limits::stall_max`].
+    fn accept(&self, frame: ReceivedFrame) -> impl Future<Output = ()> + Send;
+}
+
+/// Hears what becomes of the session. Called between two frames, so it must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// A frame came at that time, be it a pong, and the sink has taken it, where it was for the sink: up to here nothing
+    /// that was sent to us is missing.
+    fn heard(&self, at: Timestamp);
+
+    /// Something changed.
+    fn reported(&self, report: &Report, at: Timestamp);
+}
+
+/// Something for the application, and when it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedFrame {
+    /// What came.
+    pub received: Received,
+    /// By the wall clock.
+    pub received_at: Timestamp,
+}
+
+/// Asks a running [`Client`] for a new connection.
+#[derive(Debug, Clone, Default)]
+pub struct Reconnect(Arc<Notify>);
+
+impl Reconnect {
+    /// Events are missing although the subscriptions look well (§7, silent unsubscription).
+    pub fn ask(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// A session and everything it needs.
+pub struct Client<A, S, O> {
+    /// Where the server is.
+    pub link: Link,
+    /// The channels to keep subscribed.
+    pub channels: Vec<String>,
+    /// How long and how large.
+    pub limits: Limits,
+    /// Gets signatures.
+    pub authorizer: Arc<A>,
+    /// Takes what comes.
+    pub sink: Arc<S>,
+    /// Hears what happens.
+    pub observer: Arc<O>,
+    /// Asks for a new connection.
+    pub reconnect: Reconnect,
+}
+
+impl<A: Authorizer, S: EventSink, O: Observer> Client<A, S, O> {
+    /// Runs until `stop`, then leaves in an orderly way within [`Limits::close_timeout`] and returns.
+    ///
+    /// Dropping this future instead drops the socket; at most the one frame in the sink's hands is between the chairs.
+    pub async fn run(self, stop: CancellationToken) {
+        let session = Session::new(self.channels.iter().cloned(), self.limits.clone());
+        let began = Instant::now();
+        Driver {
+            client: &self,
+            session,
+            began,
+            opening: None,
+            socket: None,
+            delivery: None,
+            auths: JoinSet::new(),
+            renewal: None,
+            heard_at: None,
+        }
+        .run(stop)
+        .await;
+    }
+}
+
+/// Boxed, for it is kept while others are waited for.
+type Kept<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What is under way.
+struct Driver<'a, A, S, O> {
+    client: &'a Client<A, S, O>,
+    session: Session,
+    began: Instant,
+    opening: Option<Kept<'a, Result<Socket, String>>>,
+    socket: Option<Socket>,
+    delivery: Option<Kept<'a, ()>>,
+    auths: JoinSet<Input<'static>>,
+    renewal: Option<JoinHandle<bool>>,
+    /// When the last frame came, until it is done with.
+    heard_at: Option<Timestamp>,
+}
+
+impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
+    async fn run(mut self, stop: CancellationToken) {
+        let mut stopping = false;
+        let mut heard;
+        while let Some(deadline) = self.session.deadline() {
+            let deadline = self.began + deadline.since_start();
+            let reading = self.delivery.is_none();
+            let input = select! {
+                // Whoever can wait stands last: the socket may have something at any time.
+                biased;
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    Input::Stop
+                }
+                () = tokio::time::sleep_until(deadline) => Input::Tick,
+                () = kept(&mut self.delivery) => Input::Taken,
+                input = answered(&mut self.auths) => input,
+                worked = joined(&mut self.renewal) => Input::TokenRenewed(worked),
+                opened = kept(&mut self.opening) => match opened {
+                    Ok(socket) => {
+                        self.socket = Some(socket);
+                        Input::Connected
+                    }
+                    Err(detail) => Input::Unreachable { detail },
+                },
+                () = self.client.reconnect.0.notified() => Input::Distrusted,
+                something = turned(&mut self.socket, reading) => {
+                    heard = something;
+                    self.input(&heard)
+                }
+            };
+            let now = Moment::after_start(self.began.elapsed());
+            for action in self.session.handle(input, now, fastrand::f64()) {
+                self.act(action);
+            }
+            if self.delivery.is_none()
+                && let Some(at) = self.heard_at.take()
+            {
+                self.client.observer.heard(at);
+            }
+        }
+        // What the sink has in hand it may finish, within the time that a goodbye may take.
+        if let Some(delivery) = self.delivery.take() {
+            let _ = tokio::time::timeout(self.client.limits.close_timeout, delivery).await;
+        }
+    }
+
+    fn input<'h>(&mut self, heard: &'h Heard) -> Input<'h> {
+        match heard {
+            Heard::Text(text) => {
+                self.heard_at = Some(Timestamp::now());
+                Input::Frame(text)
+            }
+            Heard::Binary(bytes) => Input::Binary(bytes),
+            Heard::TooLarge => Input::TooLarge,
+            Heard::Closed { code, detail } => Input::Closed { code: *code, detail: detail.clone() },
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        let client = self.client;
+        match action {
+            Action::Connect => self.opening = Some(Box::pin(client.link.clone().open())),
+            Action::Send(frame) => {
+                if let Some(socket) = &mut self.socket {
+                    socket.send(frame.encode());
+                }
+            }
+            Action::Authorise { socket_id, channel } => {
+                let authorizer = Arc::clone(&client.authorizer);
+                self.auths.spawn(async move {
+                    let answer = authorizer.authorise(&socket_id, &channel).await;
+                    Input::Authorised { socket_id, channel, answer }
+                });
+            }
+            Action::RenewToken => {
+                let authorizer = Arc::clone(&client.authorizer);
+                // Detached where it is dropped: a token that was asked for must be kept.
+                self.renewal = Some(tokio::spawn(async move { authorizer.renew_token().await }));
+            }
+            Action::Deliver(received) => {
+                let received_at = self.heard_at.unwrap_or_else(Timestamp::now);
+                let frame = ReceivedFrame { received, received_at };
+                self.delivery = Some(Box::pin(client.sink.accept(frame)));
+            }
+            Action::Close => {
+                if let Some(socket) = &mut self.socket {
+                    socket.close();
+                }
+            }
+            Action::Disconnect => {
+                (self.opening, self.socket) = (None, None);
+                // They were for that connection.
+                self.auths = JoinSet::new();
+            }
+            Action::Report(report) => client.observer.reported(&report, Timestamp::now()),
+            Action::Finished => {}
+        }
+    }
+}
+
+/// Waits for what is kept, and keeps it no more; for ever where there is nothing.
+async fn kept<T>(future: &mut Option<Kept<'_, T>>) -> T {
+    let Some(waited_for) = future else { return pending().await };
+    let value = waited_for.await;
+    *future = None;
+    value
+}
+
+/// A panic has been logged where it happened; the session gives its question up in time.
+async fn answered(auths: &mut JoinSet<Input<'static>>) -> Input<'static> {
+    while let Some(answer) = auths.join_next().await {
+        if let Ok(input) = answer {
+            return input;
+        }
+    }
+    pending().await
+}
+
+async fn joined(renewal: &mut Option<JoinHandle<bool>>) -> bool {
+    let Some(handle) = renewal else { return pending().await };
+    // A panic has been logged where it happened, and made no token.
+    let worked = handle.await.unwrap_or(false);
+    *renewal = None;
+    worked
+}
+
+async fn turned(socket: &mut Option<Socket>, reading: bool) -> Heard {
+    let Some(socket) = socket else { return pending().await };
+    socket.turn(reading).await
+}

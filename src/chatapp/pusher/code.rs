@@ -1,0 +1,80 @@
+//! What the numbers of closes and errors ask for (§5.5).
+
+/// When to connect again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// 4200 to 4299, and a connection gone silent: at once, the first time.
+    AtOnce,
+    /// 4100 to 4199, and whatever the network does: after a wait that grows.
+    BackOff,
+    /// 4000 to 4099: this client shall not come back as it is. Asked again all the same, slowly and loudly, for what is
+    /// wrong may be mended on the other side.
+    Slow,
+}
+
+/// After the connection was closed with `code`, or with none.
+pub(super) fn after_close(code: Option<u16>) -> Rule {
+    match code {
+        Some(4000..=4099) => Rule::Slow,
+        Some(4200..=4299) => Rule::AtOnce,
+        // No code at all (1006), WebSocket's own, 41xx, and those that nobody has defined for a close.
+        _ => Rule::BackOff,
+    }
+}
+
+/// After an error frame with `code`; `None` where the connection goes on.
+///
+/// Some servers send the frame and leave the socket open (§6), so it counts as the close it should be.
+pub(super) fn after_error(code: Option<u16>) -> Option<Rule> {
+    match code {
+        Some(4000..=4299) => Some(after_close(code)),
+        _ => None,
+    }
+}
+
+/// What an operator can do about `code`.
+pub(super) fn advice(code: u16) -> &'static str {
+    match code {
+        4000 => "the server takes only TLS: the socket's URL must begin with wss://",
+        4001 => "the server does not know the app key",
+        4003 => "the app is disabled on the server",
+        4004 => "the app has used up its connections",
+        4005 => "the server knows no such path: look at the socket's URL",
+        4006..=4008 => "the server does not speak version 7 of the Pusher protocol",
+        4009 => "the server does not take this connection (origin, user or sign-in)",
+        4100 => "the server is at its capacity",
+        4200 => "the server restarts",
+        4201 => "the server heard nothing of this client",
+        4202 => "the server ended an idle connection",
+        _ => match after_close(Some(code)) {
+            Rule::Slow => "the server wants this client to change something",
+            Rule::BackOff | Rule::AtOnce => "the server ended the connection",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_range_has_its_rule() {
+        for (codes, close, error) in [
+            (4000..=4099, Rule::Slow, Some(Rule::Slow)),
+            (4100..=4199, Rule::BackOff, Some(Rule::BackOff)),
+            (4200..=4299, Rule::AtOnce, Some(Rule::AtOnce)),
+            (4300..=4399, Rule::BackOff, None),
+            (1000..=1015, Rule::BackOff, None),
+            (3000..=3999, Rule::BackOff, None),
+            (4400..=u16::MAX, Rule::BackOff, None),
+            (0..=999, Rule::BackOff, None),
+        ] {
+            for code in codes {
+                assert_eq!(after_close(Some(code)), close, "close {code}");
+                assert_eq!(after_error(Some(code)), error, "error {code}");
+            }
+        }
+        assert_eq!(after_close(None), Rule::BackOff);
+        assert_eq!(after_error(None), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! How long and how large: every bound of a session, and the clock it goes by.
+
+use std::ops::Add;
+use std::time::Duration;
+
+/// A point in time, as the time since the session began. Whoever drives the session has the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// When the session began.
+    pub const START: Self = Self(Duration::ZERO);
+
+    /// So long after the session began.
+    #[must_use]
+    pub fn after_start(elapsed: Duration) -> Self {
+        Self(elapsed)
+    }
+
+    /// How long after the session began.
+    #[must_use]
+    pub fn since_start(self) -> Duration {
+        self.0
+    }
+
+    /// The time from `earlier` until now; nothing where that lies ahead.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(wait))
+    }
+}
+
+/// The bounds of a session. The defaults are those of §5 and §9; tests shorten them.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Name resolution, TCP, TLS and the WebSocket upgrade together.
+    pub connect_timeout: Duration,
+    /// From the upgrade until the server has named the connection (`pusher:connection_established`).
+    pub handshake_timeout: Duration,
+    /// For the authorisation of one channel.
+    pub auth_timeout: Duration,
+    /// For the renewal of the access token.
+    pub renewal_timeout: Duration,
+    /// For the answer to one subscription.
+    pub subscribe_timeout: Duration,
+    /// At most so many authorisations at a time …
+    pub auths_at_a_time_max: usize,
+    /// … with at least so much time between their beginnings.
+    pub auth_spacing: Duration,
+    /// A ping goes out when nothing came for the server's `activity_timeout`, and for no longer than this …
+    pub ping_idle_max: Duration,
+    /// … and this long after the ping before it, whatever comes: laravel-websockets counts nothing else (§5.4).
+    pub ping_interval_max: Duration,
+    /// A connection on which nothing came for so long after a ping is dead.
+    pub pong_timeout: Duration,
+    /// A sink that takes nothing for so long costs the connection; until it takes again there is no new one.
+    pub stall_max: Duration,
+    /// A connection that lasted so long was a good one: waits begin from their minimum again.
+    pub healthy_after: Duration,
+    /// The least wait before connecting again, …
+    pub retry_min: Duration,
+    /// … which grows to this.
+    pub retry_max: Duration,
+    /// The least wait after a server said that this client shall not come back as it is (4000 to 4099), …
+    pub slow_retry_min: Duration,
+    /// … which grows to this.
+    pub slow_retry_max: Duration,
+    /// The least wait before a refused channel is tried again, …
+    pub refused_retry_min: Duration,
+    /// … which grows to this.
+    pub refused_retry_max: Duration,
+    /// For an orderly goodbye.
+    pub close_timeout: Duration,
+    /// A frame larger than this costs the connection.
+    pub frame_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            auth_timeout: Duration::from_secs(10),
+            renewal_timeout: Duration::from_secs(30),
+            subscribe_timeout: Duration::from_secs(10),
+            auths_at_a_time_max: 4,
+            auth_spacing: Duration::from_millis(100),
+            ping_idle_max: Duration::from_secs(30),
+            ping_interval_max: Duration::from_secs(60),
+            pong_timeout: Duration::from_secs(20),
+            stall_max: Duration::from_secs(120),
+            healthy_after: Duration::from_secs(60),
+            retry_min: Duration::from_secs(1),
+            retry_max: Duration::from_secs(60),
+            slow_retry_min: Duration::from_secs(60),
+            slow_retry_max: Duration::from_secs(600),
+            refused_retry_min: Duration::from_secs(30),
+            refused_retry_max: Duration::from_secs(600),
+            close_timeout: Duration::from_secs(2),
+            frame_bytes_max: 16 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The wire: TCP, TLS and the WebSocket.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::{Sink, Stream};
+use hyper::Uri;
+use hyper::service::Service as _;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::service::TowerToHyperService;
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls_platform_verifier::Verifier;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+use url::Url;
+
+use super::frame::excerpt;
+use super::limits::Limits;
+
+/// The system asks after a silent peer this often; our own pings are quicker, but for a connection being closed.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Where the server is, and how to know that it is the one.
+#[derive(Clone)]
+pub struct Link {
+    url: String,
+    /// `http://host:port`, whatever the scheme: for TCP alone.
+    tcp: Uri,
+    connector: Connector,
+    connect: TowerToHyperService<HttpConnector>,
+    websocket: WebSocketConfig,
+}
+
+/// Why there cannot be a [`Link`]: each is for the operator to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Not a WebSocket's URL.
+    #[error("{0}: the socket's URL must be ws:// or wss://, with a host")]
+    Url(Url),
+    /// What was given as certificate authorities is nothing of the kind.
+    #[error("the certificate authorities for the socket cannot be read (PEM is expected): {0}")]
+    Authorities(String),
+    /// No certificate authority to trust, of the system's or given.
+    #[error("TLS cannot be set up: {0}; on Debian, install ca-certificates")]
+    Tls(rustls::Error),
+}
+
+impl Link {
+    /// A link to `socket_url` (`wss://host:port`, with a path where the server has one) for the app of this key.
+    ///
+    /// `authorities`: certificate authorities in PEM that are trusted beside the system's.
+    ///
+    /// # Errors
+    /// Where the URL is no WebSocket's, or TLS cannot be set up.
+    pub fn new(
+        socket_url: &Url,
+        app_key: &str,
+        authorities: Option<&[u8]>,
+        limits: &Limits,
+    ) -> Result<Self, LinkError> {
+        let not_a_socket = || LinkError::Url(socket_url.clone());
+        let (default_port, is_tls) = match socket_url.scheme() {
+            "ws" => (80, false),
+            "wss" => (443, true),
+            _ => return Err(not_a_socket()),
+        };
+        let host = socket_url.host_str().ok_or_else(not_a_socket)?;
+        let port = socket_url.port().unwrap_or(default_port);
+        let tcp = format!("http://{host}:{port}").parse().map_err(|_| not_a_socket())?;
+        let mut url = socket_url.clone();
+        url.path_segments_mut().map_err(|()| not_a_socket())?.pop_if_empty().extend(["app", app_key]);
+        url.query_pairs_mut()
+            .append_pair("protocol", "7")
+            .append_pair("client", "chatbridge")
+            .append_pair("version", env!("CARGO_PKG_VERSION"));
+        let connector = if is_tls { Connector::Rustls(Arc::new(tls(authorities)?)) } else { Connector::Plain };
+        let mut connect = HttpConnector::new();
+        // One address that does not answer must not keep the next one from being tried.
+        connect.set_connect_timeout(Some(limits.connect_timeout));
+        connect.set_keepalive(Some(TCP_KEEPALIVE));
+        connect.set_keepalive_interval(Some(TCP_KEEPALIVE));
+        connect.set_nodelay(true);
+        let websocket = WebSocketConfig::default()
+            .max_message_size(Some(limits.frame_bytes_max))
+            .max_frame_size(Some(limits.frame_bytes_max));
+        Ok(Self { url: url.into(), tcp, connector, connect: TowerToHyperService::new(connect), websocket })
+    }
+
+    /// Opens a WebSocket. How long that may take is the session's matter.
+    pub(super) async fn open(self) -> Result<Socket, String> {
+        let tcp = self.connect.call(self.tcp).await.map_err(|error| causes(&error))?.into_inner();
+        let opening = client_async_tls_with_config(&self.url, tcp, Some(self.websocket), Some(self.connector));
+        let (stream, _) = opening.await.map_err(|error| causes(&error))?;
+        Ok(Socket { stream, outgoing: VecDeque::new() })
+    }
+}
+
+fn tls(authorities: Option<&[u8]>) -> Result<ClientConfig, LinkError> {
+    let unreadable = |error: &dyn std::fmt::Display| LinkError::Authorities(error.to_string());
+    let mut extra = Vec::new();
+    if let Some(pem) = authorities {
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            extra.push(certificate.map_err(|error| unreadable(&error))?);
+        }
+        if extra.is_empty() {
+            return Err(unreadable(&"there is no certificate in it"));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider)).map_err(LinkError::Tls)?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(LinkError::Tls)?
+        // Dangerous is what the platform's verifier is not: it checks names, dates and signatures as reqwest's does.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// The whole chain, for the first link alone helps nobody.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        told.push_str(": ");
+        told.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    excerpt(&told)
+}
+
+/// What came out of a socket.
+pub(super) enum Heard {
+    Text(Utf8Bytes),
+    Binary(Bytes),
+    TooLarge,
+    /// Nothing comes any more.
+    Closed {
+        code: Option<u16>,
+        detail: String,
+    },
+}
+
+/// An open WebSocket.
+pub(super) struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    outgoing: VecDeque<Message>,
+}
+
+impl Socket {
+    /// Goes out as [`Self::turn`] is waited for.
+    pub(super) fn send(&mut self, text: String) {
+        self.outgoing.push_back(Message::text(text));
+    }
+
+    /// Says goodbye after everything that was to be sent.
+    pub(super) fn close(&mut self) {
+        let goodbye = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+        self.outgoing.push_back(Message::Close(Some(goodbye)));
+    }
+
+    /// Writes what there is to write and, where `reading`, waits for the next thing heard. May be dropped at any time.
+    pub(super) async fn turn(&mut self, reading: bool) -> Heard {
+        poll_fn(|context| self.poll_turn(reading, context)).await
+    }
+
+    fn poll_turn(&mut self, reading: bool, context: &mut Context<'_>) -> Poll<Heard> {
+        if let Err(error) = self.poll_write(context) {
+            return Poll::Ready(heard_error(error));
+        }
+        if !reading {
+            return Poll::Pending;
+        }
+        loop {
+            match ready!(Pin::new(&mut self.stream).poll_next(context)) {
+                Some(Ok(Message::Text(text))) => return Poll::Ready(Heard::Text(text)),
+                Some(Ok(Message::Binary(bytes))) => return Poll::Ready(Heard::Binary(bytes)),
+                Some(Ok(Message::Close(frame))) => {
+                    // The answer to it is ready, and goes out where it can.
+                    let _ = self.poll_write(context);
+                    let (code, detail) = match frame {
+                        Some(frame) => (Some(frame.code.into()), excerpt(&frame.reason)),
+                        None => (None, "closed without a code".to_owned()),
+                    };
+                    return Poll::Ready(Heard::Closed { code, detail });
+                }
+                // WebSocket's own pings, which are answered as we read and write on. They say nothing of Pusher.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Err(error)) => return Poll::Ready(heard_error(error)),
+                None => {
+                    return Poll::Ready(Heard::Closed { code: None, detail: "ended without a close".to_owned() });
+                }
+            }
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Result<(), Error> {
+        while !self.outgoing.is_empty() {
+            match Pin::new(&mut self.stream).poll_ready(context) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return Ok(()),
+            }
+            if let Some(message) = self.outgoing.pop_front() {
+                Pin::new(&mut self.stream).start_send(message)?;
+            }
+        }
+        match Pin::new(&mut self.stream).poll_flush(context) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+fn heard_error(error: Error) -> Heard {
+    match error {
+        Error::Capacity(_) => Heard::TooLarge,
+        error => Heard::Closed { code: None, detail: causes(&error) },
+    }
+}

@@ -11,6 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::Offset;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
@@ -277,6 +278,12 @@ impl KafkaPublisher {
             )
             .map_err(|(error, _)| error)?;
         match future.await {
+            // No offset at all (a retry that the broker recognised has -1): librdkafka heard an error for this record and a
+            // yes for one behind it, and concludes that both were written. A partition that was made anew takes whatever
+            // sequence number comes first, so there the one in front is lost.
+            Ok(Ok(delivery)) if Offset::from_raw(delivery.offset) == Offset::Invalid => {
+                Err(KafkaError::MessageProduction(Code::Inconsistent))
+            }
             Ok(Ok(delivery)) => {
                 self.context.health.up();
                 Ok(Delivered { partition: delivery.partition })
@@ -324,6 +331,9 @@ fn classify(error: &KafkaError) -> PublishError {
         Some(Code::InvalidTimestamp) => {
             PublishError::Unavailable(format!("{detail}: compare this machine's clock with the broker's"))
         }
+        Some(Code::Inconsistent) => PublishError::Unavailable(
+            "a later record was acknowledged and this one was not: it is sent again".to_owned(),
+        ),
         _ => PublishError::Unavailable(detail),
     }
 }

@@ -221,6 +221,10 @@ fn understood(bytes: Vec<u8>) -> Option<event::Body> {
         return None;
     }
     match serde_json::from_str::<Box<RawValue>>(bare) {
+        // As the queue's `"body": null`.
+        Ok(raw) if raw.get() == "null" => {
+            Some(undecodable(text.into_bytes(), DeadLetterReason::NoBody, "a call without a body".to_owned()))
+        }
         Ok(raw) => Some(event::Body::Json(raw)),
         Err(error) => {
             // Where, not what: serde_json's own message may quote the content.

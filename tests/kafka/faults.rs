@@ -23,6 +23,7 @@ use crate::support::broker::Broker;
 use crate::support::cluster::Cluster;
 use crate::support::needs::or_skip;
 use crate::support::toxiproxy::Toxiproxy;
+use crate::support::way::Way;
 
 mod answers;
 mod contents;
@@ -33,20 +34,50 @@ mod load;
 mod network;
 mod odd;
 mod process;
-mod record;
+mod pushes;
 mod row;
 mod stage;
 mod table;
+mod topics;
 mod verdict;
 
 /// Rows that share a broker and leave it alone, at the same time.
-const SIDE_BY_SIDE: usize = 2;
+const SIDE_BY_SIDE: usize = 3;
 
 fn rows() -> Vec<Row> {
-    [answers::rows(), contents::rows(), deletes::rows(), kafka::rows(), network::rows(), process::rows()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        answers::rows(),
+        contents::rows(),
+        deletes::rows(),
+        pushes::rows(),
+        kafka::rows(),
+        network::rows(),
+        process::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A row, with its instances received one way.
+struct Play {
+    row: Row,
+    way: Way,
+}
+
+impl Play {
+    fn name(&self) -> String {
+        match self.way {
+            Way::Poll => self.row.name.to_owned(),
+            Way::Push => format!("pushed: {}", self.row.name),
+        }
+    }
+}
+
+/// Every row, each way that it makes sense.
+fn plays() -> Vec<Play> {
+    let by = |way: Way| rows().into_iter().filter(move |row| row.ways.contains(&way)).map(move |row| Play { row, way });
+    Way::BOTH.into_iter().flat_map(by).collect()
 }
 
 type Outcomes = Mutex<Vec<(usize, Result<Outcome, String>)>>;
@@ -59,77 +90,87 @@ fn every_fault_costs_time_and_nothing_else() {
         Err(_) => (Pace::Test, None),
     };
     let only = std::env::var("FAULTS").unwrap_or_default();
-    let rows = rows();
-    let is_wanted = |row: &Row| only.is_empty() || only.split_whitespace().any(|word| row.name.contains(word));
-    let wanted: VecDeque<usize> = (0..rows.len()).filter(|at| is_wanted(&rows[*at])).collect();
-    let Some(outcomes) = run(&rows, wanted, pace) else { return };
+    let plays = plays();
+    let is_wanted = |play: &Play| only.is_empty() || only.split_whitespace().any(|word| play.name().contains(word));
+    let wanted: VecDeque<usize> = (0..plays.len()).filter(|at| is_wanted(&plays[*at])).collect();
+    let Some(outcomes) = run(&plays, wanted, pace) else { return };
 
     let failed: Vec<String> = outcomes
         .iter()
-        .filter_map(|(at, outcome)| Some(format!("{}: {}", rows[*at].name, outcome.as_ref().err()?)))
+        .filter_map(|(at, outcome)| Some(format!("{}: {}", plays[*at].name(), outcome.as_ref().err()?)))
         .collect();
     assert!(failed.is_empty(), "{} rows failed:\n{}", failed.len(), failed.join("\n"));
     if let Some(path) = table.filter(|_| only.is_empty()) {
-        let whole = outcomes.into_iter().filter_map(|(at, outcome)| Some((&rows[at], outcome.ok()?)));
-        table::write(Path::new(&path), &whole.collect::<Vec<_>>());
+        let whole: Vec<(&Play, Outcome)> =
+            outcomes.into_iter().filter_map(|(at, outcome)| Some((&plays[at], outcome.ok()?))).collect();
+        table::write(Path::new(&path), &rows(), &whole);
     }
 }
 
-/// Runs these rows, as many at once as do no harm to each other. `None` where the machine has no Kafka.
-fn run(rows: &[Row], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, Result<Outcome, String>)>> {
+/// Runs these plays, as many at once as do no harm to each other. `None` where the machine has no Kafka.
+fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, Result<Outcome, String>)>> {
     let runtime = Runtime::new().expect("a runtime");
     let shared = or_skip(Broker::start())?;
     let toxiproxy = or_skip(Toxiproxy::start());
     let toxiproxy = toxiproxy.as_ref();
-    let can_be = |at: &usize| toxiproxy.is_some() || !(rows[*at].through_proxy || rows[*at].place == Place::Proxied);
+    let place = |at: &usize| plays[*at].row.place;
+    let can_be = |at: &usize| toxiproxy.is_some() || !(plays[*at].row.through_proxy || place(at) == Place::Proxied);
     let (gentle, harsh): (VecDeque<usize>, VecDeque<usize>) =
-        wanted.into_iter().filter(can_be).partition(|at| rows[*at].place == Place::Shared);
-    let (gentle, harsh) = (Mutex::new(gentle), Mutex::new(harsh));
+        wanted.into_iter().filter(can_be).partition(|at| matches!(place(at), Place::Shared | Place::Mock));
+    // One broker to harm for each way; the cluster, which is three, is there once.
+    let (harsh, harsh_to_pushes): (VecDeque<usize>, VecDeque<usize>) =
+        harsh.into_iter().partition(|at| plays[*at].way == Way::Poll || place(at) == Place::Cluster);
+    let gentle = Mutex::new(gentle);
     let outcomes: Outcomes = Mutex::new(Vec::new());
-    let next = |queue: &Mutex<VecDeque<usize>>| queue.lock().expect("no panic holds it").pop_front();
+    let next = || gentle.lock().expect("no panic holds it").pop_front();
     thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE {
             scope.spawn(|| {
-                while let Some(at) = next(&gentle) {
-                    let ground = Ground::new(&runtime, Kafka::Shared(&shared));
-                    play(&rows[at], at, pace, ground, toxiproxy, &outcomes);
+                while let Some(at) = next() {
+                    let kafka = match place(&at) {
+                        Place::Mock => Kafka::Mock(MockCluster::new(1).expect("a mock cluster")),
+                        _ => Kafka::Shared(&shared),
+                    };
+                    play(&plays[at], at, pace, Ground::new(&runtime, kafka), toxiproxy, &outcomes);
                 }
             });
         }
-        scope.spawn(|| {
-            let (mut harmed, mut cluster) = (None, None);
-            while let Some(at) = next(&harsh) {
-                if rows[at].place == Place::Cluster {
-                    cluster = cluster.or_else(|| or_skip(Cluster::start()));
-                } else if rows[at].place != Place::Mock {
-                    harmed = harmed.or_else(|| Harmed::start(toxiproxy));
-                }
-                let kafka = match (rows[at].place, &mut harmed, &mut cluster) {
-                    (Place::Mock, ..) => Kafka::Mock(MockCluster::new(1).expect("a mock cluster")),
-                    (Place::Cluster, _, Some(cluster)) => Kafka::Cluster(cluster),
-                    (Place::Proxied, Some(Harmed { broker, proxy: Some(proxy), .. }), _) => {
-                        Kafka::Proxied(broker, proxy)
+        for harsh in [harsh, harsh_to_pushes] {
+            let (runtime, outcomes) = (&runtime, &outcomes);
+            scope.spawn(move || {
+                let (mut harmed, mut cluster) = (None, None);
+                for at in harsh {
+                    if place(&at) == Place::Cluster {
+                        cluster = cluster.or_else(|| or_skip(Cluster::start()));
+                    } else {
+                        harmed = harmed.or_else(|| Harmed::start(toxiproxy));
                     }
-                    (Place::Restricted, Some(harmed), _) => Kafka::Restricted(&harmed.broker, &harmed.guard),
-                    (_, Some(harmed), _) => Kafka::Harmed(&mut harmed.broker),
-                    _ => panic!("one broker started a moment ago, another did not"),
-                };
-                play(&rows[at], at, pace, Ground::new(&runtime, kafka), toxiproxy, &outcomes);
-            }
-        });
+                    let kafka = match (place(&at), &mut harmed, &mut cluster) {
+                        (Place::Cluster, _, Some(cluster)) => Kafka::Cluster(cluster),
+                        (Place::Proxied, Some(Harmed { broker, proxy: Some(proxy), .. }), _) => {
+                            Kafka::Proxied(broker, proxy)
+                        }
+                        (Place::Restricted, Some(harmed), _) => Kafka::Restricted(&harmed.broker, &harmed.guard),
+                        (_, Some(harmed), _) => Kafka::Harmed(&mut harmed.broker),
+                        _ => panic!("one broker started a moment ago, another did not"),
+                    };
+                    play(&plays[at], at, pace, Ground::new(runtime, kafka), toxiproxy, outcomes);
+                }
+            });
+        }
     });
     let mut outcomes = outcomes.into_inner().expect("no panic holds it");
     outcomes.sort_by_key(|(at, _)| *at);
     Some(outcomes)
 }
 
-/// One row. What it panics with is its outcome; the other rows go on.
-fn play(row: &Row, at: usize, pace: Pace, ground: Ground<'_>, toxiproxy: Option<&Toxiproxy>, outcomes: &Outcomes) {
+/// One play. What it panics with is its outcome; the others go on.
+fn play(play: &Play, at: usize, pace: Pace, ground: Ground<'_>, toxiproxy: Option<&Toxiproxy>, outcomes: &Outcomes) {
     let begun = Instant::now();
     let played = catch_unwind(AssertUnwindSafe(|| {
-        let mut stage = Stage::new(row, pace, at as u64, ground, toxiproxy);
-        stage.play(row);
-        judge(&stage, row)
+        let mut stage = Stage::new(&play.row, play.way, pace, at as u64, ground, toxiproxy);
+        stage.play(&play.row);
+        judge(&stage, &play.row)
     }));
     let outcome = match played {
         Ok(Some(outcome)) => Ok(outcome),
@@ -139,14 +180,14 @@ fn play(row: &Row, at: usize, pace: Pace, ground: Ground<'_>, toxiproxy: Option<
     match &outcome {
         Ok(outcome) => eprintln!(
             "  {:<58} {:>5} events, {} lost, {} repeated, recovered in {:.1?} ({:.0?})",
-            row.name,
+            play.name(),
             outcome.verdict.queued,
             outcome.verdict.lost,
             outcome.verdict.repeated,
             outcome.recovered,
             begun.elapsed()
         ),
-        Err(_) => eprintln!("  {:<58} FAILED ({:.0?})", row.name, begun.elapsed()),
+        Err(_) => eprintln!("  {:<58} FAILED ({:.0?})", play.name(), begun.elapsed()),
     }
     outcomes.lock().expect("no panic holds it").push((at, outcome));
 }

@@ -21,10 +21,12 @@ mod support {
     pub(crate) mod process;
     pub(crate) mod producer;
     pub(crate) mod python;
+    pub(crate) mod record;
     pub(crate) mod registry;
     pub(crate) mod secured;
     pub(crate) mod toxiproxy;
     pub(crate) mod trial;
+    pub(crate) mod way;
 }
 
 mod cloudevents;
@@ -42,6 +44,8 @@ mod rights;
 mod scene;
 mod schema_registry;
 mod security;
+mod sender;
+mod switching;
 mod tail;
 mod topics;
 mod verify;

@@ -7,15 +7,18 @@ use std::thread;
 use std::time::Duration;
 
 use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge::simulator::{JournalEvent, PushConfig, SimulatedInstance, Simulator, SimulatorConfig};
 use tokio::runtime::Runtime;
 
 use crate::support::bridge::{Bridge, Home};
 use crate::support::broker::Broker;
 use crate::support::needs::{or_skip, tests_path};
+use crate::support::way::{Way, Webhook};
 
 /// Whatever has to happen happens within this, or two minutes of waiting say what did not.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// GREEN-API's 60 s before it pushes the same event again, scaled.
+const PUSH_PAUSE: Duration = Duration::from_millis(200);
 
 /// Everything a run needs: a broker with both topics, a simulator, a bridge's home.
 pub(crate) struct Scene {
@@ -24,24 +27,46 @@ pub(crate) struct Scene {
     pub(crate) broker: Broker,
     pub(crate) home: Home,
     pub(crate) ids: Vec<u64>,
+    /// Listened at where instances are received by webhook.
+    pub(crate) webhook: Webhook,
     token: String,
 }
 
 impl Scene {
+    /// Of instances that are polled.
     pub(crate) fn new(instances: u64, broker_properties: &[(&str, &str)]) -> Option<Self> {
         // With 12 partitions each, as the broker makes topics by default.
         let properties = [&[("auto.create.topics.enable", "true")], broker_properties].concat();
         Some(Self::around(or_skip(Broker::start_with(&properties))?, instances))
     }
 
+    /// Of instances that are received this way.
+    pub(crate) fn by(way: Way, instances: u64) -> Option<Self> {
+        let broker = or_skip(Broker::start_with(&[("auto.create.topics.enable", "true")]))?;
+        Some(Self::around_by(way, broker, instances))
+    }
+
     /// Around a broker that makes topics by itself.
     pub(crate) fn around(broker: Broker, instances: u64) -> Self {
+        Self::around_by(Way::Poll, broker, instances)
+    }
+
+    fn around_by(way: Way, broker: Broker, instances: u64) -> Self {
         let runtime = Runtime::new().expect("a runtime");
+        let webhook = Webhook::new();
         let simulated: Vec<SimulatedInstance> = (0..instances)
             .map(|n| SimulatedInstance::new(1_101_000_001 + n, format!("{:032x}", fastrand::u128(..))))
+            .map(|instance| match way {
+                Way::Poll => instance,
+                Way::Push => {
+                    let url = webhook.url(instance.id);
+                    instance.pushing_to(url, webhook.token())
+                }
+            })
             .collect();
         let config = SimulatorConfig {
             instances: simulated.clone(),
+            push: PushConfig { pause: PUSH_PAUSE, events_per_second_max: 100_000, ..PushConfig::default() },
             // The speed of this machine is not the point; the limit of 100 a second would only slow the test.
             requests_per_second_max: 100_000,
             other_requests_per_second_max: 100_000,
@@ -49,10 +74,13 @@ impl Scene {
         };
         let simulator = runtime.block_on(Simulator::start(config)).expect("a free port");
         let instances: Vec<(u64, String)> = simulated.iter().map(|i| (i.id, i.token.clone())).collect();
-        let home = Home::new(simulator.url(), &instances, &broker.bootstrap(), "shutdown_timeout_seconds = 20");
+        let section = if way == Way::Push { webhook.section() } else { String::new() };
+        let more = format!("shutdown_timeout_seconds = 20\n{section}");
+        let home = Home::new(simulator.url(), &instances, &broker.bootstrap(), &more);
+        way.write(&home);
         let ids = instances.iter().map(|(id, _)| *id).collect();
         let token = simulated[0].token.clone();
-        Self { runtime, simulator, broker, home, ids, token }
+        Self { runtime, simulator, broker, home, ids, webhook, token }
     }
 
     /// The token of the first instance.
@@ -120,8 +148,9 @@ impl Scene {
         self.simulator.journal().iter().filter(|entry| wanted(&entry.what)).count()
     }
 
+    /// Events that left their queue: deleted, or pushed and answered with 200.
     pub(crate) fn deleted(&self) -> usize {
-        self.count(|what| matches!(what, JournalEvent::Deleted { .. }))
+        self.count(|what| matches!(what, JournalEvent::Deleted { .. } | JournalEvent::Acknowledged { .. }))
     }
 }
 

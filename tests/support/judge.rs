@@ -52,12 +52,21 @@ fn key(instance: u64, body: &Value) -> String {
 /// The verdict on everything the simulator queued, given what lies in the topic.
 pub(crate) fn judge(simulator: &Simulator, topic: &Topic) -> Verdict {
     assert_eq!(simulator.journal_left_out(), 0, "an incomplete journal proves nothing");
-    let mut oracle = Oracle::default();
-    for entry in simulator.journal() {
-        if let JournalEvent::Enqueued { body, .. } = &entry.what {
-            let body: Value = serde_json::from_slice(&body.0).expect("the generator makes JSON");
-            oracle.queued(identity(&body), entry.instance, key(entry.instance, &body));
+    let enqueued = simulator.journal().into_iter().filter_map(|entry| match entry.what {
+        JournalEvent::Enqueued { body, .. } => {
+            Some((entry.instance, String::from_utf8(body.0.to_vec()).expect("text")))
         }
+        _ => None,
+    });
+    judge_bodies(&enqueued.collect::<Vec<_>>(), topic)
+}
+
+/// The verdict on these bodies, each with its instance, in the order of the queue.
+pub(crate) fn judge_bodies(queued: &[(u64, String)], topic: &Topic) -> Verdict {
+    let mut oracle = Oracle::default();
+    for (instance, body) in queued {
+        let body: Value = serde_json::from_str(body).expect("the generator makes JSON");
+        oracle.queued(identity(&body), *instance, key(*instance, &body));
     }
     // Whoever asks for at-least-once has to be able to tell a repeat: one content, one id.
     let mut ids: HashMap<String, String> = HashMap::new();

@@ -4,6 +4,7 @@ use chatbridge::simulator::{Fault, FaultKind, Method};
 
 use super::odd::{Lands, Odd, noise};
 use super::row::{Pace, Row};
+use crate::support::way::Way;
 
 const UNREADABLE: &str = "Events that cannot be read";
 const UNKNOWN: &str = "Events that nobody knows";
@@ -87,6 +88,7 @@ pub(crate) fn rows() -> Vec<Row> {
             // Cut, it says no longer whose chat it is.
             stage.queue(Odd { key: None, ..Odd::text(Lands::CutLetter, &noise(bytes)) });
         })
+        .only(&[Way::Poll])
         .hurried("CHATBRIDGE__GREEN_API__RESPONSE_BYTES_MAX", "65536")
         .letters(&["too_long"]),
     ]

@@ -10,6 +10,7 @@ use chatbridge::simulator::{Fault, FaultKind, JournalEvent, Method};
 use super::odd::{Lands, Odd};
 use super::row::Row;
 use super::stage::Stage;
+use crate::support::way::Way;
 
 const GROUP: &str = "Deletes that fail, events that come again";
 const FOR_EVER_MS: u64 = 600_000;
@@ -65,6 +66,7 @@ pub(crate) fn rows() -> Vec<Row> {
             stage.simulator.enqueue(stage.ids[0], same.body).expect("room");
         }),
         Row::new(GROUP, "somebody else reads the instance too", rival)
+            .only(&[Way::Poll])
             .says("someone else is reading this instance")
             .counts("chatbridge_rival_suspected_total")
             .stolen(),

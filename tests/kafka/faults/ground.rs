@@ -4,7 +4,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use tokio::runtime::Runtime;
 
-use super::stage::make_topic;
+use super::topics::make_topic;
 use crate::support::broker::{Broker, free_port, further_listeners};
 use crate::support::cluster::Cluster;
 use crate::support::guard::{Guard, strs, write};
@@ -53,9 +53,9 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Puts a proxy between the bridge and GREEN-API.
-    pub(crate) fn through(&mut self, toxiproxy: &Toxiproxy, name: &str, url: &str) {
-        self.upstream = Some(toxiproxy.proxy(name, url.trim_start_matches("http://")));
+    /// Puts a proxy between the bridge and GREEN-API, before whoever is called at `address`; gives the new address.
+    pub(crate) fn through(&mut self, toxiproxy: &Toxiproxy, name: &str, address: &str) -> String {
+        self.upstream.insert(toxiproxy.proxy(name, address)).address().to_owned()
     }
 
     /// Between the bridge and GREEN-API.
@@ -73,15 +73,11 @@ impl<'a> Ground<'a> {
 
     /// What takes the bridge there.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
-        let mut environment = match &self.kafka {
+        match &self.kafka {
             Kafka::Proxied(_, proxy) => vec![("CHATBRIDGE__KAFKA__BROKERS", proxy.address().to_owned())],
             Kafka::Restricted(_, guard) => guard.environment(),
             _ => Vec::new(),
-        };
-        if let Some(proxy) = &self.upstream {
-            environment.push(("CHATBRIDGE__GREEN_API__API_URL", format!("http://{}", proxy.address())));
         }
-        environment
     }
 
     /// A password that must be nowhere.
@@ -152,7 +148,7 @@ impl Harmed {
     pub(crate) fn start(toxiproxy: Option<&Toxiproxy>) -> Option<Self> {
         let (guard, port) = (Guard::new(), free_port());
         let mut properties = guard.properties();
-        let proxy = toxiproxy.map(|toxiproxy| toxiproxy.proxy("kafka", &format!("127.0.0.1:{port}")));
+        let proxy = toxiproxy.map(|toxiproxy| toxiproxy.proxy(&format!("kafka-{port}"), &format!("127.0.0.1:{port}")));
         if let Some(proxy) = &proxy {
             // Both name the listeners: put into one.
             let [(_, listens), (_, told)] = further_listeners(&[("PROXIED", port, proxy.address())]);

@@ -23,12 +23,14 @@ pub(crate) fn rows() -> Vec<Row> {
             .hurried("CHATBRIDGE__GREEN_API__RECEIVE_GRACE_SECONDS", "1")
             // Whichever of the two each instance was waiting for.
             .hurried("CHATBRIDGE__GREEN_API__DELETE_TIMEOUT_SECONDS", "2")
+            .tires_after(2_000, 30_000)
             .lasts(9, 60)
             .class("timeout"),
         upstream("half-open: only answers vanish", |proxy| proxy.add(Toxic::Silence, Downstream))
             .hurried("CHATBRIDGE__GREEN_API__RECEIVE_GRACE_SECONDS", "1")
             // Whichever of the two each instance was waiting for.
             .hurried("CHATBRIDGE__GREEN_API__DELETE_TIMEOUT_SECONDS", "2")
+            .tires_after(2_000, 30_000)
             .lasts(9, 60)
             .class("timeout"),
         upstream("every connection reset after 300 ms", |proxy| proxy.add(RESET, Downstream)).class("connection"),

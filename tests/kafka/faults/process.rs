@@ -41,7 +41,8 @@ fn times(stage: &Stage<'_>) -> u32 {
 
 /// The time of day as the bridge sees it; the clock that its waits go by does not jump, as in life.
 fn clock(name: &'static str, hours: i64) -> Row {
-    let offset = std::env::temp_dir().join(format!("chatbridge-clock-{}-{hours}", std::process::id()));
+    let unique = format!("chatbridge-clock-{}-{:x}", std::process::id(), fastrand::u64(..));
+    let offset = std::env::temp_dir().join(unique);
     let (library, made) = (offset.with_extension("so"), offset.clone());
     let (preload, file) = (library.to_string_lossy().into_owned(), offset.to_string_lossy().into_owned());
     let back = offset.clone();

@@ -5,13 +5,14 @@ use std::time::Duration;
 use chatbridge::simulator::Fault;
 
 use super::stage::Stage;
+use crate::support::way::Way;
 
 /// How long things last: short for `make test`, as in life for the table of `make faults`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// Every check, the shortest waits the bridge can be told.
     Test,
-    /// The bridge's own defaults.
+    /// The bridge's own defaults; where events are pushed, GREEN-API's times and ours are a sixth of what they are.
     Table,
 }
 
@@ -50,6 +51,8 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// Part of the table.
     pub(crate) group: &'static str,
+    /// The ways of receiving that it can happen to.
+    pub(crate) ways: &'static [Way],
     pub(crate) place: Place,
     pub(crate) hit: Hit,
     /// How long the fault lasts, at each pace.
@@ -63,6 +66,8 @@ pub(crate) struct Row {
     pub(crate) hurry: Vec<(&'static str, &'static str)>,
     /// A proxy stands between the bridge and GREEN-API.
     pub(crate) through_proxy: bool,
+    /// How long GREEN-API waits for the answer to a push, at each pace; `None`: as long as it does by default there.
+    pub(crate) tires_after: Option<[Duration; 2]>,
     /// Makes what it needs.
     pub(crate) before: Option<Box<dyn Fn() + Send + Sync>>,
     pub(crate) strike: Act,
@@ -76,11 +81,13 @@ pub(crate) struct Row {
 /// What shows while the fault lasts, and afterwards.
 #[derive(Default)]
 pub(crate) struct Expect {
-    /// In `chatbridge_source_errors_total`.
+    /// In `chatbridge_source_errors_total`, where it is polled.
     pub(crate) class: Option<&'static str>,
+    /// In `chatbridge_webhook_requests_total`.
+    pub(crate) outcome: Option<&'static str>,
     /// In `chatbridge_publish_errors_total`.
     pub(crate) publish_class: Option<&'static str>,
-    /// Of the first instance, in `/status`.
+    /// Of the first instance, in `/status`, where it is polled.
     pub(crate) phase: Option<&'static str>,
     /// Words of a log line, and how many such lines there may be.
     pub(crate) says: Vec<(&'static str, usize)>,
@@ -107,6 +114,7 @@ impl Row {
         Self {
             name,
             group,
+            ways: &Way::BOTH,
             place: Place::Shared,
             hit: Hit::First,
             test_lasts: Duration::from_secs(4),
@@ -115,6 +123,7 @@ impl Row {
             environment: Vec::new(),
             hurry: Vec::new(),
             through_proxy: false,
+            tires_after: None,
             before: None,
             strike: Box::new(strike),
             end: None,
@@ -125,7 +134,28 @@ impl Row {
 
     /// GREEN-API answers the first instance so, for a while.
     pub(crate) fn upstream(group: &'static str, name: &'static str, faults: fn() -> Vec<Fault>) -> Self {
+        Self::faulty(group, name, faults).only(&[Way::Poll])
+    }
+
+    /// What GREEN-API pushes for the first instance fares so, for a while.
+    pub(crate) fn pushed(group: &'static str, name: &'static str, faults: fn() -> Vec<Fault>) -> Self {
+        Self::faulty(group, name, faults).only(&[Way::Push])
+    }
+
+    fn faulty(group: &'static str, name: &'static str, faults: fn() -> Vec<Fault>) -> Self {
         Self::new(group, name, move |stage| stage.misbehave(faults())).ends(|stage| stage.simulator.clear_faults())
+    }
+
+    /// Makes no sense otherwise.
+    pub(crate) fn only(mut self, ways: &'static [Way]) -> Self {
+        self.ways = ways;
+        self
+    }
+
+    /// GREEN-API waits for the answer to a push so long, in milliseconds.
+    pub(crate) fn tires_after(mut self, test_ms: u64, table_ms: u64) -> Self {
+        self.tires_after = Some([test_ms, table_ms].map(Duration::from_millis));
+        self
     }
 
     pub(crate) fn ends(mut self, end: impl Fn(&mut Stage<'_>) + Send + Sync + 'static) -> Self {
@@ -182,6 +212,11 @@ impl Row {
 
     pub(crate) fn class(mut self, class: &'static str) -> Self {
         self.expect.class = Some(class);
+        self
+    }
+
+    pub(crate) fn outcome(mut self, outcome: &'static str) -> Self {
+        self.expect.outcome = Some(outcome);
         self
     }
 

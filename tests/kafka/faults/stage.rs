@@ -4,24 +4,24 @@ use std::collections::{BTreeSet, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::{Fault, JournalEntry, JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge::simulator::{
+    Fault, JournalEntry, JournalEvent, PushConfig, SimulatedInstance, Simulator, SimulatorConfig,
+};
 use jiff::Timestamp;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
 use serde_json::Value;
 
 use super::ground::Ground;
 use super::load::Load;
 use super::odd::Odd;
-use super::record::Record;
 use super::row::{Hit, Pace, Place, Row};
 use crate::support::bridge::{Bridge, Home};
+use crate::support::record::Record;
 use crate::support::toxiproxy::Toxiproxy;
+use crate::support::way::{Way, Webhook, url_at};
 
 /// Whatever has to happen happens within this, or a row says what did not.
 const PATIENCE: Duration = Duration::from_secs(180);
-const POLL: Duration = Duration::from_millis(100);
+pub(super) const POLL: Duration = Duration::from_millis(100);
 pub(crate) const INSTANCES: u64 = 6;
 /// Events a second, over all instances.
 const RATE: u32 = 48;
@@ -31,9 +31,11 @@ const FIRST_ID: u64 = 1_101_000_001;
 /// One row, running.
 pub(crate) struct Stage<'a> {
     pub(crate) pace: Pace,
+    pub(crate) way: Way,
     pub(crate) ground: Ground<'a>,
     pub(crate) simulator: Simulator,
     pub(crate) ids: Vec<u64>,
+    /// Those of the API and of the webhook.
     pub(crate) tokens: Vec<String>,
     pub(crate) topic: String,
     pub(crate) dead_letters: String,
@@ -53,12 +55,16 @@ pub(crate) struct Stage<'a> {
     /// UNIX time, by the same clock as the journal and the broker.
     pub(crate) struck_ms: i64,
     pub(crate) ended_ms: i64,
-    /// When the strike was done.
+    /// When the strike was done, and when its end was begun.
     pub(crate) holding_ms: i64,
+    pub(crate) ending_ms: i64,
     /// Whether records carry the time at which the broker took them.
     pub(crate) has_broker_clock: bool,
     environment: Vec<(String, String)>,
     hit: Hit,
+    webhook: Webhook,
+    /// Where GREEN-API calls, which is before a proxy, if there is one.
+    called_at: String,
 }
 
 /// What an operator could see.
@@ -77,31 +83,55 @@ impl<'a> Stage<'a> {
     /// Everything but the bridge. `place` keeps rows apart that run side by side.
     pub(crate) fn new(
         row: &Row,
+        way: Way,
         pace: Pace,
         place: u64,
         mut ground: Ground<'a>,
         toxiproxy: Option<&Toxiproxy>,
     ) -> Self {
+        let (topic, dead_letters) = (format!("row-{place}"), format!("row-{place}-dlq"));
+        let runtime = ground.runtime();
+        let mut before_it = |address: &str| {
+            let toxiproxy = toxiproxy.expect("rows that need it are left out without it");
+            ground.through(toxiproxy, &topic, address)
+        };
+        let webhook = Webhook::new();
+        let called_at = match way {
+            Way::Push if row.through_proxy => before_it(webhook.address()),
+            _ => webhook.address().to_owned(),
+        };
         let simulated: Vec<SimulatedInstance> = (0..INSTANCES)
             .map(|n| SimulatedInstance::new(FIRST_ID + 1000 * place + n, format!("{:032x}", fastrand::u128(..))))
+            .map(|instance| match way {
+                Way::Poll => instance,
+                Way::Push => {
+                    let url = url_at(&called_at, instance.id);
+                    instance.pushing_to(url, webhook.token())
+                }
+            })
             .collect();
         let config = SimulatorConfig {
             instances: simulated.clone(),
             requests_per_second_max: 100_000,
             other_requests_per_second_max: 100_000,
+            push: push_config(pace, row),
             ..SimulatorConfig::default()
         };
-        let simulator = ground.runtime().block_on(Simulator::start(config)).expect("a free port");
-        let (topic, dead_letters) = (format!("row-{place}"), format!("row-{place}-dlq"));
+        let simulator = runtime.block_on(Simulator::start(config)).expect("a free port");
+        let api_url = match way {
+            Way::Poll if row.through_proxy => {
+                format!("http://{}", before_it(simulator.url().trim_start_matches("http://")))
+            }
+            _ => simulator.url().to_owned(),
+        };
         ground.make_topic(&topic, &row.topic);
         ground.make_topic(&dead_letters, &[]);
         let instances: Vec<(u64, String)> = simulated.iter().map(|i| (i.id, i.token.clone())).collect();
-        if row.through_proxy {
-            let toxiproxy = toxiproxy.expect("rows that need it are left out without it");
-            ground.through(toxiproxy, &topic, simulator.url());
-        }
         ground.allow(&[&topic, &dead_letters]);
-        let home = Home::new(simulator.url(), &instances, &ground.bootstrap(), "shutdown_timeout_seconds = 20");
+        let section = if way == Way::Push { webhook.section() } else { String::new() };
+        let more = format!("shutdown_timeout_seconds = 20\n{section}");
+        let home = Home::new(&api_url, &instances, &ground.bootstrap(), &more);
+        way.write(&home);
         let mut environment: Vec<(String, String)> = [
             ("RUST_LOG", "trace"),
             ("CHATBRIDGE__KAFKA__TOPIC", topic.as_str()),
@@ -110,24 +140,28 @@ impl<'a> Stage<'a> {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
         environment.extend(ground.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
-        environment.extend(row.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let more: &[(&str, &str)] = match pace {
-            Pace::Test => &row.hurry,
+        let more: &[(&str, &str)] = match (pace, way) {
+            (Pace::Test, _) => &row.hurry,
             // What Home shortens, as it is by default.
-            Pace::Table => &[
+            (Pace::Table, Way::Poll) => &[
                 ("CHATBRIDGE__GREEN_API__RECEIVE_TIMEOUT_SECONDS", "20"),
                 ("CHATBRIDGE__GREEN_API__RETRY_MIN_MS", "500"),
                 ("CHATBRIDGE__GREEN_API__RETRY_MAX_MS", "30000"),
                 ("CHATBRIDGE__GREEN_API__MISCONFIGURED_RETRY_SECONDS", "60"),
             ],
+            // As everything of a push, a sixth.
+            (Pace::Table, Way::Push) => &[("CHATBRIDGE__WEBHOOK__ANSWER_TIMEOUT_SECONDS", "10")],
         };
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        environment.extend(row.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let tokens = instances.iter().map(|(_, token)| token.as_str()).chain([webhook.token()]);
         Self {
             pace,
+            way,
             ground,
             simulator,
             ids: instances.iter().map(|(id, _)| *id).collect(),
-            tokens: instances.into_iter().map(|(_, token)| token).collect(),
+            tokens: tokens.map(str::to_owned).collect(),
             topic,
             dead_letters,
             home,
@@ -141,10 +175,13 @@ impl<'a> Stage<'a> {
             struck_ms: 0,
             ended_ms: 0,
             holding_ms: 0,
+            ending_ms: 0,
             has_broker_clock: row.place != Place::Mock
                 && !row.topic.iter().any(|(name, _)| *name == "message.timestamp.type"),
             environment,
             hit: row.hit,
+            webhook,
+            called_at,
         }
     }
 
@@ -162,6 +199,7 @@ impl<'a> Stage<'a> {
         (row.strike)(self);
         self.holding_ms = now_ms();
         self.hold(row.lasts_at(self.pace));
+        self.ending_ms = now_ms();
         match &row.end {
             Some(end) => {
                 end(self);
@@ -221,6 +259,21 @@ impl<'a> Stage<'a> {
         self.bridge = Some(Bridge::start(&self.home, &environment));
     }
 
+    /// Another environment for a bridge that is started again.
+    pub(crate) fn restart_with(&mut self, name: &str, value: &str) {
+        self.stop_bridge();
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self.start_bridge();
+        self.bridge().wait_until_ready();
+    }
+
+    /// The first instance's `webhookUrlToken` in its settings: the right one, unless there is another.
+    pub(crate) fn set_webhook_token(&self, another: Option<&str>) {
+        let token = another.unwrap_or(self.webhook.token());
+        let url = url_at(&self.called_at, self.ids[0]);
+        self.simulator.push_to(self.ids[0], url, token).expect("a known instance");
+    }
+
     /// SIGTERM; it has to end well, and in time.
     pub(crate) fn stop_bridge(&mut self) {
         let begun = Instant::now();
@@ -261,7 +314,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Until each of `ids` has deleted an event that was queued after `after_ms`.
+    /// Until an event of each of `ids` that was queued after `after_ms` has left its queue.
     fn wait_for_deletes_queued_after(&mut self, after_ms: i64, ids: &[u64]) {
         let mut missing: HashSet<u64> = ids.iter().copied().collect();
         let mut fresh = HashSet::new();
@@ -274,7 +327,9 @@ impl<'a> Stage<'a> {
                     JournalEvent::Enqueued { entry: event, .. } if unix_ms(&entry) > after_ms => {
                         fresh.insert((entry.instance, event));
                     }
-                    JournalEvent::Deleted { entry: event, .. } if fresh.contains(&(entry.instance, event)) => {
+                    JournalEvent::Deleted { entry: event, .. } | JournalEvent::Acknowledged { entry: event }
+                        if fresh.contains(&(entry.instance, event)) =>
+                    {
                         missing.remove(&entry.instance);
                     }
                     _ => {}
@@ -299,31 +354,6 @@ impl<'a> Stage<'a> {
         lines.filter(|line| is_above_debug(line)).collect::<Vec<_>>().join("\n")
     }
 
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
-        ClientConfig::new().set("bootstrap.servers", self.ground.bootstrap()).create().expect("an admin client")
-    }
-
-    /// Changes a property of the topic of events.
-    pub(crate) fn change_topic(&self, key: &str, value: &str) {
-        // What is not named goes back to its default.
-        let change = AlterConfig::new(ResourceSpecifier::Topic(&self.topic))
-            .set("message.timestamp.type", "LogAppendTime")
-            .set(key, value);
-        let changed = self.ground.runtime().block_on(self.admin().alter_configs(&[change], &AdminOptions::new()));
-        assert!(changed.as_ref().is_ok_and(|changed| changed.iter().all(Result::is_ok)), "{changed:?}");
-    }
-
-    pub(crate) fn delete_topic(&self) {
-        let deleted = self.ground.runtime().block_on(self.admin().delete_topics(&[&self.topic], &AdminOptions::new()));
-        assert!(deleted.as_ref().is_ok_and(|deleted| deleted.iter().all(Result::is_ok)), "{deleted:?}");
-        // The controller answers before the broker has let go of it, and what is taken until then goes with it.
-        let asked = || self.admin().inner().fetch_metadata(Some(&self.topic), Duration::from_secs(5));
-        while asked().is_ok_and(|found| found.topics().iter().all(|topic| !topic.partitions().is_empty())) {
-            thread::sleep(POLL);
-        }
-        thread::sleep(Duration::from_secs(1));
-    }
-
     /// The value of a metric, over all its labels that contain `labels`, as last seen.
     pub(crate) fn metric(&self, name: &str, labels: &str) -> f64 {
         let lines = self.shown.metrics.lines();
@@ -336,28 +366,20 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Makes a topic at a broker without others.
-pub(crate) fn make_topic(
-    runtime: &tokio::runtime::Runtime,
-    bootstrap: &str,
-    name: &str,
-    partitions: i32,
-    properties: &[(&str, &str)],
-) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("an admin client");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        // The broker's own clock: when was it in Kafka?
-        let topic =
-            NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("message.timestamp.type", "LogAppendTime");
-        let topic = properties.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
-        let made = runtime.block_on(admin.create_topics(&[topic], &AdminOptions::new()));
-        if made.as_ref().is_ok_and(|made| made.iter().all(Result::is_ok)) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{made:?}");
-        thread::sleep(POLL);
+/// GREEN-API pauses for 60 s and waits for 180 s.
+fn push_config(pace: Pace, row: &Row) -> PushConfig {
+    let defaults = PushConfig { events_per_second_max: 1_000, ..PushConfig::default() };
+    match pace {
+        Pace::Test => PushConfig {
+            pause: Duration::from_millis(200),
+            answer_max: row.tires_after.map_or(defaults.answer_max, |[test, _]| test),
+            ..defaults
+        },
+        Pace::Table => PushConfig {
+            pause: defaults.pause / 6,
+            answer_max: row.tires_after.map_or(defaults.answer_max / 6, |[_, table]| table),
+            ..defaults
+        },
     }
 }
 

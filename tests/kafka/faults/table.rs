@@ -5,55 +5,53 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use chatbridge::oracle::Verdict;
+
+use super::Play;
 use super::row::Row;
 use super::verdict::Outcome;
 use crate::support::needs::tests_path;
+use crate::support::way::Way;
 
 const BEGIN: &str = "<!-- written by `make faults` -->\n";
 const END: &str = "<!-- end of what `make faults` writes -->\n";
 
 /// Puts the table between its marks in the file.
-pub(crate) fn write(path: &Path, outcomes: &[(&Row, Outcome)]) {
+pub(crate) fn write(path: &Path, rows: &[Row], outcomes: &[(&Play, Outcome)]) {
     let text = fs::read_to_string(path).expect("the page is there");
     let (before, rest) = text.split_once(BEGIN).expect("the mark of the beginning");
     let (_, after) = rest.split_once(END).expect("the mark of the end");
-    fs::write(path, [before, BEGIN, &table(outcomes), END, after].concat()).expect("writable");
+    fs::write(path, [before, BEGIN, &table(rows, outcomes), END, after].concat()).expect("writable");
 }
 
-fn table(outcomes: &[(&Row, Outcome)]) -> String {
+fn table(rows: &[Row], outcomes: &[(&Play, Outcome)]) -> String {
     let mut text = String::new();
     let mut group = "";
-    for (row, outcome) in outcomes {
+    for row in rows {
+        let of = |way| {
+            let is_it = |play: &Play| play.way == way && (play.row.group, play.row.name) == (row.group, row.name);
+            outcomes.iter().find(|(play, _)| is_it(play)).map(|(_, outcome)| outcome)
+        };
         if row.group != group {
             group = row.group;
             let _ = write!(
                 text,
-                "\n**{group}**\n\n| fault | lost | repeated | out of order | time to recover | events |\n\
-                 | --- | --: | --: | --: | --: | --: |\n"
+                "\n**{group}**\n\n| fault | lost | repeated | out of order | time to recover | events | by webhook |\n\
+                 | --- | --: | --: | --: | --: | --: | --: |\n"
             );
         }
-        let verdict = &outcome.verdict;
-        let stolen = match outcome.stolen {
-            0 => String::new(),
-            taken => format!(" ({taken} taken by the other reader)"),
-        };
-        let _ = writeln!(
-            text,
-            "| {} | {}{stolen} | {} | {} | {} | {} |",
-            row.name,
-            verdict.lost,
-            verdict.repeated,
-            verdict.out_of_order,
-            seconds(outcome.recovered),
-            verdict.queued
-        );
+        let polled = of(Way::Poll).map_or_else(|| ["—"; 5].join(" | "), polled);
+        let pushed = of(Way::Push).map_or_else(|| "—".to_owned(), pushed);
+        let _ = writeln!(text, "| {} | {polled} | {pushed} |", row.name);
     }
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(|(_, outcome)| of(outcome)).sum::<u64>();
+    let by_webhook = outcomes.iter().filter(|(play, _)| play.way == Way::Push).count();
+    let runs = outcomes.len();
     let _ = writeln!(
         text,
-        "\n{} faults, {} events, {} lost, {} repeated, {} out of order. chatbridge {} (debug build), Apache Kafka {}, \
-         {} cores.",
-        outcomes.len(),
+        "\n{} faults in {runs} runs, {by_webhook} of them by webhook; {} events, {} lost, {} repeated, {} out of order. \
+         chatbridge {} (debug build), Apache Kafka {}, {} cores.",
+        rows.len(),
         sum(|o| o.verdict.queued),
         sum(|o| o.verdict.lost),
         sum(|o| o.verdict.repeated),
@@ -63,6 +61,20 @@ fn table(outcomes: &[(&Row, Outcome)]) -> String {
         std::thread::available_parallelism().map_or(0, usize::from),
     );
     text
+}
+
+fn polled(outcome: &Outcome) -> String {
+    let Verdict { lost, repeated, out_of_order, queued, .. } = &outcome.verdict;
+    let stolen = match outcome.stolen {
+        0 => String::new(),
+        taken => format!(" ({taken} taken by the other reader)"),
+    };
+    format!("{lost}{stolen} | {repeated} | {out_of_order} | {} | {queued}", seconds(outcome.recovered))
+}
+
+fn pushed(outcome: &Outcome) -> String {
+    let Verdict { lost, repeated, out_of_order, queued, .. } = &outcome.verdict;
+    format!("{lost} / {repeated} / {out_of_order} / {} / {queued}", seconds(outcome.recovered))
 }
 
 /// No more precise than a second run would be.

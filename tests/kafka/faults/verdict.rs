@@ -10,9 +10,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::odd::{Lands, Odd, find};
-use super::record::{Record, read};
 use super::row::{Expect, Hit, Row};
 use super::stage::{Stage, is_above_debug, unix_ms};
+use crate::support::record::{Record, read};
+use crate::support::way::Way;
 
 /// Between the journal's clock, which only goes forward, and the broker's, which is set.
 const CLOCKS_APART_MS_MAX: i64 = 50;
@@ -77,7 +78,9 @@ pub(crate) fn judge(stage: &Stage<'_>, row: &Row) -> Option<Outcome> {
             .filter_map(|event| Some((event.identity.clone(), *deleted.get(&(event.instance, event.entry))?)))
             .collect();
     }
-    for event in &queued {
+    // What another reader deletes, it deletes without asking.
+    let taken = taken(stage);
+    for event in queued.iter().filter(|event| !taken.contains(&(event.instance, event.entry))) {
         if let (Some(deleted), Some(arrived)) =
             (deleted.get(&(event.instance, event.entry)), arrived_ms.get(&event.identity))
         {
@@ -137,15 +140,28 @@ fn key(instance: u64, body: &Value) -> String {
     chat.iter().find_map(|id| id.as_str()).map_or_else(|| format!("instance:{instance}"), str::to_owned)
 }
 
-/// When each event was deleted, by whomever.
+/// When each event left its queue: deleted, by whomever, or its push answered with 200.
 fn deleted(stage: &Stage<'_>) -> HashMap<(u64, EntryId), i64> {
     let mut deleted = HashMap::new();
     for entry in stage.simulator.journal() {
-        if let JournalEvent::Deleted { entry: number, .. } = entry.what {
+        if let JournalEvent::Deleted { entry: number, .. } | JournalEvent::Acknowledged { entry: number } = entry.what {
             deleted.insert((entry.instance, number), unix_ms(&entry));
         }
     }
     deleted
+}
+
+/// What another reader deleted.
+fn taken(stage: &Stage<'_>) -> HashSet<(u64, EntryId)> {
+    let mut taken = HashSet::new();
+    for entry in stage.simulator.journal().into_iter().filter(|_| !stage.taken.is_empty()) {
+        if let JournalEvent::Deleted { entry: number, receipt } = entry.what
+            && stage.taken.contains(&(entry.instance, receipt))
+        {
+            taken.insert((entry.instance, number));
+        }
+    }
+    taken
 }
 
 /// What another reader deleted, and nobody published: GREEN-API gave it away.
@@ -159,14 +175,7 @@ fn stolen(
         return HashSet::new();
     }
     let found: HashSet<String> = events.iter().map(|record| published_identity(record, &stage.odd)).collect();
-    let mut taken = HashSet::new();
-    for entry in stage.simulator.journal() {
-        if let JournalEvent::Deleted { entry: number, receipt } = entry.what
-            && stage.taken.contains(&(entry.instance, receipt))
-        {
-            taken.insert((entry.instance, number));
-        }
-    }
+    let taken = taken(stage);
     assert!(taken.iter().all(|place| deleted.contains_key(place)));
     let gone = queued.iter().filter(|event| taken.contains(&(event.instance, event.entry)));
     gone.filter(|event| !found.contains(&event.identity)).map(|event| event.identity.clone()).collect()
@@ -235,9 +244,14 @@ fn missing(
 
 /// What the design promises beside.
 fn keeps_its_word(stage: &Stage<'_>, row: &Row, letters: &[Record]) {
-    let Expect { class, publish_class, phase, says, letters: reasons, metrics, .. } = &row.expect;
+    let Expect { class, outcome, publish_class, phase, says, letters: reasons, metrics, .. } = &row.expect;
     let at = || format!("{}; log:\n{}", row.name, stage.visible_log());
-    if let Some(class) = class {
+    let is_polled = stage.way == Way::Poll;
+    if let Some(outcome) = outcome {
+        let counted = stage.metric("chatbridge_webhook_requests_total", &format!("\"{outcome}\""));
+        assert!(counted >= 1.0, "outcome {outcome}: {}", at());
+    }
+    if let Some(class) = class.filter(|_| is_polled) {
         let counted = stage.metric("chatbridge_source_errors_total", &format!("class=\"{class}\""));
         assert!(counted >= 1.0, "class {class}: {}", at());
     }
@@ -245,8 +259,8 @@ fn keeps_its_word(stage: &Stage<'_>, row: &Row, letters: &[Record]) {
         let counted = stage.metric("chatbridge_publish_errors_total", &format!("class=\"{class}\""));
         assert!(counted >= 1.0, "class {class}: {}", at());
     }
-    if let Some(phase) = phase {
-        assert!(stage.shown.phases.contains(*phase), "phase {phase}: {:?} {}", stage.shown.phases, at());
+    if let Some(phase) = phase.filter(|_| is_polled) {
+        assert!(stage.shown.phases.contains(phase), "phase {phase}: {:?} {}", stage.shown.phases, at());
     }
     for metric in metrics {
         assert!(stage.metric(metric, "") >= 1.0, "{metric}: {}", at());

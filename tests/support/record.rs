@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::support::needs::or_skip;
-use crate::support::python::consumer;
+use super::needs::or_skip;
+use super::python::consumer;
 
 /// One record.
 #[derive(Clone, Debug, Deserialize)]

@@ -100,7 +100,10 @@ impl<P: Publisher, N: CallerNames> Intake<P, N> {
             Err(not_now) => return Err(self.not_now(not_now)),
         };
         match tokio::time::timeout_at(until, settling).await {
-            Ok(Ok(acknowledged)) => Ok(acknowledged),
+            Ok(Ok(acknowledged)) => {
+                self.telemetry().acknowledged();
+                Ok(acknowledged)
+            }
             Ok(Err(_)) => Err(self.not_now(NotNow::Panicked)),
             Err(_) => Err(self.not_now(NotNow::Late)),
         }
@@ -160,7 +163,8 @@ async fn settle<P: Publisher, N: CallerNames>(
         None => carrier.deliver(prepared).await,
     };
     let acknowledged = Acknowledged::from(&settled);
-    carrier.telemetry().acknowledged();
+    // Whether or not anybody still waits to hear of it.
+    carrier.telemetry().listening();
     *last = Some(settled);
     acknowledged
 }

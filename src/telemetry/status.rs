@@ -197,6 +197,7 @@ impl InstanceStatus {
         let mut inner = self.step();
         inner.phase = Phase::Listening;
         inner.head_since = None;
+        inner.error_lasts = false;
     }
 
     /// Whether that was what it feared.

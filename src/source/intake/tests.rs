@@ -129,7 +129,9 @@ async fn who_tires_is_told_to_come_again_and_finds_it_done() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     scene.open(5);
     settle_down().await;
+    assert_eq!((scene.acknowledged(), scene.status.view().phase), (0, Phase::Listening), "nobody has heard of it yet");
     assert_eq!(answer(scene.call(1)).await, Ok(()));
+    assert_eq!(scene.acknowledged(), 1);
     assert_eq!(scene.kafka.taken(), ["1@c.us"], "it was on its way all the time");
     assert_eq!(answer(scene.call(2)).await, Ok(()));
     assert_eq!(scene.kafka.taken(), ["1@c.us", "2@c.us"]);

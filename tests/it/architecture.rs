@@ -92,14 +92,16 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
 #[test]
 fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
-    only(&["green_api", "schema_registry", "app", "simulator/push"], "reqwest::");
-    only(&["admin", "simulator", "webhook"], "axum::");
+    only(&["green_api", "schema_registry", "app", "simulator/push", "chatapp_simulator/callback"], "reqwest::");
+    only(&["admin", "simulator", "chatapp_simulator", "webhook"], "axum::");
     only(&["cli", "logging"], "clap::");
 }
 
 #[test]
 fn the_simulator_shares_nothing_with_what_it_tests() {
-    absent(&["simulator"], &["crate::green_api", "crate::source", "crate::event", "crate::json", "crate::normalize"]);
+    let tested = ["crate::green_api", "crate::source", "crate::event", "crate::json", "crate::normalize"];
+    absent(&["simulator", "chatapp_simulator"], &tested);
+    absent(&["chatapp_simulator"], &["crate::chatapp::", "crate::webhook", "crate::record", "crate::config"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `tokens`, `sign`, `archive` | tokens, signatures, what can be fetched: values without a clock |
+//! | `tokens`, `sign`, `archive`, `rate` | tokens, signatures, what can be fetched, how often: values without a clock |
 //! | `protocol` | the words of the Pusher protocol in four servers' dialects |
 //! | `hub`, `socket` | who is subscribed to what; the connections |
 //! | `call`, `rest`, `trigger`, `control` | HTTP: ChatApp's, Pusher's, our own |
@@ -45,6 +45,7 @@ pub mod generator;
 mod hub;
 mod journal;
 mod protocol;
+mod rate;
 mod rest;
 mod sign;
 mod socket;

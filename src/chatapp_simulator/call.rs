@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn chat_ids_come_raw_or_encoded() {
         let line = Line { licence: 1229, messenger: "grWhatsApp".to_owned() };
-        let get = |path| Call::parse(&Method::GET, path);
+        let get = |path: &str| Call::parse(&Method::GET, path);
         for chat in ["79990000001@c.us", "79990000001%40c.us"] {
             let path = format!("/v1/licenses/1229/messengers/grWhatsApp/chats/{chat}/messages");
             assert_eq!(get(&path), Some(Call::Messages(line.clone(), "79990000001@c.us".to_owned())));

@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn only_who_is_subscribed_gets_it() {
         let hub = Hub::new(2, 10, 1);
-        let (mut one, mut other) = (hub.join().ok().expect("room"), hub.join().ok().expect("room"));
+        let (mut one, mut other) = (hub.join().expect("room"), hub.join().expect("room"));
         assert_eq!(hub.join().err(), Some(NotJoined::Full));
         assert!(hub.subscribe(&one.socket_id, "c"));
         assert_eq!(publish(&hub), 1);
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn nobody_is_there_once_all_are_dismissed_nor_comes_before_it_is_open() {
         let hub = Hub::new(2, 10, 1);
-        let mut joined = hub.join().ok().expect("room");
+        let mut joined = hub.join().expect("room");
         hub.subscribe(&joined.socket_id, "c");
         hub.close(Goodbye::Close(4200));
         assert_eq!((publish(&hub), hub.sockets()), (0, 0));
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_client_that_reads_nothing_is_reset() {
         let hub = Hub::new(2, 1, 1);
-        let mut joined = hub.join().ok().expect("room");
+        let mut joined = hub.join().expect("room");
         hub.subscribe(&joined.socket_id, "c");
         assert_eq!((publish(&hub), publish(&hub), publish(&hub)), (1, 1, 0));
         assert_eq!(joined.goodbye.try_recv(), Ok(Goodbye::Reset));

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Request;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use super::sign::ApiRequest;
@@ -35,7 +36,7 @@ struct Batch {
 
 /// `POST /apps/{id}/events`.
 pub(super) async fn one(State(world): State<Arc<World>>, Path(app): Path<String>, request: Request<Body>) -> Response {
-    match read(&world, &app, request).await.and_then(|body| parse::<Trigger>(&body)) {
+    match read::<Trigger>(&world, &app, request).await {
         Ok(trigger) => publish(&world, &[trigger]),
         Err(refused) => refused,
     }
@@ -43,7 +44,7 @@ pub(super) async fn one(State(world): State<Arc<World>>, Path(app): Path<String>
 
 /// `POST /apps/{id}/batch_events`.
 pub(super) async fn many(State(world): State<Arc<World>>, Path(app): Path<String>, request: Request<Body>) -> Response {
-    match read(&world, &app, request).await.and_then(|body| parse::<Batch>(&body)) {
+    match read::<Batch>(&world, &app, request).await {
         Ok(Batch { batch }) if batch.len() > BATCH_MAX => {
             answers::plain(400, format!("more than {BATCH_MAX} events in a batch"))
         }
@@ -69,7 +70,7 @@ fn publish(world: &Arc<World>, triggers: &[Trigger]) -> Response {
 }
 
 /// The body, once the signature is found to be right.
-async fn read(world: &World, app: &str, request: Request<Body>) -> Result<Bytes, Response> {
+async fn read<T: DeserializeOwned>(world: &World, app: &str, request: Request<Body>) -> Result<T, Response> {
     let (Parts { method, uri, .. }, body) = request.into_parts();
     if app != world.config.app.id {
         return Err(answers::plain(404, "there is no such app"));
@@ -85,9 +86,5 @@ async fn read(world: &World, app: &str, request: Request<Body>) -> Result<Bytes,
         unix_seconds: unix_seconds(),
     };
     world.config.app.check(&signed).map_err(|why| answers::plain(401, why))?;
-    Ok(body)
-}
-
-fn parse<'b, T: Deserialize<'b>>(body: &'b Bytes) -> Result<T, Response> {
-    serde_json::from_slice(body).map_err(|error| answers::plain(400, error.to_string()))
+    serde_json::from_slice(&body).map_err(|error| answers::plain(400, error.to_string()))
 }

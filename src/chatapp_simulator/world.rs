@@ -20,6 +20,7 @@ use super::fault::{Act, FaultKind, FaultPlan, Place};
 use super::hub::Hub;
 use super::journal::{ItemIds, Journal, JournalEvent, PublicationId};
 use super::protocol::{self, Goodbye};
+use super::rate::Rate;
 use super::tokens::Tokens;
 
 /// An event as the application publishes it.
@@ -49,7 +50,7 @@ pub(super) struct World {
     /// How long the socket server shall be away.
     restarts: mpsc::UnboundedSender<Duration>,
     tokens: Mutex<Tokens>,
-    rate: Mutex<Option<Window>>,
+    rate: Mutex<Rate>,
     shared: Mutex<Shared>,
 }
 
@@ -58,11 +59,6 @@ pub(super) struct Shared {
     pub(super) archive: Archive,
     pub(super) callbacks: BTreeMap<Line, Callback>,
     publications: PublicationId,
-}
-
-struct Window {
-    opened_at: Instant,
-    requests: u32,
 }
 
 impl World {
@@ -83,7 +79,7 @@ impl World {
             stop,
             restarts,
             tokens: Mutex::new(Tokens::new(config.tokens.clone(), config.login.clone(), config.seed)),
-            rate: Mutex::new(None),
+            rate: Mutex::default(),
             shared: Mutex::new(Shared {
                 archive: Archive::new(config.chats_per_channel_max, config.messages_per_chat_max),
                 callbacks: BTreeMap::new(),
@@ -101,15 +97,10 @@ impl World {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one request; false when it is one too many (§2.3). The second's window opens with the first request after
-    /// the last one closed.
+    /// Counts one request; false when it is one too many.
     pub(super) fn admits_request(&self) -> bool {
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = rate.take().filter(|window| window.opened_at.elapsed() < Duration::from_secs(1));
-        let window = window.unwrap_or_else(|| Window { opened_at: Instant::now(), requests: 0 });
-        let requests = window.requests.saturating_add(1);
-        *rate = Some(Window { requests, ..window });
-        requests <= self.config.requests_per_second_max
+        rate.admits(self.config.requests_per_second_max, Instant::now())
     }
 
     /// What goes wrong here and now; the journal knows.

@@ -26,6 +26,7 @@ mod page;
 mod policies;
 mod properties;
 mod push;
+mod pusher_sdk;
 mod reload;
 mod rival;
 mod schemas;

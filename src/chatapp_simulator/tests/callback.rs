@@ -57,7 +57,9 @@ async fn called_back(simulator: &ChatAppSimulator, wanted: u64, answer: Option<u
 
 #[tokio::test]
 async fn bodies_are_pushed_unwrapped_once_to_a_url_that_answered_an_empty_post() {
-    let simulator = start(ChatAppSimulatorConfig::default()).await;
+    // One at a time, so that a repeat would be there before what follows.
+    let callback = CallbackConfig { pause: Duration::from_millis(1), parallel_max: 1, ..CallbackConfig::default() };
+    let simulator = start(ChatAppSimulatorConfig { callback, ..ChatAppSimulatorConfig::default() }).await;
     let api = Api::log_in(&simulator).await;
     let receiver = Receiver::default();
     let url = receiver.start().await;
@@ -78,15 +80,18 @@ async fn bodies_are_pushed_unwrapped_once_to_a_url_that_answered_an_empty_post()
     receiver.refuse(1);
     let lost = simulator.publish(&chat_read());
     called_back(&simulator, lost, Some(500)).await;
+    let next = simulator.publish(&chat_read());
+    called_back(&simulator, next, Some(200)).await;
+    assert_eq!(receiver.bodies().len(), 5, "one refused, none repeated, none that was not asked for");
     assert_eq!(
         fates(&simulator.journal()).iter().map(|(_, fate)| *fate).collect::<Vec<_>>(),
-        [Fate::Pushed, Fate::Lost, Fate::Lost]
+        [Fate::Pushed, Fate::Lost, Fate::Lost, Fate::Pushed]
     );
 
     assert_eq!(api.call(Method::DELETE, PATH, None).await.0, 200);
     assert_eq!(api.get("/v1/callbackUrls").await["data"], json!([]));
-    simulator.publish(&chat_read());
-    assert_eq!(receiver.bodies().len(), 4, "one refused, none repeated, none after the end");
+    let unheard = simulator.publish(&chat_read());
+    assert_eq!(fates(&simulator.journal()).last(), Some(&(unheard, Fate::Lost)), "none after the end");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::simulator::JournalConfig;
 
@@ -202,8 +202,7 @@ impl Default for SocketConfig {
 }
 
 /// Whose behaviour the Pusher server has (§6). Which one ChatApp runs is not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// soketi 1.6.
     #[default]

@@ -43,7 +43,7 @@ pub enum Place {
     Login,
     /// `POST /v1/tokens/refresh`.
     Refresh,
-    /// Every other REST call (chats and messages too), none of the tokens'.
+    /// Every other REST call, pages of chats and messages among them; no authorisation.
     Rest,
     /// A page of chats.
     Chats,

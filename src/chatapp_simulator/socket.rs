@@ -353,7 +353,7 @@ impl<'w> Session<'w> {
     async fn depart(&mut self, how: Goodbye) -> Option<u16> {
         match how {
             Goodbye::Close(code) => {
-                // Before its close for silence no server says a word of its own (§6); Reverb has.
+                // An error goes before a close. Not before soketi's for silence (§6); the others have said theirs by now.
                 if code != 4201 {
                     let error = self.world.config.socket.dialect.error(code, "simulated");
                     let _ = timeout(CLOSE_MAX, self.socket.send(Message::text(error))).await;

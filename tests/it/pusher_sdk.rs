@@ -154,8 +154,9 @@ fn pushers_own_client_hears_what_the_generator_and_pushers_own_sdk_publish() {
     let why = String::from_utf8_lossy(&forged.stderr).into_owned();
     assert!(!forged.status.success() && why.contains("401") && why.contains("auth_signature"), "{why}");
 
-    // A restart is come back from, with a new authorisation; what was published meanwhile is gone.
-    served.simulator.act(&Act::Restart { downtime_ms: 100, killed: false });
+    // A close is come back from, with a new authorisation; what was published meanwhile is gone. It is no restart, for
+    // pusher-js waits more than ten seconds where nobody listens.
+    served.simulator.act(&Act::Disconnect { code: 4200 });
     served.simulator.publish(&Event {
         channel: CHANNEL.to_owned(),
         name: "chatRead".to_owned(),

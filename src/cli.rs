@@ -51,7 +51,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Notification bodies to records, one JSON line each; no network
     Normalize(normalize::NormalizeArgs),
-    /// The GREEN-API simulator by itself
+    /// The GREEN-API simulator by itself; --chatapp: ChatApp's
     Simulate(simulate::SimulateArgs),
     /// Posts notifications to a simulator, or to GREEN-API's debug endpoint
     Inject(inject::InjectArgs),

@@ -48,7 +48,7 @@
 //!
 //! ```text
 //! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge, chatapp; cli::check ─► doctor;
-//!                cli::demo, cli::simulate ─► simulator; demo ─► app, consume, oracle, simulator
+//!                cli::demo, cli::simulate ─► simulator, chatapp_simulator; demo ─► app, consume, oracle, simulator
 //! cli::dlq ─► dead_letters, consume, publish/kafka; cli::tail ─► consume, json, record (how a value is framed)
 //! cli::verify ─► verify ─► consume, oracle, policy, normalize, simulator (its journal's form)
 //! oracle ─► event (EventId), json                           the judge: shares nothing else with what it judges
@@ -73,6 +73,7 @@
 //! schema ─► event, record, config: their types, nothing they do
 //! event, json ─► nothing of ours but each other
 //! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
+//! chatapp_simulator ─► simulator (its listener, its bare answers, its client for pushes), nothing else of ours
 //! simulation (tests only) ─► the loop, by way of its two traits; green_api::answer; the simulator's queue and events
 //! ```
 //!
@@ -80,7 +81,8 @@
 //! `chatapp/normalize`, `record`, `policy`, `retry`, `schema`, `trace`, `green_api/answer`, `schema_registry/answer`,
 //! `doctor/instance`, `doctor/push`, `doctor/topic`, `chatapp/pusher` but for its `client` and `link`; no rdkafka outside
 //! `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its brokers; no reqwest outside `green_api`,
-//! `schema_registry`, `otlp`, the composition root and `simulator/push`, which sends to webhooks; no global state.
+//! `schema_registry`, `otlp`, the composition root, `simulator/push` and `chatapp_simulator/callback`, which send to
+//! webhooks; no global state.
 //!
 //! # Why it is so
 //!
@@ -124,6 +126,7 @@ pub mod admin;
 pub mod app;
 pub mod bridge;
 pub mod chatapp;
+pub mod chatapp_simulator;
 pub mod cli;
 pub mod config;
 pub mod consume;

@@ -33,7 +33,7 @@
 //! ```
 
 mod account;
-mod answers;
+pub(crate) mod answers;
 mod config;
 mod control;
 mod debug_endpoint;
@@ -48,7 +48,7 @@ mod methods;
 mod push;
 pub(crate) mod queue;
 mod routes;
-mod server;
+pub(crate) mod server;
 mod world;
 
 #[cfg(test)]
@@ -72,6 +72,7 @@ pub use control::InstanceChange;
 pub use fault::{Effect, Fault, FaultKind, MeaninglessFault};
 pub use journal::{JournalBody, JournalEntry, JournalEvent, PushFailure};
 pub use method::Method;
+pub(crate) use push::client as push_client;
 pub use world::AddInstanceError;
 
 use instance::Instance;

@@ -1,4 +1,6 @@
-//! `chatbridge simulate`: the GREEN-API simulator by itself.
+//! `chatbridge simulate`: the GREEN-API simulator by itself, or ChatApp's.
+
+mod chatapp;
 
 use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
@@ -61,6 +63,8 @@ pub(super) struct SimulateArgs {
     /// Print so many generated bodies, one a line, and serve nothing: for `normalize` and `inject`
     #[arg(long, value_name = "EVENTS")]
     print: Option<u64>,
+    #[command(flatten)]
+    chatapp: chatapp::ChatAppArgs,
 }
 
 #[derive(Debug, Clone)]
@@ -78,7 +82,12 @@ impl FromStr for IdAndToken {
 
 pub(super) fn simulate(args: SimulateArgs) -> ExitCode {
     if let Some(events) = args.print {
-        return match print(&args.instances, events) {
+        let printed = if args.chatapp.is_wanted() {
+            chatapp::print(args.chatapp, events)
+        } else {
+            print(&args.instances, events)
+        };
+        return match printed {
             Ok(()) => ExitCode::SUCCESS,
             // Whoever reads us has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -89,7 +98,12 @@ pub(super) fn simulate(args: SimulateArgs) -> ExitCode {
         };
     }
     block_on(async move {
-        match serve(args).await {
+        let served = if args.chatapp.is_wanted() {
+            chatapp::serve(args.chatapp, args.listen, args.rate, args.latency_ms, args.journal).await
+        } else {
+            serve(args).await
+        };
+        match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 complain(format_args!("failed to simulate: {error}"));

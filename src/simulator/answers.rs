@@ -21,14 +21,14 @@ pub(super) const TOO_MANY_REQUESTS: &str = "Too Many Requests";
 
 /// Tells the connection, by a response extension, to end without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hangup {
+pub(crate) enum Hangup {
     /// With a TCP reset.
     Reset,
     /// With an orderly close.
     Close,
 }
 
-pub(super) fn hang_up(how: Hangup) -> Response {
+pub(crate) fn hang_up(how: Hangup) -> Response {
     let mut response = Response::new(Body::empty());
     response.extensions_mut().insert(how);
     response
@@ -43,7 +43,7 @@ fn answer(status: u16, content_type: &'static str, body: impl Into<Body>) -> Res
     response
 }
 
-pub(super) fn json_text(status: u16, body: impl Into<Body>) -> Response {
+pub(crate) fn json_text(status: u16, body: impl Into<Body>) -> Response {
     answer(status, "application/json; charset=utf-8", body)
 }
 
@@ -54,16 +54,16 @@ pub(super) fn json(value: &impl Serialize) -> Response {
     }
 }
 
-pub(super) fn json_lines(body: Body) -> Response {
+pub(crate) fn json_lines(body: Body) -> Response {
     answer(200, "application/jsonl; charset=utf-8", body)
 }
 
-pub(super) fn plain(status: u16, body: impl Into<Body>) -> Response {
+pub(crate) fn plain(status: u16, body: impl Into<Body>) -> Response {
     answer(status, "text/plain; charset=utf-8", body)
 }
 
 /// The status as nginx words it (reference §3: 403, 404, 502 and 504 were seen like this).
-pub(super) fn nginx(status: u16) -> Response {
+pub(crate) fn nginx(status: u16) -> Response {
     let reason = StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason()).unwrap_or("Error");
     let reason = match status {
         504 => "Gateway Time-out",
@@ -127,7 +127,7 @@ pub(super) fn already_gone(path: &str) -> Response {
 }
 
 /// The same answer, its connection lost after so many bytes of the body.
-pub(super) async fn truncated(response: Response, bytes: usize) -> Response {
+pub(crate) async fn truncated(response: Response, bytes: usize) -> Response {
     if response.extensions().get::<Hangup>().is_some() {
         return response;
     }

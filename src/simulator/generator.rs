@@ -2,7 +2,7 @@
 //! with invented people. The same instance and seed give the same events, but for their timestamps.
 
 mod contents;
-mod words;
+pub(crate) mod words;
 
 use std::collections::VecDeque;
 

@@ -113,16 +113,19 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
 #[test]
 fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
-    only(&["green_api", "schema_registry", "otlp", "app", "simulator/push"], "reqwest::");
+    let reqwest = ["green_api", "schema_registry", "otlp", "app", "simulator/push", "chatapp_simulator/callback"];
+    only(&reqwest, "reqwest::");
     only(&["otlp"], "opentelemetry");
-    only(&["admin", "simulator", "webhook"], "axum::");
-    only(&["chatapp/pusher/link"], "tungstenite::");
+    only(&["admin", "simulator", "chatapp_simulator", "webhook"], "axum::");
+    only(&["chatapp/pusher/link", "chatapp_simulator/socket"], "tungstenite::");
     only(&["cli", "logging"], "clap::");
 }
 
 #[test]
 fn the_simulator_shares_nothing_with_what_it_tests() {
-    absent(&["simulator"], &["crate::green_api", "crate::source", "crate::event", "crate::json", "crate::normalize"]);
+    let tested = ["crate::green_api", "crate::source", "crate::event", "crate::json", "crate::normalize"];
+    absent(&["simulator", "chatapp_simulator"], &tested);
+    absent(&["chatapp_simulator"], &["crate::chatapp::", "crate::webhook", "crate::record", "crate::config"]);
 }
 
 #[test]

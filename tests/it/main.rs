@@ -30,6 +30,7 @@ mod policies;
 mod properties;
 mod push;
 mod pusher;
+mod pusher_sdk;
 mod reload;
 mod rival;
 mod schemas;

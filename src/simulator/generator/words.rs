@@ -1,11 +1,11 @@
 //! Invented people and what they say.
 
-pub(super) const NAMES: [&str; 10] =
+pub(crate) const NAMES: [&str; 10] =
     ["Ira", "Иван Петров", "John", "Ольга", "Maria 🌷", "Пётр", "Anna-Lena", "Сергей С.", "Lu", "Екатерина II"];
 
-pub(super) const GROUPS: [&str; 5] = ["Team", "Родители 5Б", "Weekend 🏕", "Дачный посёлок", "Support"];
+pub(crate) const GROUPS: [&str; 5] = ["Team", "Родители 5Б", "Weekend 🏕", "Дачный посёлок", "Support"];
 
-pub(super) const TEXTS: [&str; 16] = [
+pub(crate) const TEXTS: [&str; 16] = [
     "hello",
     "Привет! Как дела?",
     "See you at 18:30",
@@ -24,4 +24,4 @@ pub(super) const TEXTS: [&str; 16] = [
     "Добрый день. Подскажите, пожалуйста, вы работаете в субботу?",
 ];
 
-pub(super) const REACTIONS: [&str; 5] = ["👍", "❤️", "😂", "🙏", ""];
+pub(crate) const REACTIONS: [&str; 5] = ["👍", "❤️", "😂", "🙏", ""];

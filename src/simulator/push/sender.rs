@@ -108,7 +108,7 @@ pub(super) fn outcome(status: u16) -> Result<(), PushFailure> {
 }
 
 /// Follows no redirect and asks no proxy: the URL is where events go.
-fn client(url: &Url, extra_roots_pem: &[u8]) -> Result<Client, &'static str> {
+pub(crate) fn client(url: &Url, extra_roots_pem: &[u8]) -> Result<Client, &'static str> {
     let builder = Client::builder().redirect(Policy::none()).no_proxy();
     let builder = if url.scheme() == "https" {
         // Without one, making the client would panic. Whoever runs a process with TLS installs it.

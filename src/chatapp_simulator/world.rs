@@ -1,0 +1,214 @@
+//! Everything the parts of the simulator share, and what they do together: publish an event, strike.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::archive::{Archive, text};
+use super::callback::{self, Callback};
+use super::channel::Line;
+use super::config::ChatAppSimulatorConfig;
+use super::fault::{Act, FaultKind, FaultPlan, Place};
+use super::hub::Hub;
+use super::journal::{ItemIds, Journal, JournalEvent, PublicationId};
+use super::protocol::{self, Goodbye};
+use super::rate::Rate;
+use super::tokens::Tokens;
+
+/// An event as the application publishes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Where (§3.2).
+    pub channel: String,
+    /// Its name (§3.3).
+    pub name: String,
+    /// Its body, whatever it is; `{"data":[…],"meta":{…}}`, or that inside `payload`, where it is ChatApp's.
+    pub body: String,
+}
+
+pub(super) struct World {
+    pub(super) config: ChatAppSimulatorConfig,
+    pub(super) faults: FaultPlan,
+    pub(super) hub: Hub,
+    pub(super) journal: Journal,
+    /// Bodies on their way to callback URLs.
+    pub(super) callbacks_on_their_way: Semaphore,
+    /// And those that wait for their turn.
+    pub(super) callbacks_waiting: Arc<Semaphore>,
+    /// Everything that runs; the end of the simulator waits for it.
+    pub(super) tasks: TaskTracker,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) stop: CancellationToken,
+    /// How long the socket server shall be away.
+    restarts: mpsc::UnboundedSender<Duration>,
+    tokens: Mutex<Tokens>,
+    rate: Mutex<Rate>,
+    shared: Mutex<Shared>,
+}
+
+/// What a publication changes; the order of the publications is the order of its lock.
+pub(super) struct Shared {
+    pub(super) archive: Archive,
+    pub(super) callbacks: BTreeMap<Line, Callback>,
+    publications: PublicationId,
+}
+
+impl World {
+    pub(super) fn new(
+        config: ChatAppSimulatorConfig,
+        restarts: mpsc::UnboundedSender<Duration>,
+        stop: CancellationToken,
+    ) -> io::Result<Self> {
+        let socket = &config.socket;
+        Ok(Self {
+            faults: FaultPlan::new(config.seed),
+            hub: Hub::new(socket.connections_max, socket.frames_waiting_max, config.seed),
+            journal: Journal::open(&config.journal)?,
+            callbacks_on_their_way: Semaphore::new(config.callback.parallel_max.clamp(1, 1_000)),
+            callbacks_waiting: Arc::new(Semaphore::new(callback::WAITING_MAX)),
+            tasks: TaskTracker::new(),
+            runtime: tokio::runtime::Handle::current(),
+            stop,
+            restarts,
+            tokens: Mutex::new(Tokens::new(config.tokens.clone(), config.login.clone(), config.seed)),
+            rate: Mutex::default(),
+            shared: Mutex::new(Shared {
+                archive: Archive::new(config.chats_per_channel_max, config.messages_per_chat_max),
+                callbacks: BTreeMap::new(),
+                publications: 0,
+            }),
+            config,
+        })
+    }
+
+    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one request; false when it is one too many.
+    pub(super) fn admits_request(&self) -> bool {
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.admits(self.config.requests_per_second_max, Instant::now())
+    }
+
+    /// What goes wrong here and now; the journal knows.
+    pub(super) fn fault(&self, place: Place) -> Option<FaultKind> {
+        let kind = self.faults.draw(place)?;
+        let fault = serde_json::to_string(&kind).unwrap_or_default();
+        self.journal.record(JournalEvent::Faulted { place, fault });
+        Some(kind)
+    }
+
+    /// Publishes: remembers what REST gives back, sends it to who is subscribed and to the callback URL.
+    pub(super) fn publish(self: &Arc<Self>, event: &Event) -> PublicationId {
+        let mut shared = self.shared();
+        let fault = self.fault(Place::Publication);
+        if let Some(FaultKind::Strike { act }) = &fault {
+            self.strike(act);
+        }
+        let copies = match fault {
+            Some(FaultKind::Drop) => 0,
+            Some(FaultKind::Duplicate) => 2,
+            _ => 1,
+        };
+        shared.publications += 1;
+        let publication = shared.publications;
+        let items = items(&event.body);
+        let line = Line::of_channel(&event.channel);
+        let fetchable = line.as_ref().is_some_and(|line| shared.archive.take(line, &event.name, &items));
+        let frame = protocol::event(&event.channel, &event.name, &event.body, fault == Some(FaultKind::ObjectData));
+        self.hub.publish(&event.channel, &frame, publication, copies, |subscribers| {
+            self.journal.record(JournalEvent::Published {
+                publication,
+                channel: event.channel.clone(),
+                name: event.name.clone(),
+                body: event.body.clone(),
+                items: items.iter().map(ids).collect(),
+                fetchable,
+                subscribers,
+            });
+        });
+        if copies > 0
+            && let Some(callback) = line.and_then(|line| shared.callbacks.get(&line))
+            && callback.events.contains(&event.name)
+        {
+            callback::send(self, callback.url.clone(), unwrapped(&event.body), publication, copies);
+        }
+        publication
+    }
+
+    /// Does it to everything that is there now; who is cut off is subscribed no more when this returns.
+    pub(super) fn strike(&self, act: &Act) {
+        let dialect = self.config.socket.dialect;
+        match *act {
+            Act::Disconnect { code } => self.hub.dismiss_all(Goodbye::Close(code)),
+            Act::Reset => self.hub.dismiss_all(Goodbye::Reset),
+            Act::Silence { duration_ms } => self.hub.silence_all(Duration::from_millis(duration_ms)),
+            Act::UnsubscribeSilently => {
+                for socket in self.hub.unsubscribe_all() {
+                    self.journal.record(JournalEvent::Unsubscribed { socket, channel: None, silently: true });
+                }
+            }
+            Act::ErrorFrame { code } => self.hub.tell_all(&dialect.error(code, "simulated")),
+            Act::ExpireTokens => self.tokens().expire_access(),
+            Act::ExpireRefreshTokens => self.tokens().expire_refresh(),
+            Act::Restart { downtime_ms, killed } => {
+                self.hub.close(if killed { Goodbye::Eof } else { dialect.at_shutdown() });
+                // Fails at the end of the simulator, when nothing is to come back.
+                let _ = self.restarts.send(Duration::from_millis(downtime_ms));
+            }
+        }
+    }
+
+    /// Ends everything: open sockets hear the dialect's goodbye.
+    pub(super) fn end(&self) {
+        self.stop.cancel();
+        self.hub.close(self.config.socket.dialect.at_shutdown());
+        self.journal.flush();
+    }
+
+    /// Waits, but not beyond the end of the simulator.
+    pub(super) async fn pause(&self, duration: Duration) {
+        self.stop.run_until_cancelled(tokio::time::sleep(duration)).await;
+    }
+}
+
+pub(super) fn unix_seconds() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
+}
+
+/// What a callback URL gets: never inside `payload` (§1.2).
+fn unwrapped(body: &str) -> String {
+    match serde_json::from_str::<Value>(body) {
+        Ok(whole) if whole.get("data").is_none() && whole["payload"].is_object() => whole["payload"].to_string(),
+        _ => body.to_owned(),
+    }
+}
+
+/// `data[]`, also inside `payload` (§1.2).
+fn items(body: &str) -> Vec<Value> {
+    let Ok(mut body) = serde_json::from_str::<Value>(body) else { return Vec::new() };
+    if body.get("data").is_none() {
+        body = body["payload"].take();
+    }
+    match body["data"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    }
+}
+
+fn ids(item: &Value) -> ItemIds {
+    ItemIds { chat: text(&item["chat"]["id"]), id: text(&item["id"]) }
+}

@@ -57,6 +57,8 @@
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
 //! webhook ─► source/intake, event, json, config, telemetry   never a queue, never kafka
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
+//! chatapp/account ─► chatapp/api, chatapp/tokens, chatapp/backfill (implements its trait)
+//! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/backfill ─► chatapp/api (its types), json, retry
 //! publish/kafka ─► publish, record, config                  never a source
 //! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry
 //! schema_registry ─► record (its ids), config               never a source, never a publisher
@@ -73,10 +75,10 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
-//! `record`, `policy`, `retry`, `schema`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`,
-//! `doctor/topic`; no rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its
-//! brokers; no reqwest outside `green_api`, `schema_registry`, the composition root and `simulator/push`, which sends to
-//! webhooks; no global state.
+//! `record`, `policy`, `retry`, `schema`, `green_api/answer`, `chatapp/api/answer`, `chatapp/backfill/walk`,
+//! `chatapp/tokens/state`, `schema_registry/answer`, `doctor/instance`, `doctor/topic`; no rdkafka outside
+//! `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its brokers; no reqwest outside `green_api`,
+//! `chatapp/api`, `schema_registry`, the composition root and `simulator/push`, which sends to webhooks; no global state.
 //!
 //! # Why it is so
 //!

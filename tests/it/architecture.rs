@@ -63,6 +63,9 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "policy",
         "retry",
         "green_api/answer",
+        "chatapp/api/answer",
+        "chatapp/backfill/walk",
+        "chatapp/tokens/state",
         "schema_registry/answer",
         "schema",
         "oracle",
@@ -82,6 +85,8 @@ fn values_know_nothing_of_what_is_done_with_them() {
 #[test]
 fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
     absent(&["source", "webhook"], &["rdkafka", "publish::kafka", "reqwest", "crate::green_api"]);
+    let chatapp = ["chatapp/account", "chatapp/api", "chatapp/backfill", "chatapp/tokens"];
+    absent(&chatapp, &["rdkafka", "crate::publish", "crate::bridge", "crate::source", "crate::green_api"]);
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
     absent(&["schema_registry"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish"]);
     absent(&["consume"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
@@ -92,7 +97,7 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
 #[test]
 fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
-    only(&["green_api", "schema_registry", "app", "simulator/push"], "reqwest::");
+    only(&["green_api", "chatapp/api", "schema_registry", "app", "simulator/push"], "reqwest::");
     only(&["admin", "simulator", "webhook"], "axum::");
     only(&["cli", "logging"], "clap::");
 }

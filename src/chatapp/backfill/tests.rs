@@ -282,7 +282,8 @@ fn a_sink_that_closes_ends_it() {
 async fn a_page_is_waited_for_as_long_as_chatapp_asks() {
     let attempts = Mutex::new(0);
     let before = tokio::time::Instant::now();
-    let page = patiently(&limits(), || async {
+    let limits = limits();
+    let page = patiently(&limits, || async {
         *attempts.lock().expect("unpoisoned") += 1;
         let least = Some(Duration::from_secs(300));
         if *attempts.lock().expect("unpoisoned") < 3 {

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::chatapp::api::Granted;
 
 const LOGIN: &str = "email = 'me@example.com'\npassword = 'hunter2'\napp_id = 'app_1_1'\n";
 const GIVEN: &str = "access_token = 'given-a'\nrefresh_token = 'given-r'\n";
@@ -247,15 +248,17 @@ async fn a_pair_that_cannot_be_stored_is_not_used_and_the_old_one_is_not_lost() 
     let restarted = scene.open(LOGIN);
     assert_eq!(text(&restarted.access().await.expect("the old one")), "a1");
     scene.0.disk_fails.store(false, Ordering::Relaxed);
-    assert_eq!(text(&tokens.renewed(&old).await.expect("the new one")), "a2");
-    assert!(scene.disk().contains("\"r2\""));
+    // Its pair is stored at last; a day old, it makes the next one.
+    assert_eq!(text(&tokens.renewed(&old).await.expect("a new one")), "a4");
+    assert_eq!(scene.asked()[2..], ["refresh r1", "refresh r2"], "the first of them by the process that crashed");
+    assert!(scene.disk().contains("\"r4\""));
     assert_eq!(tokens.view().trouble, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_token_that_is_refused_or_ended_leads_to_a_login() {
     let scene = Scene::new().refreshes(&[Say::Fail(ApiError::InvalidToken)]).logins(&[Say::Grant(24, 2)]);
-    let tokens = scene.open(&format!("{LOGIN}{GIVEN}"));
+    let tokens = scene.open(&format!("{LOGIN}refresh_token = 'given-r'\n"));
     assert_eq!(text(&tokens.access().await.expect("a token")), "a1");
     assert_eq!(scene.asked(), ["refresh given-r", "log in"]);
     sleep(hours(3 * 24)).await;

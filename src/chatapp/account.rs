@@ -71,7 +71,8 @@ impl Account {
     /// inactive, each company, and its user. Not a company's employees one by one: what they get is a part of the rest.
     ///
     /// # Errors
-    /// [`AccountError`]; companies and the user may be refused, which is told and leaves their channels out.
+    /// [`AccountError`]; companies and the user may be refused or unreadable, which is told and leaves their channels
+    /// out.
     pub async fn channels(&self) -> Result<Vec<String>, AccountError> {
         let licenses = self.licenses().await?;
         let companies = self.ask(|token| async move { self.api.companies(&token).await }).await;
@@ -159,11 +160,13 @@ fn obstacle(error: &AccountError, now: Timestamp) -> Obstacle {
     }
 }
 
-/// `None` for a refusal, after telling it: not every account may see everything.
+/// `None` for a refusal, or an answer nobody can read, after telling it: not every account may see everything.
 fn unless_refused<T>(what: &str, answer: Result<T, AccountError>) -> Result<Option<T>, AccountError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(AccountError::Api(error @ ApiError::Refused { .. })) => {
+        Err(AccountError::Api(
+            error @ (ApiError::Refused { .. } | ApiError::Unreachable { class: "unexpected", .. }),
+        )) => {
             warn!("ChatApp: channels of the {what} are left out, name them in chatapp.channels: {error}");
             Ok(None)
         }

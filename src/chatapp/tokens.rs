@@ -295,8 +295,10 @@ impl<E: TokenEndpoint> Inner<E> {
         if let Err(error) = stored {
             work.unstored = Some(state);
             let error = TokenError::NotStored { place: self.store.place(), detail: error.to_string() };
-            error!("ChatApp: {error}");
-            self.shown().trouble = Some(error.to_string());
+            let before = self.shown().trouble.replace(error.to_string());
+            if before != Some(error.to_string()) {
+                error!("ChatApp: {error}");
+            }
             return Err(error);
         }
         let mut shown = self.shown();

@@ -63,7 +63,7 @@ pub enum Moved {
 }
 
 /// A callback URL that is registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CallbackUrl {
     /// Of which licence.
     pub license: String,
@@ -71,8 +71,8 @@ pub struct CallbackUrl {
     pub messenger: String,
     /// Which events it gets.
     pub events: Vec<String>,
-    /// Where it leads.
-    pub url: String,
+    /// Where it leads, the secret in it included.
+    pub url: SecretString,
 }
 
 /// A page of a list.
@@ -169,7 +169,12 @@ pub(super) fn callback_urls(answer: &Answer) -> Result<Page<CallbackUrl>, ApiErr
     list(answer, |callback| {
         let text = |name: &str| callback.get(name).words().map(str::to_owned);
         let events = callback.get("events").items().iter().filter_map(Json::words).map(str::to_owned).collect();
-        Some(CallbackUrl { license: text("licenseId")?, messenger: text("messengerType")?, events, url: text("url")? })
+        Some(CallbackUrl {
+            license: text("licenseId")?,
+            messenger: text("messengerType")?,
+            events,
+            url: text("url")?.into(),
+        })
     })
 }
 

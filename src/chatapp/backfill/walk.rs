@@ -105,7 +105,7 @@ impl ChatWalk {
         let is_through = if self.is_first_reading {
             !page.items.is_empty() && times().count() == page.items.len() && times().all(is_below)
         } else {
-            times().last().is_some_and(is_below)
+            times().next_back().is_some_and(is_below)
         };
         for chat in page.items {
             let moved = match chat.moved {

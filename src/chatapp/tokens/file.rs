@@ -60,10 +60,7 @@ impl TokenStore for TokenFile {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let beside = self.path.with_extension("json.new");
         // One that a crash left behind may have other rights.
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        drop(fs::remove_file(&beside));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(&beside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

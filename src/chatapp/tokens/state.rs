@@ -20,6 +20,9 @@ pub(super) const REFUSED_REFRESH_WAIT: SignedDuration = SignedDuration::from_min
 /// Of an accessToken that comes without its end (§2.2).
 const ACCESS_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
+/// What a token just made is good for, whatever it says: until then, ChatApp has the word.
+const LIFE_MIN: SignedDuration = SignedDuration::from_mins(10);
+
 const VERSION: u32 = 1;
 const NAMESPACE: Uuid = Uuid::from_u128(0x6a1d_56a7_3f0b_4f3e_9d27_0c5b_8a44_71ce);
 
@@ -153,13 +156,15 @@ impl Pair {
 
     pub(super) fn granted(granted: Granted, before: Option<&Self>, now: Timestamp) -> Self {
         let cabinet_user = granted.cabinet_user.or_else(|| before.and_then(|pair| pair.cabinet_user.clone()));
+        // By a clock that is ahead every pair has ended when it comes, and would be renewed at each question.
+        let at_least = |ends: Timestamp| ends.max(now + LIFE_MIN);
         // An answer without a new refreshToken leaves the old one as the only one there is.
         let (refresh, refresh_ends) = match (granted.refresh, before) {
-            (Some(refresh), _) => (Some(refresh), granted.refresh_ends),
+            (Some(refresh), _) => (Some(refresh), granted.refresh_ends.map(at_least)),
             (None, Some(before)) => (before.refresh.clone(), before.refresh_ends),
             (None, None) => (None, None),
         };
-        let access_ends = Some(granted.access_ends.unwrap_or(now + ACCESS_LIFE));
+        let access_ends = Some(at_least(granted.access_ends.unwrap_or(now + ACCESS_LIFE)));
         Self { access: Some(granted.access), access_ends, refresh, refresh_ends, cabinet_user }
     }
 }

@@ -368,6 +368,19 @@ async fn what_lies_there_and_is_no_file_of_tokens_counts_as_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn by_a_clock_that_is_days_ahead_tokens_are_used_and_not_renewed_at_each_question() {
+    let scene = Scene::new().refreshes(&[Say::Grant(-48, -2), Say::Grant(0, 0), Say::Grant(-48, -2)]);
+    let tokens = scene.open(GIVEN);
+    for n in ["a1", "a2", "a3"] {
+        for _ in 0..10 {
+            assert_eq!(text(&tokens.access().await.expect("a token")), n);
+            sleep(Duration::from_secs(31)).await;
+        }
+    }
+    assert_eq!(scene.asked(), ["refresh given-r", "refresh r1", "refresh r2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pair_that_chatapp_refuses_at_once_is_not_made_for_ever() {
     let scene = Scene::new().refreshes(&vec![Say::Fail(ApiError::InvalidToken); 1000]);
     let tokens = scene.open(LOGIN);

@@ -2,7 +2,7 @@
 //! Pusher channels.
 //!
 //! It asks once and says what the answer means; waiting, renewing tokens and asking again is the business of whoever
-//! asks. All requests share one [`pace`], for ChatApp counts them by address. Nothing it tells holds a token, a phone or
+//! asks. All requests share one `pace`, for ChatApp counts them by address. Nothing it tells holds a token, a phone or
 //! a text: of an answer that is no success only the error's code is repeated, of a failure only what the network said.
 
 use std::fmt;

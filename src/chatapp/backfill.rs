@@ -1,7 +1,7 @@
 //! What was said while nobody listened: the messages of a gap, fetched chat by chat (§2.5, §2.6, §7).
 //!
 //! ChatApp lists no messages by time, only chats by when they last moved, and of each chat its messages from a time on.
-//! So: the chats that moved since the gap began, then what was said in each of them. [`walk`] knows what to ask for next;
+//! So: the chats that moved since the gap began, then what was said in each of them. `walk` knows what to ask for next;
 //! this asks, patiently, and hands over what came. It ends with everything or says that it does not have everything:
 //! no page is left out in silence. Whoever asks again for the same gap gets the same again.
 

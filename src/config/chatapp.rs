@@ -37,12 +37,12 @@ pub(super) struct File {
     password_file: Option<PathBuf>,
     /// The appId of the personal cabinet, such as app_12345_1. Goes with `email`.
     app_id: Option<String>,
-    /// An accessToken to begin with; what is in `state_dir` by then is newer and wins.
+    /// An accessToken to begin with; the pair in `state_dir` that grew out of it wins, until this one is changed.
     #[schemars(with = "Option<String>")]
     access_token: Option<SecretString>,
     /// A file holding that token, instead of `access_token`.
     access_token_file: Option<PathBuf>,
-    /// A refreshToken to begin with, which a bridge without a login needs; what is in `state_dir` by then wins.
+    /// A refreshToken to begin with, which a bridge without a login needs; the pair in `state_dir` that grew out of it wins.
     #[schemars(with = "Option<String>")]
     refresh_token: Option<SecretString>,
     /// A file holding that token, instead of `refresh_token`.

@@ -167,12 +167,12 @@ impl MessageWalk {
     /// What of a page belongs to the gap and was not on another one, and what to do next.
     pub(super) fn took(&mut self, page: Page<Box<RawValue>>) -> (Vec<Box<RawValue>>, Ask) {
         self.cursors.pages += 1;
-        let mut all_are_later = !page.items.is_empty();
+        let mut times = Vec::with_capacity(page.items.len());
         let mut items = Vec::with_capacity(page.items.len());
         for item in page.items {
             let message = Json::parse(item.get()).unwrap_or(Json::Null);
             let time = moment(message.get("time"));
-            all_are_later &= time.is_some_and(|time| time > self.to);
+            times.push(time);
             // What nobody can place in time may be of the gap.
             let is_before = time.is_some_and(|time| time < self.from);
             let is_repeat = message.get("id").words().is_some_and(|id| !self.seen.insert(id.to_owned()));
@@ -180,8 +180,11 @@ impl MessageWalk {
                 items.push(item);
             }
         }
+        let all_are_later = !times.is_empty() && times.iter().all(|time| time.is_some_and(|time| time > self.to));
+        // Of a list that begins with the newest, against all that is known, the gap would be on a later page.
+        let is_beyond = all_are_later && times.first() <= times.last();
         let ask = match page.next {
-            Next::Cursor(cursor) if !all_are_later => self.cursors.follow(cursor),
+            Next::Cursor(cursor) if !is_beyond => self.cursors.follow(cursor),
             _ => Ask::Done,
         };
         (items, ask)

@@ -112,6 +112,8 @@ fn of_a_chat_everything_since_the_gap_began_is_taken_once() {
     assert_eq!(taken(&[], cursor("3")), (vec![], asks_for("3")), "an empty page is not the end");
     let (items, ask) = taken(&[r#"{"id":5,"time":200}"#, r#"{"id":6,"time":201}"#], cursor("4"));
     assert_eq!((items.len(), ask), (2, asks_for("4")));
+    let (items, ask) = taken(&[r#"{"id":9,"time":900}"#, r#"{"id":10,"time":800}"#], cursor("x"));
+    assert_eq!((items.len(), ask), (2, asks_for("x")), "the newest first: what belongs to the gap is still to come");
     let (items, ask) = taken(&[r#"{"id":7,"time":201}"#, r#"{"id":8,"time":202}"#], cursor("5"));
     assert_eq!((items.len(), ask), (2, Ask::Done), "what is later was heard");
 }

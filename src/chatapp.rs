@@ -4,6 +4,10 @@
 //! again. So a received event counts only once it is durable, and every stretch without a subscription is told.
 //! § is a section of the notes on ChatApp and the Pusher protocol.
 
+pub mod account;
+pub mod api;
+pub mod backfill;
 pub mod normalize;
 pub mod pusher;
 pub mod spool;
+pub mod tokens;

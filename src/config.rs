@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::event::InstanceId;
 
+mod chatapp;
 mod create_topics;
 mod difference;
 mod file;
@@ -23,6 +24,7 @@ mod tracing;
 mod validate;
 mod webhook;
 
+pub use chatapp::{ChatApp, Login};
 pub use create_topics::CreateTopics;
 pub use difference::Fingerprint;
 pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
@@ -54,10 +56,12 @@ pub struct Config {
     pub admin: Admin,
     /// How GREEN-API is asked.
     pub green_api: GreenApi,
-    /// Which instances there are; at least one, no id twice.
+    /// Which instances there are, no id twice; at least one where there is no ChatApp.
     pub instances: Vec<Instance>,
     /// Where GREEN-API's push calls come in, if anywhere; always there where an instance's `receive` wants it.
     pub webhook: Option<Webhook>,
+    /// Who the bridge is at ChatApp, if anybody.
+    pub chatapp: Option<ChatApp>,
     /// What happens to events.
     pub events: Events,
     /// What happens to calls.

@@ -295,6 +295,7 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
         green_api: GreenApi { watch_interval: None, ..GreenApi::default() },
         instances,
         webhook: None,
+        chatapp: None,
         events: Events { include_raw: true, ..Events::default() },
         calls: Calls::default(),
         tracing: Tracing::default(),

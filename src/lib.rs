@@ -57,6 +57,8 @@
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
 //! webhook ─► source/intake, event, json, config, telemetry   never a queue, never kafka
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
+//! chatapp/account ─► chatapp/api, chatapp/tokens, chatapp/backfill (implements its trait)
+//! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/backfill ─► chatapp/api (its types), json, retry
 //! publish/kafka ─► publish, record, config                  never a source
 //! chatapp/pusher ─► retry, json                             the session; its client, link alone know tokio and sockets
 //! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry
@@ -78,9 +80,10 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
-//! `chatapp/normalize`, `record`, `policy`, `retry`, `schema`, `trace`, `green_api/answer`, `schema_registry/answer`,
-//! `doctor/instance`, `doctor/push`, `doctor/topic`, `chatapp/pusher` but for its `client` and `link`; no rdkafka outside
-//! `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its brokers; no reqwest outside `green_api`,
+//! `chatapp/normalize`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/tokens/state`, `record`, `policy`,
+//! `retry`, `schema`, `trace`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`, `doctor/push`,
+//! `doctor/topic`, `chatapp/pusher` but for its `client` and `link`; no rdkafka outside `publish/kafka`, `consume`,
+//! `doctor/kafka` and the demo, which starts its brokers; no reqwest outside `green_api`, `chatapp/api`,
 //! `schema_registry`, `otlp`, the composition root, `simulator/push` and `chatapp_simulator/callback`, which send to
 //! webhooks; no global state.
 //!

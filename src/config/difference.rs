@@ -45,11 +45,12 @@ impl Config {
 
     /// Everything but the instances, by the names an operator knows. Values are told apart by what `Debug` shows, so
     /// that no field can be forgotten here; secrets, which it hides, are named one by one.
-    fn sections(&self) -> [(&'static str, Fingerprint); 11] {
+    fn sections(&self) -> [(&'static str, Fingerprint); 12] {
         let registry_secrets = self.schema_registry.iter().filter_map(|registry| match &registry.credentials {
             Credentials::None => None,
             Credentials::Basic { password: secret, .. } | Credentials::Bearer(secret) => Some(secret),
         });
+        let chatapp_secrets = self.chatapp.iter().flat_map(super::ChatApp::secrets);
         let otlp_secrets = self.tracing.otlp.iter().flat_map(|otlp| otlp.headers.values());
         [
             ("shutdown_timeout_seconds", fingerprint(&self.shutdown_timeout, [])),
@@ -59,6 +60,7 @@ impl Config {
             ("admin", fingerprint(&self.admin, [])),
             ("green_api", fingerprint(&self.green_api, [])),
             ("webhook", fingerprint(&self.webhook, [])),
+            ("chatapp", fingerprint(&self.chatapp, chatapp_secrets)),
             ("events", fingerprint(&self.events, [])),
             ("calls", fingerprint(&self.calls, [])),
             ("tracing", fingerprint(&self.tracing, otlp_secrets)),
@@ -107,6 +109,7 @@ mod tests {
             (("[kafka.prop", "[webhook]\nconnections_max = 9\n[kafka.prop"), Some("webhook")),
             (("'x'", "'y'"), Some("tracing")),
             (("[tracing]", "[tracing]\ntraceparent = true"), Some("tracing")),
+            (("[kafka.prop", "[chatapp]\nrefresh_token = 'r'\n[kafka.prop"), Some("chatapp")),
             (("[kafka.prop", "[admin]\nlisten = '127.0.0.1:1'\n[kafka.prop"), Some("admin")),
             (("[[green", "[green_api]\nretry_min_ms = 7\n[[green"), Some("green_api")),
         ] {
@@ -114,6 +117,17 @@ mod tests {
             assert_eq!(base.needs_restart_for(&changed), named.into_iter().collect::<Vec<_>>(), "{change:?}");
             assert_eq!(base.fingerprint() == changed.fingerprint(), named.is_none(), "{change:?}");
             assert!(base.instances[0].is_same(&changed.instances[0]), "{change:?}");
+        }
+    }
+
+    #[test]
+    fn chatapp_differs_by_each_of_its_secrets() {
+        const CHATAPP: &str = "[webhook]\n[chatapp]\nemail = 'a@b'\npassword = 'p'\napp_id = 'i'\n\
+                               access_token = 'a'\nrefresh_token = 'r'\ncallback_secret = 'cccccccccccccccc'\n";
+        let base = config(&format!("{CHATAPP}[admin]\n"));
+        for change in [("a@b", "c@d"), ("'p'", "'q'"), ("'a'", "'z'"), ("'r'", "'z'"), ("'cc", "'dd"), ("'i'", "'j'")] {
+            let changed = config(&CHATAPP.replacen(change.0, change.1, 1));
+            assert_eq!(base.needs_restart_for(&changed), ["chatapp"], "{change:?}");
         }
     }
 

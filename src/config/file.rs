@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{create_topics, tracing, webhook};
+use super::{chatapp, create_topics, tracing, webhook};
 
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,6 +30,8 @@ pub(super) struct File {
     pub(super) green_api: GreenApi,
     /// Where this section is there, instances may have `receive = "webhook"`.
     pub(super) webhook: Option<webhook::File>,
+    /// ChatApp's events; refused by this version, which does not receive them yet.
+    pub(super) chatapp: Option<chatapp::File>,
     pub(super) events: Events,
     pub(super) calls: Calls,
     pub(super) tracing: tracing::File,
@@ -47,6 +49,7 @@ impl Default for File {
             admin: Admin::default(),
             green_api: GreenApi::default(),
             webhook: None,
+            chatapp: None,
             events: Events::default(),
             calls: Calls::default(),
             tracing: tracing::File::default(),
@@ -338,7 +341,7 @@ fn optional_word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D
 }
 
 /// A list, or from the environment one string with commas.
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     struct ListVisitor;
 
     impl<'de> serde::de::Visitor<'de> for ListVisitor {

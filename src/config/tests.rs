@@ -4,6 +4,8 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
+mod chatapp;
+
 /// A file of this content, gone with the test.
 struct Written(PathBuf);
 
@@ -323,6 +325,7 @@ fn the_sample_is_true() {
         ("calls", "[calls]\nzzz = 1\n"),
         ("webhook", "[webhook]\nzzz = 1\n"),
         ("tracing", "[tracing]\nzzz = 1\n"),
+        ("chatapp", "[chatapp]\nzzz = 1\n"),
     ] {
         let problem =
             problems(place).into_iter().find(|problem| problem.contains("unknown key")).expect("zzz is no key");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::chatapp::chatapp;
 use super::create_topics::create_topics;
 use super::schema_registry::schema_registry;
 use super::tracing::tracing;
@@ -66,7 +67,12 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
     let has_webhook = file.webhook.is_some();
     let (webhook, webhook_token) = file.webhook.map_or((None, Some(None)), |file| webhook(file, problems));
     let defaults = InstanceDefaults { api_url: default_url, has_webhook, webhook_token };
+    if file.green_api.instances.is_empty() && file.chatapp.is_none() {
+        let missing = "name at least one, with its id and token (or have a [chatapp] section)";
+        problems.push(Problem::new("green_api.instances", missing));
+    }
     let instances = instances(file.green_api, &defaults, problems);
+    let chatapp = file.chatapp.and_then(|file| chatapp(file, has_webhook, problems));
     let events = events(file.events, problems);
     let tracing = tracing(file.tracing, problems);
     let routing = routing(file.routing, &kafka, problems);
@@ -79,6 +85,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
         green_api,
         instances,
         webhook,
+        chatapp,
         events,
         calls: Calls {
             publish: file.calls.publish,
@@ -285,9 +292,6 @@ struct InstanceDefaults {
 
 fn instances(file: file::GreenApi, defaults: &InstanceDefaults, problems: &mut Vec<Problem>) -> Vec<Instance> {
     let default_timeout = receive_timeout("green_api.receive_timeout_seconds", file.receive_timeout_seconds, problems);
-    if file.instances.is_empty() {
-        problems.push(Problem::new("green_api.instances", "name at least one, with its id and token"));
-    }
     let mut ids = HashSet::new();
     let mut valid = Vec::with_capacity(file.instances.len());
     for (index, instance) in file.instances.into_iter().enumerate() {

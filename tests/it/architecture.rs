@@ -64,6 +64,9 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "policy",
         "retry",
         "green_api/answer",
+        "chatapp/api/answer",
+        "chatapp/backfill/walk",
+        "chatapp/tokens/state",
         "schema_registry/answer",
         "schema",
         "trace",
@@ -98,6 +101,8 @@ fn values_know_nothing_of_what_is_done_with_them() {
 #[test]
 fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
     absent(&["source", "webhook"], &["rdkafka", "publish::kafka", "reqwest", "crate::green_api"]);
+    let chatapp = ["chatapp/account", "chatapp/api", "chatapp/backfill", "chatapp/tokens"];
+    absent(&chatapp, &["rdkafka", "crate::publish", "crate::bridge", "crate::source", "crate::green_api"]);
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
     absent(&["schema_registry"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish"]);
     absent(&["otlp"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
@@ -113,7 +118,8 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
 #[test]
 fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
-    let reqwest = ["green_api", "schema_registry", "otlp", "app", "simulator/push", "chatapp_simulator/callback"];
+    let reqwest =
+        ["green_api", "chatapp/api", "schema_registry", "otlp", "app", "simulator/push", "chatapp_simulator/callback"];
     only(&reqwest, "reqwest::");
     only(&["otlp"], "opentelemetry");
     only(&["admin", "simulator", "chatapp_simulator", "webhook"], "axum::");

@@ -1,0 +1,196 @@
+//! The account at ChatApp: its API, asked with a token that is good.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::value::RawValue;
+use tracing::warn;
+
+use super::api::{Api, ApiError, CallbackUrl, ChatSummary, License, Line, Page, Start};
+use super::backfill::{History, Obstacle};
+use super::tokens::{AccessToken, TokenError, TokenView, Tokens};
+
+/// Why the account could not do something, by what comes next: see either.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// ChatApp did not do it. [`ApiError::InvalidToken`]: not even with a token just made.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// There is no token to ask it with.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+/// One account, for as long as the process lives.
+#[derive(Debug)]
+pub struct Account {
+    api: Arc<Api>,
+    tokens: Tokens<Arc<Api>>,
+    /// The token with which an authorisation was refused.
+    refused: Mutex<Option<AccessToken>>,
+}
+
+impl Account {
+    /// Asks `api` with `tokens`.
+    #[must_use]
+    pub fn new(api: Arc<Api>, tokens: Tokens<Arc<Api>>) -> Self {
+        Self { api, tokens, refused: Mutex::new(None) }
+    }
+
+    /// Keeps its tokens alive; never returns.
+    pub async fn keep_up(&self) {
+        self.tokens.keep_up().await;
+    }
+
+    /// How its tokens are.
+    #[must_use]
+    pub fn tokens(&self) -> TokenView {
+        self.tokens.view()
+    }
+
+    /// Its licences.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub async fn licenses(&self) -> Result<Vec<License>, AccountError> {
+        self.ask(|token| async move { self.api.licenses(&token).await }).await
+    }
+
+    /// Its callback URLs.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub async fn callback_urls(&self) -> Result<Vec<CallbackUrl>, AccountError> {
+        self.ask(|token| async move { self.api.callback_urls(&token).await }).await
+    }
+
+    /// The names of all channels that it shows (§3.2): one for each messenger of each licence that is not said to be
+    /// inactive, each company, and its user. Not a company's employees one by one: what they get is a part of the rest.
+    ///
+    /// # Errors
+    /// [`AccountError`]; companies and the user may be refused or unreadable, which is told and leaves their channels
+    /// out.
+    pub async fn channels(&self) -> Result<Vec<String>, AccountError> {
+        let licenses = self.licenses().await?;
+        let companies = self.ask(|token| async move { self.api.companies(&token).await }).await;
+        let companies = unless_refused("companies", companies)?.unwrap_or_default();
+        let user = self.ask(|token| async move { self.api.me(&token).await }).await;
+        let user = unless_refused("user", user)?.flatten().or_else(|| self.tokens.view().cabinet_user);
+        Ok(channel_names(&licenses, &companies, user.as_deref()))
+    }
+
+    /// The signature for a channel on a connection. Nothing is renewed or repeated: a session has its own ideas about
+    /// that, and [`Account::renew`] for it.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidToken`], also where a refusal turns out to be about the token.
+    pub async fn authorise(&self, socket_id: &str, channel: &str) -> Result<SecretString, AccountError> {
+        let token = self.tokens.access().await?;
+        let refusal = match self.api.authorise(token.text(), socket_id, channel).await {
+            Ok(signature) => return Ok(signature),
+            // Laravel says no more than that, be it the token or the channel that it does not like.
+            Err(refusal @ ApiError::Refused { status: 403, .. }) => match self.api.is_good(token.text()).await {
+                Ok(false) => ApiError::InvalidToken,
+                Ok(true) | Err(_) => refusal,
+            },
+            Err(error) => error,
+        };
+        if refusal == ApiError::InvalidToken {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        }
+        Err(refusal.into())
+    }
+
+    /// Sees to it that the token is not one with which [`Account::authorise`] was refused.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub async fn renew(&self) -> Result<(), TokenError> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match refused {
+            Some(refused) => self.tokens.renewed(&refused).await.map(drop),
+            None => self.tokens.access().await.map(drop),
+        }
+    }
+
+    /// Asks, and once more with another token where the first one is not taken.
+    async fn ask<T, F>(&self, request: impl Fn(SecretString) -> F) -> Result<T, AccountError>
+    where
+        F: Future<Output = Result<T, ApiError>>,
+    {
+        let token = self.tokens.access().await?;
+        match request(token.text().clone()).await {
+            Err(ApiError::InvalidToken) => {
+                let token = self.tokens.renewed(&token).await?;
+                Ok(request(token.text().clone()).await?)
+            }
+            answer => Ok(answer?),
+        }
+    }
+}
+
+impl History for Account {
+    async fn chats(&self, line: &Line, start: Start<'_>) -> Result<Page<ChatSummary>, Obstacle> {
+        let page = self.ask(|token| async move { self.api.chats(&token, line, start).await }).await;
+        page.map_err(|error| obstacle(&error, Timestamp::now()))
+    }
+
+    async fn messages(&self, line: &Line, chat: &str, start: Start<'_>) -> Result<Page<Box<RawValue>>, Obstacle> {
+        let page = self.ask(|token| async move { self.api.messages(&token, line, chat, start).await }).await;
+        page.map_err(|error| obstacle(&error, Timestamp::now()))
+    }
+}
+
+/// What an error means to somebody who reads page after page.
+fn obstacle(error: &AccountError, now: Timestamp) -> Obstacle {
+    let detail = error.to_string();
+    match error {
+        AccountError::Api(ApiError::Refused { .. }) => Obstacle::Never { detail },
+        AccountError::Api(ApiError::RateLimited { retry_after }) => Obstacle::Again { least: *retry_after, detail },
+        AccountError::Api(ApiError::InvalidToken | ApiError::Unreachable { .. })
+        | AccountError::Token(TokenError::NotStored { .. }) => Obstacle::Again { least: None, detail },
+        AccountError::Token(TokenError::Waiting { until, .. }) => {
+            let least = Duration::try_from(until.duration_since(now)).ok();
+            Obstacle::Again { least, detail }
+        }
+        AccountError::Token(TokenError::NeedsOperator(_)) => Obstacle::Stop { detail },
+    }
+}
+
+/// `None` for a refusal, or an answer nobody can read, after telling it: not every account may see everything.
+fn unless_refused<T>(what: &str, answer: Result<T, AccountError>) -> Result<Option<T>, AccountError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(AccountError::Api(
+            error @ (ApiError::Refused { .. } | ApiError::Unreachable { class: "unexpected", .. }),
+        )) => {
+            warn!("ChatApp: channels of the {what} are left out, name them in chatapp.channels: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn channel_names(licenses: &[License], companies: &[String], user: Option<&str>) -> Vec<String> {
+    let lines = licenses.iter().filter(|license| license.active != Some(false)).flat_map(|license| {
+        let name = |messenger| format!("private-v1.licenses.{}.messengers.{messenger}", license.id);
+        license.messengers.iter().map(name)
+    });
+    let companies = companies.iter().map(|company| format!("private-v1.companies.{company}"));
+    let user = user.map(|user| format!("private-v1.users.{user}"));
+    // The characters of §5.6: with any other the server would not know the channel.
+    let legal = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=@,.;".contains(&byte));
+    let mut names: Vec<String> = Vec::new();
+    for name in lines.chain(companies).chain(user).filter(legal) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests;

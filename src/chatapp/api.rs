@@ -1,0 +1,381 @@
+//! The client of ChatApp's REST API (§2): tokens, what there is to hear, chats and messages, and the authorisation of
+//! Pusher channels.
+//!
+//! It asks once and says what the answer means; waiting, renewing tokens and asking again is the business of whoever
+//! asks. All requests share one `pace`, for ChatApp counts them by address. Nothing it tells holds a token, a phone or
+//! a text: of an answer that is no success only the error's code is repeated, of a failure only what the network said.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use serde_json::value::RawValue;
+use url::Url;
+
+use crate::config::{self, Login};
+
+pub(crate) mod answer;
+mod pace;
+
+pub use answer::{CallbackUrl, ChatSummary, Granted, License, Moved, Next, Page};
+use pace::{Pace, Urgency};
+
+/// Items of a page: the most that is given out (§2.3).
+pub const PAGE_ITEMS_MAX: usize = 100;
+/// Of the request's time, connecting may take so much.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
+/// Pages of a list of licences, companies or callback URLs.
+const LIST_PAGES_MAX: usize = 100;
+const REFRESH: HeaderName = HeaderName::from_static("refresh");
+const LANG: HeaderName = HeaderName::from_static("lang");
+
+/// Why ChatApp did not do as it was asked, by what comes next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// Renew the token, then ask again.
+    #[error("ChatApp does not take the token (any more)")]
+    InvalidToken,
+    /// Ask again, but later.
+    #[error("ChatApp was asked too often")]
+    RateLimited {
+        /// How long it wants to be left alone, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// Ask again soon: it is away, busy, or something stands in between.
+    #[error("{detail}")]
+    Unreachable {
+        /// The sort of trouble: `connection`, `timeout`, `server_error`, `not_json`, `unexpected`.
+        class: &'static str,
+        /// What happened.
+        detail: String,
+    },
+    /// Asking again changes nothing before somebody has acted.
+    #[error("ChatApp refuses: {}: {fix}", refusal(*.status, .code))]
+    Refused {
+        /// HTTP's number for it; 0 where it was not even asked.
+        status: u16,
+        /// ChatApp's own word for it, or nothing.
+        code: String,
+        /// What to do.
+        fix: &'static str,
+    },
+}
+
+/// Where in a list to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start<'p> {
+    /// At its beginning: of chats the one that moved last, of messages the first of this time or later.
+    At(Option<Timestamp>),
+    /// Where the page before it ended.
+    Cursor(&'p str),
+}
+
+/// A licence and one of its messengers: what a channel carries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Line {
+    /// `licenseId`.
+    pub license: String,
+    /// The messenger's type, as ChatApp spells it.
+    pub messenger: String,
+}
+
+/// Makes the HTTP client. `direct`: past any proxy the environment names, for a simulator in the same process.
+///
+/// # Errors
+/// Where the TLS backend cannot be set up: no usable root certificates.
+pub fn http_client(config: &config::ChatApp, direct: bool) -> Result<Client, reqwest::Error> {
+    let builder = Client::builder()
+        .timeout(config.request_timeout)
+        .connect_timeout(config.request_timeout.min(CONNECT_TIMEOUT_MAX))
+        .tcp_keepalive(Duration::from_secs(30))
+        .tcp_nodelay(true)
+        // A redirect would carry the token to another place.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")));
+    if direct { builder.no_proxy() } else { builder }.build()
+}
+
+/// ChatApp's API. One per process, for its pace is that of all requests.
+pub struct Api {
+    http: Client,
+    url: Url,
+    lang: HeaderValue,
+    bytes_max: usize,
+    pace: Pace,
+}
+
+impl Api {
+    /// The API of `config`, asked through `http`.
+    #[must_use]
+    pub fn new(http: Client, config: &config::ChatApp) -> Self {
+        Self {
+            http,
+            url: config.api_url.clone(),
+            lang: HeaderValue::from_str(&config.lang).unwrap_or(HeaderValue::from_static("en")),
+            bytes_max: config.response_bytes_max,
+            pace: Pace::new(config.requests_per_second_max),
+        }
+    }
+
+    /// A new pair of tokens for a login (`v1.tokens.make`). May be asked 100 times a day (§2.3).
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn log_in(&self, login: &Login) -> Result<Granted, ApiError> {
+        let body = json!({
+            "email": login.email.expose_secret(),
+            "password": login.password.expose_secret(),
+            "appId": login.app_id,
+        });
+        let request = self
+            .request(Method::POST, self.path(&["v1", "tokens"])?)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_string());
+        answer::granted(&self.send(request, Urgency::Urgent).await?)
+    }
+
+    /// A new pair of tokens for the refreshToken of an old one (`v1.tokens.refresh`), which may be of no use afterwards.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`ApiError::InvalidToken`] is about the refreshToken.
+    pub async fn refresh(&self, refresh: &SecretString) -> Result<Granted, ApiError> {
+        let url = self.path(&["v1", "tokens", "refresh"])?;
+        let request = self.request(Method::POST, url).header(REFRESH, sensitive(refresh)?);
+        answer::granted(&self.send(request, Urgency::Urgent).await?)
+    }
+
+    /// Whether a token is good (`v1.tokens.check`).
+    ///
+    /// # Errors
+    /// Where that is not known: [`ApiError`].
+    pub async fn is_good(&self, token: &SecretString) -> Result<bool, ApiError> {
+        answer::is_good(&self.get(&["v1", "tokens", "check"], &[], token).await?)
+    }
+
+    /// The licences of the account, with their messengers (`v1.licenses`).
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn licenses(&self, token: &SecretString) -> Result<Vec<License>, ApiError> {
+        self.whole_list(&["v1", "licenses"], token, answer::licenses).await
+    }
+
+    /// The ids of the account's companies.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn companies(&self, token: &SecretString) -> Result<Vec<String>, ApiError> {
+        self.whole_list(&["v1", "companies"], token, answer::companies).await
+    }
+
+    /// The id of the user whose token it is, where ChatApp tells it.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn me(&self, token: &SecretString) -> Result<Option<String>, ApiError> {
+        answer::user(&self.get(&["v1", "me"], &[], token).await?)
+    }
+
+    /// The callback URLs that are registered.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn callback_urls(&self, token: &SecretString) -> Result<Vec<CallbackUrl>, ApiError> {
+        self.whole_list(&["v1", "callbackUrls"], token, answer::callback_urls).await
+    }
+
+    /// A page of the chats of a line, those that moved last first (§2.5).
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn chats(
+        &self,
+        token: &SecretString,
+        line: &Line,
+        start: Start<'_>,
+    ) -> Result<Page<ChatSummary>, ApiError> {
+        let path = ["v1", "licenses", &line.license, "messengers", &line.messenger, "chats"];
+        let answer = self.get(&path, &paging(start), token).await?;
+        answer::chats(&answer, PAGE_ITEMS_MAX)
+    }
+
+    /// A page of a chat's messages, the oldest first, as ChatApp wrote them (§2.6).
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn messages(
+        &self,
+        token: &SecretString,
+        line: &Line,
+        chat: &str,
+        start: Start<'_>,
+    ) -> Result<Page<Box<RawValue>>, ApiError> {
+        let path = ["v1", "licenses", &line.license, "messengers", &line.messenger, "chats", chat, "messages"];
+        let mut query = paging(start);
+        query.push(("direction", "next".to_owned()));
+        let answer = self.get(&path, &query, token).await?;
+        answer::messages(&answer, PAGE_ITEMS_MAX)
+    }
+
+    /// The signature with which `channel` may be subscribed on the connection `socket_id` (§5.3). Goes before everything
+    /// that waits for its turn.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`ApiError::Refused`] where the account may not hear this channel.
+    pub async fn authorise(
+        &self,
+        token: &SecretString,
+        socket_id: &str,
+        channel: &str,
+    ) -> Result<SecretString, ApiError> {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("socket_id", socket_id).append_pair("channel_name", channel);
+        let request = self
+            .request(Method::POST, self.path(&["broadcasting", "auth"])?)
+            .header(AUTHORIZATION, sensitive(token)?)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form.finish());
+        answer::signature(&self.send(request, Urgency::Urgent).await?)
+    }
+
+    /// A list that is short enough to be had whole.
+    async fn whole_list<T>(
+        &self,
+        path: &[&str],
+        token: &SecretString,
+        read: fn(&Answer) -> Result<Page<T>, ApiError>,
+    ) -> Result<Vec<T>, ApiError> {
+        let (mut items, mut query) = (Vec::new(), Vec::new());
+        for _ in 0..LIST_PAGES_MAX {
+            let page = read(&self.get(path, &query, token).await?)?;
+            items.extend(page.items);
+            match page.next {
+                Next::End => return Ok(items),
+                Next::Cursor(cursor) => query = vec![("nextPage", cursor)],
+            }
+        }
+        Err(answer::unexpected("a list without an end"))
+    }
+
+    async fn get(&self, path: &[&str], query: &[(&str, String)], token: &SecretString) -> Result<Answer, ApiError> {
+        let mut url = self.path(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        // Raw, without `Bearer` (§2.1).
+        let request = self.request(Method::GET, url).header(AUTHORIZATION, sensitive(token)?);
+        self.send(request, Urgency::Patient).await
+    }
+
+    fn request(&self, verb: Method, url: Url) -> RequestBuilder {
+        self.http.request(verb, url).header(ACCEPT, "application/json").header(LANG, &self.lang)
+    }
+
+    /// The URL of these segments, each encoded where it must be.
+    fn path(&self, segments: &[&str]) -> Result<Url, ApiError> {
+        // Dots would walk through the tree instead of naming something in it.
+        if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
+            let fix = "an id is not one that a path can hold: it cannot be asked for";
+            return Err(ApiError::Refused { status: 0, code: String::new(), fix });
+        }
+        let mut url = self.url.clone();
+        url.path_segments_mut().expect("the configuration takes only http and https").pop_if_empty().extend(segments);
+        Ok(url)
+    }
+
+    /// Has its turn from the first byte of the request to the last of the answer.
+    async fn send(&self, request: RequestBuilder, urgency: Urgency) -> Result<Answer, ApiError> {
+        let _turn = self.pace.turn(urgency).await;
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status().as_u16();
+        let retry_after = retry_after(&response);
+        let (bytes, complete) = self.read(response).await?;
+        if status == 429 {
+            // One address, one allowance: whoever else waits would only hear the same.
+            self.pace.hold(retry_after);
+        }
+        Ok(Answer { status, retry_after, bytes, complete })
+    }
+
+    /// The body up to the limit, and whether that was all of it.
+    async fn read(&self, mut response: Response) -> Result<(Vec<u8>, bool), ApiError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error))? {
+            let room = self.bytes_max - bytes.len();
+            bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                return Ok((bytes, false));
+            }
+        }
+        Ok((bytes, true))
+    }
+
+    /// The whole chain of causes, for "error sending request" alone helps nobody; without the URL, which names chats.
+    fn unreachable(&self, error: reqwest::Error) -> ApiError {
+        let class = if error.is_timeout() { "timeout" } else { "connection" };
+        let error = error.without_url();
+        let mut detail = format!("{} does not answer: {error}", self.url.host_str().unwrap_or_default());
+        let mut cause = std::error::Error::source(&error);
+        while let Some(deeper) = cause {
+            detail.push_str(": ");
+            detail.push_str(&deeper.to_string());
+            cause = deeper.source();
+        }
+        ApiError::Unreachable { class, detail }
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// An HTTP answer, read as far as allowed.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) complete: bool,
+}
+
+fn refusal(status: u16, code: &str) -> String {
+    match (status, code) {
+        (0, _) => "not asked".to_owned(),
+        (status, "") => format!("HTTP {status}"),
+        (status, code) => format!("HTTP {status}, {code}"),
+    }
+}
+
+fn paging(start: Start<'_>) -> Vec<(&'static str, String)> {
+    let mut query = vec![("limit", PAGE_ITEMS_MAX.to_string())];
+    match start {
+        Start::At(None) => {}
+        Start::At(Some(time)) => query.push(("lastTime", time.as_second().to_string())),
+        // It knows where it stands, and replaces lastTime (§2.6).
+        Start::Cursor(cursor) => query.push(("nextPage", cursor.to_owned())),
+    }
+    query
+}
+
+fn sensitive(token: &SecretString) -> Result<HeaderValue, ApiError> {
+    let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
+        let fix = "a token holds characters no header takes: log in anew, or paste it again";
+        ApiError::Refused { status: 0, code: String::new(), fix }
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Whether ChatApp sends one is not known (§2.3); a proxy before it may.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,392 @@
+//! ChatApp's tokens: an accessToken that is good whenever somebody asks for one (§2.2).
+//!
+//! A new pair is durable before it is used, for the refreshToken that made it may be worth nothing afterwards. One is
+//! made at a time, by a task that nobody's impatience can drop between ChatApp's answer and the disk. Logins keep their
+//! distance across restarts, since a hundred a day is all there are.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tracing::{error, info, warn};
+
+use super::api::ApiError;
+use crate::config::{ChatApp, Login};
+use crate::retry::Backoff;
+
+mod endpoint;
+mod file;
+mod state;
+
+pub use endpoint::TokenEndpoint;
+pub use file::{TokenFile, TokenStore};
+use state::{Circumstances, Pair, REFRESH_BEFORE, REFUSED_REFRESH_WAIT, Refreshing, State, Step, next_step};
+
+/// How often [`Tokens::keep_up`] looks.
+const KEEP_UP_INTERVAL: Duration = Duration::from_secs(60);
+/// The least wait after ChatApp did not answer, …
+const AWAY_MIN: Duration = Duration::from_secs(1);
+/// … and what more there may be.
+const AWAY_MAX: Duration = Duration::from_secs(60);
+
+/// An accessToken, and which of them it is.
+#[derive(Debug, Clone)]
+pub struct AccessToken {
+    text: SecretString,
+    generation: u64,
+}
+
+impl AccessToken {
+    /// What requests carry.
+    #[must_use]
+    pub fn text(&self) -> &SecretString {
+        &self.text
+    }
+}
+
+/// Why there is no accessToken, by what comes next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Ask again then; before, nothing is tried.
+    #[error("no token before {until}: {why}")]
+    Waiting {
+        /// The time.
+        until: Timestamp,
+        /// What happened, and what could be done about it.
+        why: String,
+    },
+    /// Somebody has to act: there is nothing that could be tried.
+    #[error("{0}")]
+    NeedsOperator(String),
+    /// There is a new pair, and it cannot be written down; it is tried again whenever somebody asks.
+    #[error("{place} cannot be written, and tokens are not used before they are safe: {detail}")]
+    NotStored {
+        /// Where they belong.
+        place: String,
+        /// What the disk says.
+        detail: String,
+    },
+}
+
+/// The file of tokens cannot be read: look at the directory and its rights.
+#[derive(Debug, thiserror::Error)]
+#[error("{place} cannot be read: {error}; look at chatapp.state_dir and its rights")]
+pub struct UnreadableTokens {
+    place: String,
+    error: io::Error,
+}
+
+/// How the tokens are, for those who watch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenView {
+    /// Until when the accessToken counts, where that is known.
+    pub access_ends: Option<Timestamp>,
+    /// Until when the refreshToken does.
+    pub refresh_ends: Option<Timestamp>,
+    /// The user of the personal cabinet, where ChatApp told it.
+    pub cabinet_user: Option<String>,
+    /// What went wrong last; `None` since a pair was made.
+    pub trouble: Option<String>,
+}
+
+/// The tokens of one account. Clones are the same ones.
+pub struct Tokens<E> {
+    inner: Arc<Inner<E>>,
+}
+
+type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+struct Inner<E> {
+    endpoint: E,
+    store: Arc<dyn TokenStore>,
+    login: Option<Login>,
+    origin: String,
+    clock: Clock,
+    /// What everybody sees.
+    shown: Mutex<Shown>,
+    /// Whoever holds it makes the next pair.
+    work: tokio::sync::Mutex<Work>,
+}
+
+struct Shown {
+    state: State,
+    generation: u64,
+    trouble: Option<String>,
+}
+
+struct Work {
+    refreshing: Refreshing,
+    /// A pair that was made and is not on disk yet.
+    unstored: Option<State>,
+    backoff: Backoff,
+}
+
+impl<E: TokenEndpoint> Tokens<E> {
+    /// Takes up what `store` holds, or what `config` gives to begin with. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// Where it cannot be read. What is there but makes no sense counts as nothing, with a warning.
+    pub fn open(
+        endpoint: E,
+        store: impl TokenStore,
+        config: &ChatApp,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Result<Self, UnreadableTokens> {
+        let origin = state::origin(config);
+        let bytes = store.load().map_err(|error| UnreadableTokens { place: store.place(), error })?;
+        let read = bytes.map(|bytes| std::str::from_utf8(&bytes).ok().and_then(|text| State::from_json(text, &origin)));
+        if matches!(read, Some(None)) {
+            warn!(file = store.place(), "these are no tokens of this version, so they count as none");
+        }
+        let mut state = read.flatten().unwrap_or_default();
+        if state.pair.is_none() {
+            state.pair = Pair::given(config);
+        }
+        let work = Work { refreshing: Refreshing::Open, unstored: None, backoff: Backoff::new(AWAY_MIN, AWAY_MAX) };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                endpoint,
+                store: Arc::new(store),
+                login: config.login.clone(),
+                origin,
+                clock: Box::new(clock),
+                shown: Mutex::new(Shown { state, generation: 0, trouble: None }),
+                work: tokio::sync::Mutex::new(work),
+            }),
+        })
+    }
+
+    /// An accessToken that is good, as far as is known.
+    ///
+    /// # Errors
+    /// [`TokenError`]; nothing is waited for but ChatApp's answer.
+    pub async fn access(&self) -> Result<AccessToken, TokenError> {
+        self.get(None).await
+    }
+
+    /// Another one than `refused`, which ChatApp did not take: the present one, where that is another, or a new one.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub async fn renewed(&self, refused: &AccessToken) -> Result<AccessToken, TokenError> {
+        self.get(Some(refused.generation)).await
+    }
+
+    /// Keeps the pair alive though nobody asks for it; never returns.
+    pub async fn keep_up(&self) {
+        let mut told = None;
+        loop {
+            let trouble = self.access().await.err();
+            match &trouble {
+                Some(error @ TokenError::Waiting { .. }) if told != trouble => warn!("ChatApp: {error}"),
+                Some(error) if told != trouble => error!("ChatApp: {error}"),
+                _ => {}
+            }
+            told = trouble;
+            tokio::time::sleep(KEEP_UP_INTERVAL).await;
+        }
+    }
+
+    /// How they are.
+    #[must_use]
+    pub fn view(&self) -> TokenView {
+        let shown = self.inner.shown();
+        let pair = shown.state.pair.as_ref();
+        TokenView {
+            access_ends: pair.and_then(|pair| pair.access_ends),
+            refresh_ends: pair.and_then(|pair| pair.refresh_ends),
+            cabinet_user: pair.and_then(|pair| pair.cabinet_user.clone()),
+            trouble: shown.trouble.clone(),
+        }
+    }
+
+    async fn get(&self, refused: Option<u64>) -> Result<AccessToken, TokenError> {
+        if let Some(token) = self.inner.at_hand(refused) {
+            return Ok(token);
+        }
+        let inner = Arc::clone(&self.inner);
+        // On its own: between ChatApp's answer and the disk it must not be dropped with whoever asked.
+        match tokio::spawn(async move { inner.make(refused).await }).await {
+            Ok(made) => made,
+            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            // The runtime ends, and whoever asked with it.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl<E: TokenEndpoint> Inner<E> {
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present token, where nothing needs to be done, or somebody is doing it and there is time.
+    fn at_hand(&self, refused: Option<u64>) -> Option<AccessToken> {
+        let now = (self.clock)();
+        let shown = self.shown();
+        let pair = shown.state.pair.as_ref().filter(|_| refused != Some(shown.generation))?;
+        let is_being_renewed = || pair.is_good_at(now) && self.work.try_lock().is_err();
+        if !pair.is_good_beyond(now + REFRESH_BEFORE) && !is_being_renewed() {
+            return None;
+        }
+        shown.token()
+    }
+
+    /// Does what is to be done until there is a token, or nothing left to do.
+    async fn make(&self, refused: Option<u64>) -> Result<AccessToken, TokenError> {
+        let mut work = self.work.lock().await;
+        if let Some(state) = work.unstored.take()
+            && let Err(error) = self.keep(&mut work, state, true).await
+        {
+            return self.good_enough(refused).ok_or(error);
+        }
+        loop {
+            let now = (self.clock)();
+            let (state, step) = {
+                let shown = self.shown();
+                let is_stale = refused == Some(shown.generation);
+                let can_log_in = self.login.is_some();
+                let at = Circumstances { now, is_stale, refreshing: work.refreshing, can_log_in };
+                (shown.state.clone(), next_step(&shown.state, at))
+            };
+            let made = match (step, &self.login, state.pair.as_ref().and_then(|pair| pair.refresh.as_ref())) {
+                (Step::Use, ..) => {
+                    let token = self.shown().token();
+                    return token.ok_or_else(|| self.nothing());
+                }
+                (Step::WaitUntil(until), ..) => return Err(TokenError::Waiting { until, why: self.why() }),
+                (Step::Refresh, _, Some(refresh)) => {
+                    let made = self.endpoint.refresh(refresh).await;
+                    made.map_err(|error| self.refresh_failed(&mut work, &error, now))
+                }
+                (Step::LogIn, Some(login), _) => {
+                    let mut counted = state.clone();
+                    counted.logins.one_more(now);
+                    // Counted before it is made: a bridge that crashes and starts over has had it.
+                    if let Err(error) = self.keep(&mut work, counted, false).await {
+                        work.unstored = None;
+                        return Err(error);
+                    }
+                    self.endpoint.log_in(login).await.map_err(|error| self.login_failed(&error))
+                }
+                _ => return Err(self.nothing()),
+            };
+            let Ok(granted) = made else { continue };
+            work.refreshing = Refreshing::Open;
+            work.backoff.reset();
+            let State { logins, pair } = self.shown().state.clone();
+            let pair = Pair::granted(granted, pair.as_ref(), now);
+            info!(until = ?pair.access_ends, "ChatApp: a new pair of tokens");
+            if let Err(error) = self.keep(&mut work, State { pair: Some(pair), logins }, true).await {
+                return self.good_enough(refused).ok_or(error);
+            }
+        }
+    }
+
+    /// Makes it durable, and only then the one that counts.
+    async fn keep(&self, work: &mut Work, state: State, is_new_pair: bool) -> Result<(), TokenError> {
+        let (store, text) = (Arc::clone(&self.store), state.to_json(&self.origin));
+        let stored = tokio::task::spawn_blocking(move || store.store(&text))
+            .await
+            .unwrap_or_else(|failed| Err(io::Error::other(failed.to_string())));
+        if let Err(error) = stored {
+            work.unstored = Some(state);
+            let error = TokenError::NotStored { place: self.store.place(), detail: error.to_string() };
+            let before = self.shown().trouble.replace(error.to_string());
+            if before != Some(error.to_string()) {
+                error!("ChatApp: {error}");
+            }
+            return Err(error);
+        }
+        let mut shown = self.shown();
+        shown.state = state;
+        if is_new_pair {
+            shown.generation += 1;
+            shown.trouble = None;
+        }
+        Ok(())
+    }
+
+    /// The present token, though it should have been replaced.
+    fn good_enough(&self, refused: Option<u64>) -> Option<AccessToken> {
+        let now = (self.clock)();
+        let shown = self.shown();
+        let pair = shown.state.pair.as_ref().filter(|_| refused != Some(shown.generation))?;
+        if pair.is_good_at(now) { shown.token() } else { None }
+    }
+
+    fn refresh_failed(&self, work: &mut Work, error: &ApiError, now: Timestamp) {
+        let why = match error {
+            ApiError::InvalidToken | ApiError::Refused { .. } => {
+                work.refreshing = Refreshing::RefusedUntil(now + REFUSED_REFRESH_WAIT);
+                format!("the refreshToken is refused ({error}){}", self.way_out())
+            }
+            ApiError::RateLimited { .. } | ApiError::Unreachable { .. } => {
+                let least =
+                    if let ApiError::RateLimited { retry_after: Some(wait) } = error { *wait } else { AWAY_MIN };
+                let wait = work.backoff.next_at_least(least.min(AWAY_MAX), fastrand::f64());
+                work.refreshing = Refreshing::PausedUntil(now + wait);
+                format!("tokens cannot be renewed: {error}")
+            }
+        };
+        warn!("ChatApp: {why}");
+        self.shown().trouble = Some(why);
+    }
+
+    fn login_failed(&self, error: &ApiError) {
+        let why = match error {
+            ApiError::InvalidToken | ApiError::Refused { .. } => {
+                format!("the login is refused ({error}): check chatapp.email, password and app_id")
+            }
+            ApiError::RateLimited { .. } | ApiError::Unreachable { .. } => format!("nobody could log in: {error}"),
+        };
+        warn!("ChatApp: {why}");
+        self.shown().trouble = Some(why);
+    }
+
+    fn why(&self) -> String {
+        let before = "it has just been logged in, and ChatApp does not take the new token".to_owned();
+        self.shown().trouble.clone().unwrap_or(before)
+    }
+
+    fn nothing(&self) -> TokenError {
+        let why = format!("ChatApp's tokens have ended, and none can be made{}", self.way_out());
+        self.shown().trouble = Some(why.clone());
+        TokenError::NeedsOperator(why)
+    }
+
+    fn way_out(&self) -> &'static str {
+        match self.login {
+            Some(_) => "",
+            None => {
+                ": set chatapp.email, password and app_id, or put a new pair into chatapp.access_token and \
+                     chatapp.refresh_token"
+            }
+        }
+    }
+}
+
+impl Shown {
+    fn token(&self) -> Option<AccessToken> {
+        let text = self.state.pair.as_ref()?.access.clone()?;
+        Some(AccessToken { text, generation: self.generation })
+    }
+}
+
+impl<E> Clone for Tokens<E> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<E> fmt::Debug for Tokens<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ test: ## Runs every check of the code: format, lints, documentation, tests, and 
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	cargo test --locked --lib --bins --test it -- --include-ignored
 	cargo test --locked --doc
-	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 --skip soak_ --skip load_
+	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 --skip soak_ --skip bench_
 
 faults: ## Does every fault to the bridge and a real Kafka, and writes the table of tests/README.md. Takes about 20 minutes.
 	@deploy/prerequisites.sh test
@@ -35,7 +35,7 @@ soak: ## Simulates the delivery loop for a million events, then keeps a real Kaf
 
 webhook-load: ## Loads the webhook with wrk, a real Kafka there and away; prints answers a second and how long each took.
 	@deploy/prerequisites.sh bench
-	cargo test --release --locked --test kafka load_ -- --ignored --nocapture
+	cargo test --release --locked --test kafka bench_ -- --ignored --nocapture
 
 kafka: ## Runs a real Kafka on localhost:9092 for use by hand, topics made on first use, until Ctrl-C.
 	@deploy/prerequisites.sh test

@@ -81,7 +81,7 @@ fn records(bootstrap: &str) -> u64 {
 
 #[test]
 #[ignore = "a load test: make webhook-load"]
-fn load_of_the_webhook_with_kafka_and_without() {
+fn bench_of_the_webhook_with_kafka_and_without() {
     let properties = [("auto.create.topics.enable", "true")];
     let Some(mut broker) = or_skip(Broker::start_with(&properties)) else { return };
     let port = free_port();

@@ -123,7 +123,10 @@ impl<P: Publisher, N: CallerNames> Intake<P, N> {
         }
         self.closed.cancel();
         let _turn = self.turn.lock().await;
-        self.telemetry().stopped();
+        // Whoever follows may have had the turn already, and has said what it does.
+        if !ending.retire.is_cancelled() {
+            self.telemetry().stopped();
+        }
     }
 
     fn not_now(&self, why: NotNow) -> NotNow {

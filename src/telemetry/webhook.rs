@@ -1,5 +1,6 @@
 //! What is told of webhook calls that never became an instance's business, and of how all were answered.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,18 +39,6 @@ pub enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 9] = [
-        Self::Unauthorised,
-        Self::Forbidden,
-        Self::UnknownInstance,
-        Self::UnknownPath,
-        Self::TooLarge,
-        Self::TooSlow,
-        Self::Empty,
-        Self::Unreadable,
-        Self::Nameless,
-    ];
-
     /// The metric's label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -107,7 +96,8 @@ impl fmt::Display for Refused {
 /// What the webhook's listener has to tell.
 pub struct WebhookTelemetry {
     metrics: Arc<Metrics>,
-    told: Mutex<[Option<Instant>; Refused::ALL.len()]>,
+    /// When each kind of trouble was told last.
+    told: Mutex<HashMap<&'static str, Instant>>,
 }
 
 impl WebhookTelemetry {
@@ -141,11 +131,21 @@ impl WebhookTelemetry {
     /// A call was refused.
     pub fn refused(&self, why: Refused, peer: SocketAddr) {
         self.metrics.webhook_answered(why.as_str());
-        let index = Refused::ALL.iter().position(|refused| *refused == why).unwrap_or_default();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told[index].is_none_or(|told| told.elapsed() >= REMINDER) {
-            told[index] = Some(Instant::now());
+        if self.is_news(why.as_str()) {
             warn!(%peer, class = why.as_str(), fix = why.fix(), "a webhook call was refused: {why}");
+        }
+    }
+
+    /// A call was told to come again: there is no room for its body.
+    pub fn full(&self) {
+        const CLASS: &str = "full";
+        self.metrics.webhook_answered(CLASS);
+        if self.is_news(CLASS) {
+            warn!(
+                class = CLASS,
+                "a webhook call is answered with 503: the bodies in memory are as many as may be; look whether Kafka \
+                 takes records, else raise webhook.buffered_bytes_max. GREEN-API keeps the event and sends it again"
+            );
         }
     }
 
@@ -157,8 +157,30 @@ impl WebhookTelemetry {
     }
 
     /// A connection was closed at once: there were too many.
-    pub fn turned_away(&self) {
-        self.metrics.webhook_answered("turned_away");
+    pub fn turned_away(&self, peer: SocketAddr) {
+        const CLASS: &str = "turned_away";
+        self.metrics.webhook_answered(CLASS);
+        if self.is_news(CLASS) {
+            warn!(
+                %peer, class = CLASS,
+                "a webhook connection was closed at once: there are as many as may be; look who holds them, else raise \
+                 webhook.connections_max"
+            );
+        }
+    }
+
+    /// A caller and our certificate did not agree. Whoever scans the network does so all day: counted, and told in no log.
+    pub fn no_tls(&self) {
+        self.metrics.webhook_answered("no_tls");
+    }
+
+    fn is_news(&self, class: &'static str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = told.get(class).is_none_or(|told| told.elapsed() >= REMINDER);
+        if is_news {
+            told.insert(class, Instant::now());
+        }
+        is_news
     }
 }
 

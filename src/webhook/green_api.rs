@@ -31,6 +31,8 @@ enum Refusal {
     Refused(Refused),
     /// Come again.
     NotNow(NotNow),
+    /// There is no room for the body.
+    Full,
     /// Kafka was not found yet.
     Starting,
 }
@@ -115,7 +117,7 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
         }
         let bytes_max = self.length(headers)?;
         // Until the answer is given; what outlives it is one body an instance.
-        let _room = self.buffer.try_acquire_many(bytes_max).map_err(|_| Refusal::NotNow(NotNow::Crowded))?;
+        let _room = self.buffer.try_acquire_many(bytes_max).map_err(|_| Refusal::Full)?;
         let body = self.read(body, bytes_max).await?;
         let instance = match admission {
             Admission::Instance(id) => id,
@@ -181,6 +183,10 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
             Refusal::NotNow(not_now) => {
                 self.telemetry.not_now(not_now);
                 come_again(&not_now.to_string())
+            }
+            Refusal::Full => {
+                self.telemetry.full();
+                come_again("no room for the body")
             }
             Refusal::Starting => {
                 self.telemetry.starting();

@@ -66,21 +66,21 @@ pub(super) async fn serve(
             }
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            telemetry.turned_away();
+            telemetry.turned_away(peer);
             continue;
         };
         let (router, tls, stop, connected) = (router.clone(), tls.clone(), stop.clone(), telemetry.connected());
+        let telemetry = Arc::clone(&telemetry);
         connections.spawn(async move {
             // Answers are small and awaited: Nagle's algorithm would only hold them back. Should this fail, the next
             // read says why.
             let _ = stream.set_nodelay(true);
             match tls {
                 None => connection(stream, peer, router, limits, stop).await,
-                Some(tls) => {
-                    if let Some(stream) = handshake(tls, stream, limits).await {
-                        connection(stream, peer, router, limits, stop).await;
-                    }
-                }
+                Some(tls) => match handshake(tls, stream, limits).await {
+                    Some(stream) => connection(stream, peer, router, limits, stop).await,
+                    None => telemetry.no_tls(),
+                },
             }
             drop((place, connected));
         });

@@ -256,6 +256,31 @@ fn who_is_too_many_too_slow_or_from_elsewhere_is_kept_out() {
     assert_eq!(from("192.0.2.7"), 200, "there is room again");
 }
 
+#[test]
+fn bodies_share_the_memory_there_is_and_what_finds_no_room_is_told_to_come_again() {
+    let scene = Scene::new(&[FIRST], "body_bytes_max = 65536\nbuffered_bytes_max = 65536");
+    let (bridge, address) = scene.start();
+    let mut holder = TcpStream::connect(&address).expect("it listens");
+    let head = format!(
+        "POST /green-api HTTP/1.1\r\nHost: x\r\nAuthorization: {SECRET}\r\nExpect: 100-continue\r\n\
+         Content-Length: 65536\r\n\r\n"
+    );
+    holder.write_all(head.as_bytes()).expect("it reads");
+    // Whoever is asked to go on has its room.
+    let mut continued = [0; 12];
+    holder.read_exact(&mut continued).expect("it answers");
+    assert_eq!(&continued, b"HTTP/1.1 100");
+    let (status, answer) = post(&address, "/green-api", SECRET, &body_of(FIRST));
+    assert!(status == 503 && answer.contains("no room for the body"), "{answer}");
+    assert!(bridge.log().contains("raise webhook.buffered_bytes_max"), "{}", bridge.log());
+    drop(holder);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while post(&address, "/green-api", SECRET, &body_of(FIRST)).0 != 200 {
+        assert!(Instant::now() < deadline, "{}", bridge.log());
+    }
+    assert!(bridge.terminate().success());
+}
+
 /// A certificate of its own authority, and that authority.
 struct Identity {
     chain: String,
@@ -309,6 +334,9 @@ fn it_does_tls_itself_and_takes_a_new_certificate_without_a_restart() {
     let call = request("/green-api", Some(SECRET), &body_of(FIRST));
     assert!(first.call(&address, &call).expect("trusted").starts_with("HTTP/1.1 200 "));
     assert!(second.call(&address, &call).is_err(), "not yet");
+    bridge.wait("the count", |bridge| {
+        (bridge.metric("chatbridge_webhook_requests_total", "no_tls") == 1.0).then_some(())
+    });
 
     std::fs::write(&cert, "not a certificate").expect("writable");
     bridge.wait("a complaint", |bridge| bridge.log().contains("the one before stays").then_some(()));

@@ -244,3 +244,23 @@ async fn it_listens_when_the_one_before_has_come_to_its_end() {
     settle_down().await;
     assert_eq!(scene.status.view().phase, Phase::Listening);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_followed_by_another_does_not_say_it_has_stopped() {
+    let old = scene();
+    let ending = Ending::default();
+    let (intake, asked) = (Arc::clone(&old.intake), ending.clone());
+    let running = tokio::spawn(async move { intake.run(asked).await });
+    settle_down().await;
+    ending.retire.cancel();
+    // A new token: the same instance, and its new intake was quicker.
+    old.intake.telemetry().listening();
+    running.await.expect("no panic");
+    assert_eq!(old.status.view().phase, Phase::Listening);
+
+    let last = scene();
+    let ending = Ending::default();
+    ending.stop.cancel();
+    last.intake.run(ending).await;
+    assert_eq!(last.status.view().phase, Phase::Stopped);
+}

@@ -6,7 +6,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 
-.PHONY: help demo test faults soak webhook-load kafka deploy-check sbom
+.PHONY: help demo test faults soak bench micro-bench webhook-load kafka deploy-check sbom
 
 help: ## Lists these targets (the default).
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -32,6 +32,16 @@ soak: ## Simulates the delivery loop for a million events, then keeps a real Kaf
 	@deploy/prerequisites.sh test
 	CHATBRIDGE_SIMULATION_EVENTS=1000000 cargo test --release --locked --lib simulation::tests::every -- --nocapture
 	cargo test --release --locked --test kafka soak_ -- --ignored --nocapture
+
+bench: ## Measures the bridge beside three others that do the same, with a real Kafka; prints a table, writes target/bench.json. ARGS=--guard only checks the ratios.
+	@deploy/prerequisites.sh bench
+	cargo build --release --locked
+	cargo build --release --locked --manifest-path bench/Cargo.toml --target-dir target
+	target/release/chatbridge-bench $(ARGS)
+
+micro-bench: ## Times the way from a body to a record, kind by kind, against serde_json.
+	@deploy/prerequisites.sh build
+	cargo bench --locked --manifest-path bench/Cargo.toml --target-dir target
 
 webhook-load: ## Loads the webhook with wrk, a real Kafka there and away; prints answers a second and how long each took.
 	@deploy/prerequisites.sh bench

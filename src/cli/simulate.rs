@@ -42,6 +42,9 @@ pub(super) struct SimulateArgs {
     /// Added to every request: the way to the real service
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
+    /// Receives, and deletes, that one instance may make in a second, as GREEN-API has it
+    #[arg(long, default_value_t = 100, value_name = "REQUESTS")]
+    requests_per_second_max: u32,
     /// Push the events of all instances to this URL, as with `webhookUrl` set, instead of waiting for receives
     #[arg(long, value_name = "URL")]
     webhook_url: Option<Url>,
@@ -125,6 +128,7 @@ async fn serve(args: SimulateArgs) -> io::Result<()> {
         listen: args.listen,
         instances,
         latency: Duration::from_millis(args.latency_ms),
+        requests_per_second_max: args.requests_per_second_max,
         push: PushConfig {
             answer_max: Duration::from_millis(args.webhook_timeout_ms),
             pause: Duration::from_millis(args.webhook_pause_ms),

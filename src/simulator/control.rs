@@ -8,6 +8,7 @@
 //! | `POST /enqueue/{id}` | queues the body verbatim, JSON or not |
 //! | `POST /generate/{id}?events=&seed=&chats=&first=` | queues generated events |
 //! | `GET /depth` | events in each queue |
+//! | `GET /waiting` | long polls that wait right now |
 //! | `GET /emptied?timeout_seconds=` | waits until every queue is empty |
 //! | `GET /journal?after=` | JSON lines, from that sequence number on |
 
@@ -87,6 +88,7 @@ pub(super) fn router() -> Router<Arc<World>> {
         .route("/enqueue/{id}", post(enqueue))
         .route("/generate/{id}", post(generate))
         .route("/depth", get(depth))
+        .route("/waiting", get(waiting))
         .route("/emptied", get(emptied))
         .route("/journal", get(journal))
 }
@@ -201,6 +203,10 @@ async fn depth(State(world): State<Arc<World>>) -> Response {
     let depths: BTreeMap<_, _> =
         world.instances().iter().map(|instance| (instance.id().to_string(), instance.depth())).collect();
     answers::json(&json!({ "total": depths.values().sum::<usize>(), "instances": depths }))
+}
+
+async fn waiting(State(world): State<Arc<World>>) -> Response {
+    answers::json(&json!({ "polls": world.waiting() }))
 }
 
 #[derive(Deserialize)]

@@ -179,11 +179,16 @@ impl World {
             let changed = self.waiting_changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if enough(self.waiting.load(Ordering::SeqCst)) {
+            if enough(self.waiting()) {
                 return;
             }
             changed.await;
         }
+    }
+
+    /// Long polls that wait right now.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
     }
 
     /// Counts a long poll for as long as it waits.

@@ -110,3 +110,17 @@ async fn without_a_journal_everything_else_works() {
     simulator.emptied().await;
     assert_eq!((simulator.journal(), simulator.journal_left_out()), (vec![], 0));
 }
+
+#[tokio::test]
+async fn waiting_polls_are_counted() {
+    let (simulator, client) = start(config()).await;
+    assert_eq!(client.get("/simulator/waiting").await.json(), json!({"polls": 0}));
+    let seen = async {
+        simulator.polls_waiting(1).await;
+        let seen = client.get("/simulator/waiting").await.json();
+        simulator.enqueue(INSTANCE, "{}").expect("a known instance");
+        seen
+    };
+    let (seen, received) = tokio::join!(seen, client.receive());
+    assert_eq!((seen, received.status), (json!({"polls": 1}), 200));
+}

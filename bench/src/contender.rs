@@ -1,0 +1,177 @@
+//! Who is compared, and how each is started.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::process::Process;
+use crate::support::needs::Unavailable;
+use crate::support::process::free_port;
+use crate::support::python;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contender {
+    Chatbridge,
+    /// The leanest correct Rust.
+    Minimal,
+    /// GREEN-API's SDK for Python and confluent-kafka.
+    Python,
+    /// Apache Camel, the general tool.
+    Camel,
+}
+
+impl Contender {
+    pub(crate) const ALL: [Self; 4] = [Self::Chatbridge, Self::Minimal, Self::Python, Self::Camel];
+    pub(crate) const RUST: [Self; 2] = [Self::Chatbridge, Self::Minimal];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Chatbridge => "chatbridge",
+            Self::Minimal => "minimal loop",
+            Self::Python => "Python status quo",
+            Self::Camel => "Apache Camel",
+        }
+    }
+
+    /// For topics and files.
+    pub(crate) fn slug(self) -> &'static str {
+        match self {
+            Self::Chatbridge => "chatbridge",
+            Self::Minimal => "minimal",
+            Self::Python => "python",
+            Self::Camel => "camel",
+        }
+    }
+}
+
+/// The programs, found or made once.
+pub(crate) struct Programs {
+    pub(crate) chatbridge: PathBuf,
+    pub(crate) minimal: PathBuf,
+    python: PathBuf,
+    camel_class_path: String,
+    /// Preloaded, it counts allocations.
+    allocations: PathBuf,
+}
+
+/// What a contender is pointed at.
+pub(crate) struct Job<'a> {
+    pub(crate) brokers: &'a str,
+    pub(crate) topic: &'a str,
+    /// "url id token" lines.
+    pub(crate) targets: &'a str,
+    /// Where its files go.
+    pub(crate) dir: &'a Path,
+}
+
+/// Numbers kept by `contenders/allocations.c` for as long as the process lives, and after.
+pub(crate) struct Allocations {
+    file: PathBuf,
+}
+
+/// Allocations so far, and bytes in use now.
+#[derive(Clone, Copy)]
+pub(crate) struct Allocated {
+    pub(crate) allocations: i64,
+    pub(crate) in_use: i64,
+}
+
+impl Allocations {
+    pub(crate) fn now(&self) -> Allocated {
+        let bytes = fs::read(&self.file).expect("the counts");
+        let number = |at: usize| i64::from_ne_bytes(bytes[8 * at..8 * at + 8].try_into().expect("eight bytes"));
+        Allocated { allocations: number(0), in_use: number(2) }
+    }
+}
+
+impl Programs {
+    pub(crate) fn find(work: &Path) -> Result<Self, Unavailable> {
+        let here = std::env::current_exe().expect("this program has a path");
+        let beside = |name: &str| here.with_file_name(name);
+        let chatbridge = std::env::var_os("CHATBRIDGE_BINARY").map_or_else(|| beside("chatbridge"), PathBuf::from);
+        let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let class_path =
+            python::run(&mut Command::new(bench.join("contenders/camel.sh"))).map_err(Unavailable::Broken)?;
+        let allocations = work.join("allocations.so");
+        python::run(
+            Command::new("cc")
+                .args(["-O2", "-shared", "-fPIC", "-o"])
+                .arg(&allocations)
+                .arg(bench.join("contenders/allocations.c")),
+        )
+        .map_err(Unavailable::Broken)?;
+        Ok(Self {
+            chatbridge,
+            minimal: beside("chatbridge-bench-minimal"),
+            python: python::python()?,
+            camel_class_path: class_path.trim().to_owned(),
+            allocations,
+        })
+    }
+
+    /// The contender at work on every target.
+    pub(crate) fn start(&self, contender: Contender, job: &Job<'_>) -> Process {
+        self.launch(contender, self.command(contender, job), job)
+    }
+
+    /// The same, its allocations counted.
+    pub(crate) fn start_counted(&self, contender: Contender, job: &Job<'_>) -> (Process, Allocations) {
+        let file = job.dir.join(format!("{}.allocations", job.topic));
+        fs::write(&file, [0; 24]).expect("writable");
+        let mut command = self.command(contender, job);
+        command.env("LD_PRELOAD", &self.allocations).env("BENCH_ALLOCATIONS", &file);
+        (self.launch(contender, command, job), Allocations { file })
+    }
+
+    fn launch(&self, contender: Contender, mut command: Command, job: &Job<'_>) -> Process {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Process::start(&mut command, &job.dir.join(format!("{}-{number}.log", contender.slug())))
+    }
+
+    fn command(&self, contender: Contender, job: &Job<'_>) -> Command {
+        let targets = job.dir.join(format!("{}.targets", job.topic));
+        fs::write(&targets, job.targets).expect("writable");
+        let mut command = match contender {
+            Contender::Chatbridge => {
+                let config = job.dir.join(format!("{}.toml", job.topic));
+                fs::write(&config, chatbridge_config(job)).expect("writable");
+                let mut command = Command::new(&self.chatbridge);
+                command.args(["run", "--config"]).arg(config);
+                return command;
+            }
+            Contender::Minimal => Command::new(&self.minimal),
+            Contender::Python => {
+                let mut command = Command::new(&self.python);
+                command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("contenders/status_quo.py"));
+                command
+            }
+            Contender::Camel => {
+                let mut command = Command::new("java");
+                command.args(["-Xmx512m", "-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
+                command.args(["-cp", &self.camel_class_path, "CamelLoop"]);
+                command
+            }
+        };
+        command.args([job.brokers, job.topic]).arg(targets);
+        command
+    }
+}
+
+/// As it comes: nothing is set but what has to be.
+fn chatbridge_config(job: &Job<'_>) -> String {
+    let mut config = format!(
+        "[kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"dead-letters\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n",
+        job.brokers,
+        job.topic,
+        free_port()
+    );
+    for line in job.targets.lines() {
+        let mut words = line.split(' ');
+        let (url, id, token) = (words.next(), words.next(), words.next());
+        let (url, id, token) = (url.unwrap_or_default(), id.unwrap_or_default(), token.unwrap_or_default());
+        config.push_str(&format!("[[green_api.instances]]\nid = {id}\ntoken = \"{token}\"\napi_url = \"{url}\"\n"));
+    }
+    config
+}

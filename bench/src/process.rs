@@ -1,0 +1,71 @@
+//! What a process costs, as the kernel counts it (Linux).
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// `getconf CLK_TCK`, which has been this on every Linux for decades.
+const TICKS_PER_SECOND: f64 = 100.0;
+const STOP_MAX: Duration = Duration::from_secs(30);
+
+/// A child that ends with this value.
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts it, silent but for a log in `log`.
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
+        let log = fs::File::create(log).expect("the log can be written");
+        let errors = log.try_clone().expect("a second handle");
+        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { child }
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// User and system time so far, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // The name may hold spaces; what follows its closing bracket does not.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
+        (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+    }
+
+    /// Memory that is resident now, in KiB.
+    pub(crate) fn rss_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+    }
+
+    /// Asks it to end and waits for that.
+    pub(crate) fn stop(mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let deadline = Instant::now() + STOP_MAX;
+        while !self.has_ended() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Kernel memory of all TCP connections of this machine, in KiB: both ends of each, in these scenarios.
+pub(crate) fn tcp_memory_kib() -> u64 {
+    let stat = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let line = stat.lines().find_map(|line| line.strip_prefix("TCP:")).unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let pages = words.iter().position(|word| *word == "mem").and_then(|at| words.get(at + 1)?.parse::<u64>().ok());
+    pages.unwrap_or_default() * 4
+}

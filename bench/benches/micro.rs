@@ -23,11 +23,11 @@ const INSTANCE: u64 = 1_101_000_001;
 const BODIES: [(&str, &str); 7] = [
     ("text", include_str!("../../tests/fixtures/text.json")),
     ("image", include_str!("../../tests/fixtures/image.json")),
-    ("quoted", include_str!("../../tests/fixtures/quoted.json")),
+    ("quoted", include_str!("../../tests/fixtures/quoted-text.json")),
     ("poll", include_str!("../../tests/fixtures/poll.json")),
     ("status", include_str!("../../tests/fixtures/status-delivered.json")),
     ("call", include_str!("../../tests/fixtures/call-ringing.json")),
-    ("state", include_str!("../../tests/fixtures/state.json")),
+    ("state", include_str!("../../tests/fixtures/instance-state.json")),
 ];
 
 fn main() {

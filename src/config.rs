@@ -174,6 +174,8 @@ pub struct GreenApi {
     pub retry_max: Duration,
     /// The wait while an instance is misconfigured: an operator has to act first.
     pub misconfigured_retry: Duration,
+    /// Whether the next receive may begin while a delete is still on its way.
+    pub overlap_delete: bool,
     /// How often each instance's state and queue length are asked; `None`: never.
     pub watch_interval: Option<Duration>,
     /// From which age of a queue's head on it is a warning.

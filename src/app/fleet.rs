@@ -256,6 +256,7 @@ impl Fleet {
             retry_min: self.green_api.retry_min,
             retry_max: self.green_api.retry_max,
             misconfigured_retry: self.green_api.misconfigured_retry,
+            overlap_delete: self.green_api.overlap_delete,
         };
         let poller = Poller::new(Arc::clone(&member.client), bridge, pacing, Arc::clone(&member.telemetry));
         let poller = Arc::new(poller.with_caller_names(caller_names));

@@ -188,6 +188,9 @@ pub(super) struct GreenApi {
     /// The wait between tries while an instance is misconfigured.
     #[schemars(range(min = 1, max = 86_400))]
     pub(super) misconfigured_retry_seconds: u64,
+    /// Whether the next receive may begin while a delete is still on its way: nearly twice the events a second where the
+    /// way to GREEN-API is long.
+    pub(super) overlap_delete: bool,
     /// How often each instance's state and queue length are asked; 0 = never.
     #[schemars(range(min = 0, max = 86_400))]
     pub(super) watch_interval_seconds: u64,
@@ -212,6 +215,7 @@ impl Default for GreenApi {
             retry_min_ms: 500,
             retry_max_ms: 30_000,
             misconfigured_retry_seconds: 60,
+            overlap_delete: false,
             watch_interval_seconds: 300,
             loss_warn_after_seconds: 6 * 60 * 60,
             loss_alarm_after_seconds: 18 * 60 * 60,

@@ -276,6 +276,7 @@ fn green_api(file: &file::GreenApi, problems: &mut Vec<Problem>) -> GreenApi {
         retry_min: Duration::from_millis(retry_min),
         retry_max: Duration::from_millis(retry_max),
         misconfigured_retry,
+        overlap_delete: file.overlap_delete,
         watch_interval: (!watch_interval.is_zero()).then_some(watch_interval),
         loss_warn_after,
         loss_alarm_after,

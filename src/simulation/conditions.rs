@@ -32,6 +32,8 @@ pub(super) struct Conditions {
     pub(super) notices_dropped_polls: bool,
     /// Whether a proxy that cuts answers always cuts at the same place.
     pub(super) cuts_at: Option<usize>,
+    /// Whether the next receive begins before a delete is answered.
+    pub(super) overlap_delete: bool,
     pub(super) receive_faults: f64,
     pub(super) delete_faults: f64,
     pub(super) publish_faults: f64,
@@ -130,6 +132,7 @@ impl Conditions {
             unknown: one_of(dice, &[UnknownPolicy::Publish, UnknownPolicy::Drop, UnknownPolicy::DeadLetter]),
             drops_statuses: dice.u8(..4) == 0,
             calls: one_of(dice, &[CallPolicy::All, CallPolicy::All, CallPolicy::None, CallPolicy::Outcome]),
+            overlap_delete: dice.bool(),
             faults_end,
         }
     }

@@ -195,8 +195,12 @@ impl Judge {
     }
 
     /// The process asks to delete `entry` with this proof.
-    pub(super) fn delete_asked(&mut self, life: u64, entry: u64, proof: &str) {
-        if !self.held.iter().any(|held| held.life == life && held.entry == entry && held.id == proof) {
+    pub(super) fn delete_asked(&mut self, life: u64, instance: usize, entry: u64, proof: &str) {
+        let is_held = self.held.iter().any(|held| held.life == life && held.entry == entry && held.id == proof);
+        // Handed out once more while its delete was on the way, and gone when that was answered, it is held no longer.
+        let known = self.entry(instance, entry);
+        let is_gone = known.gone.is_some() && known.ids.contains(proof);
+        if !is_held && !is_gone {
             self.breach(format!("entry {entry} is deleted with the proof of {proof}"));
         }
     }

@@ -77,6 +77,7 @@ pub(super) async fn live(place: Place) {
         retry_min: Duration::from_millis(500),
         retry_max: Duration::from_secs(30),
         misconfigured_retry: Duration::from_secs(60),
+        overlap_delete: place.shared.lock().conditions.overlap_delete,
     };
     loop {
         let stop = CancellationToken::new();

@@ -109,7 +109,7 @@ impl NotificationQueue for Line {
 
     async fn delete(&self, receipt: Receipt, proof: &Settled) -> Result<Deletion, QueueError> {
         let entry = self.received.load(Ordering::Relaxed);
-        self.shared.lock().judge.delete_asked(self.life, entry, &proof.id().to_string());
+        self.shared.lock().judge.delete_asked(self.life, self.instance, entry, &proof.id().to_string());
         let (reply, answered) = oneshot::channel();
         tokio::spawn(serve_delete(self.shared.clone(), self.instance, receipt.as_str().to_owned(), reply));
         let outcome = match wait(answered, PATIENCE).await {

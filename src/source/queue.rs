@@ -3,9 +3,11 @@
 //! One [`Poller`] per instance, one notification in flight, each step waiting for the one before. The guarantee is
 //! [`Poller::run`]; everything below it is weather: how long to wait after what.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{MaybeDone, maybe_done};
 use tokio::select;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -26,6 +28,10 @@ const EMPTY_TOO_SOON: Duration = Duration::from_secs(1);
 const REPEATS_UNPACED_MAX: u32 = 3;
 /// … though fast enough that identical events, which quota notices are by nature, cannot hold the queue up for hours.
 const REPEATS_PAUSE: Duration = Duration::from_millis(100);
+/// Where a receive overtook its delete it may do so every time: so many deletes then go alone.
+const DELETES_ALONE: u32 = 100;
+/// How far a delete is ahead of the receive beside it, lest it be overtaken.
+const HEAD_START: Duration = Duration::from_millis(2);
 /// So many in a row deserve a word.
 const REPEATS_TOLD_AT: u32 = 50;
 
@@ -40,6 +46,29 @@ pub struct Pacing {
     pub retry_max: Duration,
     /// The wait while the instance is misconfigured.
     pub misconfigured_retry: Duration,
+    /// Whether the next receive may begin while a delete is still on its way.
+    pub overlap_delete: bool,
+}
+
+type Answer = Result<Option<Received>, QueueError>;
+
+/// A receive on its way, or its answer.
+struct Receive<'q> {
+    asked_at: Instant,
+    answer: Pin<Box<MaybeDone<Asked<'q>>>>,
+}
+
+type Asked<'q> = Pin<Box<dyn Future<Output = Answer> + Send + 'q>>;
+
+impl<'q> Receive<'q> {
+    fn begin(queue: &'q impl NotificationQueue) -> Self {
+        let asked: Asked<'q> = Box::pin(queue.receive());
+        Self { asked_at: Instant::now(), answer: Box::pin(maybe_done(asked)) }
+    }
+
+    fn has_come(&self) -> bool {
+        !matches!(*self.answer, MaybeDone::Future(_))
+    }
 }
 
 /// Polls one instance's queue into Kafka.
@@ -74,13 +103,14 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     pub async fn run(&self, ending: impl Into<Ending>, last: &mut Option<Settled>) {
         let ending = ending.into();
         let mut weather = Weather::new(&self.pacing);
-        while let Some(Received { receipt, notification }) = self.receive(&mut weather, &ending).await {
+        let mut next = None;
+        while let Some(Received { receipt, notification }) = self.receive(next.take(), &mut weather, &ending).await {
             let prepared = self.carrier.take(notification);
             let settled = match last.take().filter(|last| last.id() == prepared.id()) {
                 Some(already) => self.repeated(already, &mut weather),
                 None => self.deliver(prepared, &mut weather).await,
             };
-            self.delete(receipt, &settled, &mut weather, &ending).await;
+            next = self.delete(receipt, &settled, &mut weather, &ending).await;
             *last = Some(settled);
         }
         self.telemetry.stopped();
@@ -88,12 +118,14 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
 
     async fn deliver(&self, prepared: Prepared, weather: &mut Weather) -> Settled {
         weather.repeats_in_a_row = 0;
+        weather.deletes_alone = weather.deletes_alone.saturating_sub(1);
         weather.rivals.head_changed(Instant::now());
         self.carrier.deliver(prepared).await
     }
 
     fn repeated(&self, already: Settled, weather: &mut Weather) -> Settled {
         weather.rivals.head_came_again();
+        weather.deletes_alone = DELETES_ALONE;
         weather.repeats_in_a_row = weather.repeats_in_a_row.saturating_add(1);
         if weather.repeats_in_a_row == REPEATS_TOLD_AT {
             warn!(
@@ -104,16 +136,26 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         self.carrier.repeated(already)
     }
 
-    /// The next notification, or `None` once an end was asked for: leaving here costs nothing.
-    async fn receive(&self, weather: &mut Weather, ending: &Ending) -> Option<Received> {
-        while !ending.is_asked() {
+    /// The next notification, or `None` once an end was asked for: leaving here costs nothing. `begun` is a receive that is
+    /// on its way already.
+    async fn receive<'q>(
+        &'q self,
+        mut begun: Option<Receive<'q>>,
+        weather: &mut Weather,
+        ending: &Ending,
+    ) -> Option<Received> {
+        while begun.is_some() || !ending.is_asked() {
             self.telemetry.polling();
-            let asked_at = Instant::now();
-            let answer = select! {
-                biased;
-                () = ending.stop.cancelled() => return None,
-                answer = self.queue.receive() => answer,
-            };
+            let Receive { asked_at, mut answer } = begun.take().unwrap_or_else(|| Receive::begin(&self.queue));
+            // What has come already is delivered, though an end was asked for meanwhile.
+            if matches!(*answer, MaybeDone::Future(_)) {
+                select! {
+                    biased;
+                    () = ending.stop.cancelled() => return None,
+                    () = &mut answer => {}
+                }
+            }
+            let answer = answer.as_mut().take_output()?;
             let pause =
                 if asked_at.elapsed() * 2 < self.pacing.receive_timeout { EMPTY_TOO_SOON } else { Duration::ZERO };
             let wait = match answer {
@@ -158,10 +200,26 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     }
 
     /// Deletes once. Where the answer leaves it open whether the notification is gone, the next receive tells: the
-    /// same head again is deleted with its new receipt, any other means it worked (reference §15.5).
-    async fn delete(&self, receipt: Receipt, settled: &Settled, weather: &mut Weather, ending: &Ending) {
+    /// same head again is deleted with its new receipt, any other means it worked (reference §15.5). Gives the next
+    /// receive, where that has begun meanwhile.
+    async fn delete(
+        &self,
+        receipt: Receipt,
+        settled: &Settled,
+        weather: &mut Weather,
+        ending: &Ending,
+    ) -> Option<Receive<'_>> {
         let started = Instant::now();
-        let wait = match self.queue.delete(receipt, settled).await {
+        let delete = self.queue.delete(receipt, settled);
+        let (outcome, next) = match self.pacing.overlap_delete && weather.deletes_alone == 0 {
+            true => self.beside_a_receive(delete, ending).await,
+            false => (delete.await, None),
+        };
+        // The receive may have been handed the head once more: then the receipt is spent, and nobody else is to blame.
+        if next.is_some() {
+            weather.rivals.own_delete_may_have_worked();
+        }
+        let wait = match outcome {
             Ok(Deletion::Deleted) => {
                 self.telemetry.deleted(started.elapsed());
                 if let Some(class) = weather.deleting.over() {
@@ -192,6 +250,32 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        next
+    }
+
+    /// The outcome of `delete`, and the next receive, begun while it was on its way: their round trips are then one. What
+    /// the receive brings is looked at when the delete has been answered, and told from what was settled by its content.
+    /// It may be the same head again, handed out before the delete got there, the next notification, or nothing for a
+    /// while (reference §2.3): each is what a receive behind a delete whose answer was lost may bring, and is treated
+    /// alike. One notification is in hand at a time, whatever upstream does.
+    async fn beside_a_receive<T>(&self, delete: impl Future<Output = T>, ending: &Ending) -> (T, Option<Receive<'_>>) {
+        let mut delete = pin!(delete);
+        if let Ok(outcome) = tokio::time::timeout(HEAD_START, &mut delete).await {
+            return (outcome, None);
+        }
+        if ending.is_asked() {
+            return (delete.await, None);
+        }
+        let mut receive = Receive::begin(&self.queue);
+        let outcome = loop {
+            let has_come = receive.has_come();
+            select! {
+                biased;
+                outcome = &mut delete => break outcome,
+                () = &mut receive.answer, if !has_come => {}
+            }
+        };
+        (outcome, Some(receive))
     }
 
     fn suspect_rival(&self, weather: &mut Weather) {

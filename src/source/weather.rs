@@ -37,6 +37,8 @@ pub(super) struct Weather {
     pub(super) rivals: RivalWatch,
     /// Notifications in a row that were the one settled before.
     pub(super) repeats_in_a_row: u32,
+    /// So many deletes go before the next may share its round trip with a receive.
+    pub(super) deletes_alone: u32,
     /// Since when nothing came that speaks for the queue.
     silent_since: Option<Instant>,
     /// Answers that could not be read, each seen once since a notification was taken up.
@@ -50,6 +52,7 @@ impl Weather {
             deleting: Trouble::new(pacing),
             rivals: RivalWatch::default(),
             repeats_in_a_row: 0,
+            deletes_alone: 0,
             silent_since: None,
             doubtful: VecDeque::new(),
         }

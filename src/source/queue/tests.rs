@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+mod overlap;
+
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a receive takes, and what it brings.
@@ -28,6 +30,7 @@ struct PlannedQueue {
     /// What was asked, and when.
     asked: Mutex<Vec<(Instant, String)>>,
     began: i64,
+    delete_takes: Duration,
     /// Receipts count the receives, lost ones included, as upstream's seem to (reference §2.1).
     counts_receives: bool,
 }
@@ -112,6 +115,7 @@ impl NotificationQueue for PlannedQueue {
 
     async fn delete(&self, receipt: Receipt, _proof: &Settled) -> Result<Deletion, QueueError> {
         self.note(format!("delete {}", receipt.as_str()));
+        tokio::time::sleep(self.delete_takes).await;
         locked(&self.deletes).pop_front().unwrap_or(Ok(Deletion::Deleted))
     }
 }
@@ -125,6 +129,10 @@ struct Run {
 }
 
 fn run(queue: Arc<PlannedQueue>) -> Run {
+    run_as(queue, false)
+}
+
+fn run_as(queue: Arc<PlannedQueue>, overlap_delete: bool) -> Run {
     let publisher = Arc::new(MemoryPublisher::default());
     let bridge = Arc::new(Bridge::new(Arc::clone(&publisher), RecordFactory::default(), Policy::default()));
     let status = StatusBoard::default().add(InstanceId::new(1));
@@ -134,6 +142,7 @@ fn run(queue: Arc<PlannedQueue>) -> Run {
         retry_min: Duration::from_millis(500),
         retry_max: Duration::from_secs(30),
         misconfigured_retry: Duration::from_secs(60),
+        overlap_delete,
     };
     let poller = Arc::new(Poller::new(Arc::clone(&queue), bridge, pacing, Arc::new(telemetry)));
     Run { queue, publisher, stop: CancellationToken::new(), status, poller }

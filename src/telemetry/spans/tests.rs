@@ -76,8 +76,13 @@ impl Scene {
         let receives = Mutex::new(receives.into_iter().collect());
         let queue = Planned { receives, deletes: Mutex::new(deletes.into_iter().collect()) };
         let second = Duration::from_secs(1);
-        let pacing =
-            Pacing { receive_timeout: second, retry_min: second, retry_max: second, misconfigured_retry: second };
+        let pacing = Pacing {
+            receive_timeout: second,
+            retry_min: second,
+            retry_max: second,
+            misconfigured_retry: second,
+            overlap_delete: false,
+        };
         let poller = Poller::new(queue, Arc::clone(&self.bridge), pacing, Arc::clone(&self.telemetry));
         let run = async { poller.run(CancellationToken::new(), &mut None).await };
         assert!(tokio::time::timeout(Duration::from_secs(3600), run).await.is_err(), "it waits in a poll");

@@ -13,6 +13,8 @@ use crate::support::python;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
     Chatbridge,
+    /// The same with `overlap_delete`.
+    Overlapped,
     /// The leanest correct Rust.
     Minimal,
     /// GREEN-API's SDK for Python and confluent-kafka.
@@ -23,11 +25,13 @@ pub(crate) enum Contender {
 
 impl Contender {
     pub(crate) const ALL: [Self; 4] = [Self::Chatbridge, Self::Minimal, Self::Python, Self::Camel];
+    pub(crate) const DRAIN: [Self; 5] = [Self::Chatbridge, Self::Overlapped, Self::Minimal, Self::Python, Self::Camel];
     pub(crate) const RUST: [Self; 2] = [Self::Chatbridge, Self::Minimal];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Chatbridge => "chatbridge",
+            Self::Overlapped => "with overlap_delete",
             Self::Minimal => "minimal loop",
             Self::Python => "Python status quo",
             Self::Camel => "Apache Camel",
@@ -38,6 +42,7 @@ impl Contender {
     pub(crate) fn slug(self) -> &'static str {
         match self {
             Self::Chatbridge => "chatbridge",
+            Self::Overlapped => "overlapped",
             Self::Minimal => "minimal",
             Self::Python => "python",
             Self::Camel => "camel",
@@ -134,9 +139,10 @@ impl Programs {
         let targets = job.dir.join(format!("{}.targets", job.topic));
         fs::write(&targets, job.targets).expect("writable");
         let mut command = match contender {
-            Contender::Chatbridge => {
+            Contender::Chatbridge | Contender::Overlapped => {
                 let config = job.dir.join(format!("{}.toml", job.topic));
-                fs::write(&config, chatbridge_config(job)).expect("writable");
+                let more = if contender == Contender::Overlapped { "[green_api]\noverlap_delete = true\n" } else { "" };
+                fs::write(&config, chatbridge_config(job, more)).expect("writable");
                 let mut command = Command::new(&self.chatbridge);
                 command.args(["run", "--config"]).arg(config);
                 return command;
@@ -160,9 +166,9 @@ impl Programs {
 }
 
 /// As it comes: nothing is set but what has to be.
-fn chatbridge_config(job: &Job<'_>) -> String {
+fn chatbridge_config(job: &Job<'_>, more: &str) -> String {
     let mut config = format!(
-        "[kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"dead-letters\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n",
+        "[kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"dead-letters\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n{more}",
         job.brokers,
         job.topic,
         free_port()

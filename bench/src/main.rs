@@ -155,7 +155,7 @@ fn run(bench: &mut Bench, arguments: &Arguments) -> report::Results {
     for round in 1..=arguments.rounds {
         if arguments.wants("drain") {
             say(&format!("round {round}: one instance's backlog"));
-            drains.round(bench, &Contender::ALL);
+            drains.round(bench, &Contender::DRAIN);
         }
         if arguments.wants("fleet") {
             say(&format!("round {round}: 200 instances"));

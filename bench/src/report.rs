@@ -98,19 +98,19 @@ fn drains(out: &mut String, summary: &drain::Summary) {
         "| round trip | 1/(receive + ack + delete) | {} | chatbridge of the limit |",
         names().join(" | ")
     );
-    let _ = writeln!(out, "| ---: | ---: |{} ---: |", " ---: |".repeat(Contender::ALL.len()));
+    let _ = writeln!(out, "| ---: | ---: |{} ---: |", " ---: |".repeat(Contender::DRAIN.len()));
     for row in &summary.rows {
         let of = |contender: Contender| {
             row.contenders.get(contender.slug()).map_or_else(String::new, |rate| format!("{rate:.1}"))
         };
         let shares = summary.share_of_limit.get(&row.round_trip_ms).map_or(0.0, |shares| median(shares));
-        let cells = Contender::ALL.map(of).join(" | ");
+        let cells = Contender::DRAIN.map(of).join(" | ");
         let _ = writeln!(out, "| {} ms | {:.1} | {cells} | {shares:.2} |", row.round_trip_ms, row.limit);
     }
     let minimal = summary.cpu_us_per_event.get(Contender::Minimal.slug()).copied().unwrap_or_default();
     let _ = writeln!(out, "\n| backlog, round trip 0 | CPU µs/event | of the minimal loop's | lost | repeated |");
     let _ = writeln!(out, "| --- | ---: | ---: | ---: | ---: |");
-    for contender in Contender::ALL {
+    for contender in Contender::DRAIN {
         let (Some(cpu), Some(kept)) =
             (summary.cpu_us_per_event.get(contender.slug()), summary.kept.get(contender.slug()))
         else {
@@ -201,7 +201,7 @@ fn idle(out: &mut String, results: &Results) {
 }
 
 fn names() -> Vec<&'static str> {
-    Contender::ALL.map(Contender::name).into()
+    Contender::DRAIN.map(Contender::name).into()
 }
 
 fn spread(spread: &Spread) -> String {

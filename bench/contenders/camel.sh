@@ -15,9 +15,11 @@ if ! cmp -s "$here/pom.xml" "$final/pom.xml" || ! cmp -s "$here/CamelLoop.java" 
     trap 'exit 130' INT TERM HUP
     mkdir "$part"
     echo "fetching Apache Camel $version from Maven Central" >&2
-    mvn --batch-mode --quiet -U -Dmaven.wagon.http.retryHandler.count=3 --file "$here/pom.xml" \
-        dependency:copy-dependencies -DoutputDirectory="$part/libs" >"$part/log" 2>&1 &&
-        javac -proc:none -cp "$part/libs/*" -d "$part/classes" "$here/CamelLoop.java" >>"$part/log" 2>&1 || {
+    {
+        mvn --batch-mode --quiet -U -Dmaven.wagon.http.retryHandler.count=3 --file "$here/pom.xml" \
+            dependency:copy-dependencies -DoutputDirectory="$part/libs" &&
+            javac -proc:none -cp "$part/libs/*" -d "$part/classes" "$here/CamelLoop.java"
+    } >"$part/log" 2>&1 || {
         cat "$part/log" >&2
         exit 1
     }

@@ -2,4 +2,4 @@
 # The shell scripts, by shellcheck.
 . "$(dirname "$0")/lib.sh"
 cd "$root"
-shellcheck --external-sources --source-path=SCRIPTDIR .ci/run deploy/*.sh deploy/*/*.sh tests/kafka/*.sh
+shellcheck --external-sources --source-path=SCRIPTDIR .ci/run deploy/*.sh deploy/*/*.sh tests/kafka/*.sh bench/contenders/*.sh

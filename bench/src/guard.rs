@@ -10,7 +10,7 @@ use crate::idle;
 
 const ROUNDS: u32 = 3;
 /// Allocations an event beyond the minimal loop's.
-const ALLOCATIONS_RATIO_MAX: f64 = 3.0;
+const ALLOCATIONS_RATIO_MAX: f64 = 1.8;
 const CPU_RATIO_MAX: f64 = 2.0;
 const SHARE_OF_LIMIT_MIN: f64 = 0.85;
 

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::chatapp::overview::{ChatAppView, Overview};
 use crate::kafka_watch::{self, KafkaStatus};
 use crate::publish::kafka::Health;
 use crate::readiness::Readiness;
@@ -55,6 +56,8 @@ pub struct Shown {
     pub readiness: Readiness,
     /// How the brokers are.
     pub kafka: Arc<Health>,
+    /// ChatApp, where it is received.
+    pub chatapp: Option<Overview>,
     /// How the schema registry is, where there is one.
     pub schema_registry: Option<Arc<schema_registry::Health>>,
     /// Which configuration is live.
@@ -65,10 +68,12 @@ pub struct Shown {
     pub started: Instant,
 }
 
+#[skip_serializing_none]
 #[derive(Serialize)]
 struct Status {
     #[serde(flatten)]
     process: ProcessView,
+    chatapp: Option<ChatAppView>,
     instances: Vec<InstanceView>,
 }
 
@@ -128,6 +133,9 @@ async fn protect(mut response: Response) -> Response {
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
+    if let Some(chatapp) = &shown.chatapp {
+        chatapp.refresh();
+    }
     match shown.metrics.render(&shown.board) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -157,5 +165,6 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
 
 async fn status(State(shown): State<Shown>) -> Json<Status> {
     let instances = shown.board.instances().iter().map(|status| status.view()).collect();
-    Json(Status { process: shown.process(), instances })
+    let chatapp = shown.chatapp.as_ref().map(Overview::view);
+    Json(Status { process: shown.process(), chatapp, instances })
 }

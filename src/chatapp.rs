@@ -7,7 +7,16 @@
 pub mod account;
 pub mod api;
 pub mod backfill;
+pub mod drain;
+pub mod intake;
+pub mod keeper;
+mod lanes;
+pub mod ledger;
 pub mod normalize;
+pub mod overview;
 pub mod pusher;
+mod signing;
 pub mod spool;
+mod standing;
 pub mod tokens;
+mod unpack;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::bridge::Settled;
 use crate::event::EventId;
 
 mod frame;
@@ -113,7 +114,7 @@ impl Lying {
 /// What the writer is asked for; each is answered when it is durable.
 enum Command {
     Append(Vec<u8>, Timestamp, oneshot::Sender<Sequence>),
-    Settle(Sequence, Vec<EventId>, Timestamp, oneshot::Sender<()>),
+    Settle(Sequence, Vec<Settled>, Timestamp, oneshot::Sender<()>),
     Mark(String, Timestamp, oneshot::Sender<()>),
     Forget(Timestamp),
 }
@@ -146,17 +147,42 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Closed`] alone.
     pub async fn append(&self, frame: &Frame) -> Result<Sequence, SpoolError> {
-        let bytes = frame.encode();
-        self.wait_for_room(bytes.len() as u64).await;
-        self.ask(|answer| Command::Append(bytes, frame.received_at, answer)).await
+        let appending = self.begin_append(frame).await?;
+        appending.await.map_err(|_| SpoolError::Closed)
     }
 
-    /// Takes a frame out, and remembers the ids of what was published of it; both or neither.
+    /// The same for several, which lie there in this order and share what it costs.
     ///
     /// # Errors
     /// [`SpoolError::Closed`] alone.
-    pub async fn settle(&self, frame: Sequence, published: Vec<EventId>, at: Timestamp) -> Result<(), SpoolError> {
-        self.ask(|answer| Command::Settle(frame, published, at, answer)).await
+    pub async fn append_all(&self, frames: &[Frame]) -> Result<(), SpoolError> {
+        let mut appending = Vec::with_capacity(frames.len());
+        for frame in frames {
+            appending.push(self.begin_append(frame).await?);
+        }
+        for appended in appending {
+            appended.await.map_err(|_| SpoolError::Closed)?;
+        }
+        Ok(())
+    }
+
+    /// Returns when the frame has its place in the order.
+    async fn begin_append(&self, frame: &Frame) -> Result<oneshot::Receiver<Sequence>, SpoolError> {
+        let bytes = frame.encode();
+        self.wait_for_room(bytes.len() as u64).await;
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Append(bytes, frame.received_at, answer);
+        self.commands.send(command).await.map_err(|_| SpoolError::Closed)?;
+        Ok(answered)
+    }
+
+    /// Takes a frame out, everything in it being settled or known from before, and remembers the ids of what these prove
+    /// to be settled; both or neither.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`] alone.
+    pub async fn settle(&self, frame: Sequence, proofs: Vec<Settled>, at: Timestamp) -> Result<(), SpoolError> {
+        self.ask(|answer| Command::Settle(frame, proofs, at, answer)).await
     }
 
     /// Remembers that `channel` was heard up to `at`.

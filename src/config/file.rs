@@ -30,7 +30,7 @@ pub(super) struct File {
     pub(super) green_api: GreenApi,
     /// Where this section is there, instances may have `receive = "webhook"`.
     pub(super) webhook: Option<webhook::File>,
-    /// ChatApp's events; refused by this version, which does not receive them yet.
+    /// ChatApp's events.
     pub(super) chatapp: Option<chatapp::File>,
     pub(super) events: Events,
     pub(super) calls: Calls,

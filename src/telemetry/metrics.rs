@@ -62,7 +62,7 @@ pub struct Metrics {
 }
 
 /// Registers metrics under the one prefix.
-struct Registrar {
+pub(super) struct Registrar {
     registry: Registry,
 }
 
@@ -73,19 +73,19 @@ impl Registrar {
         metric
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.add(IntCounterVec::new(opts(name, help), labels))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.add(IntGaugeVec::new(opts(name, help), labels))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::with_opts(opts(name, help)))
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
+    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.add(IntCounter::with_opts(opts(name, help)))
     }
 
@@ -228,6 +228,11 @@ impl Metrics {
         let process = prometheus::process_collector::ProcessCollector::for_self();
         r.registry.register(Box::new(process)).expect("no name is used twice");
         metrics
+    }
+
+    /// Registers further families beside these.
+    pub(super) fn registrar(&self) -> Registrar {
+        Registrar { registry: self.registry.clone() }
     }
 
     /// What is running.

@@ -257,14 +257,26 @@ impl Parts {
         }
     }
 
+    /// Up to when it was heard; `None` where it is heard for the first time.
+    ///
+    /// From now on it is ours, and that is written down before anything can come: who crashes a moment later has missed
+    /// something, and has to know.
+    async fn heard_until(&self, name: &str) -> Result<Option<Timestamp>, SpoolError> {
+        let heard_until = self.desk.spool.heard_until(name).await?;
+        if heard_until.is_none() {
+            self.desk.spool.mark(name, Timestamp::now()).await?;
+        }
+        Ok(heard_until)
+    }
+
     async fn look_after(&self, name: &str, keepers: &mut Keepers) {
         if keepers.has(name) {
             return;
         }
         let heard_until = loop {
-            match self.desk.spool.heard_until(name).await {
+            match self.heard_until(name).await {
                 Ok(heard_until) => break heard_until,
-                Err(failure) => error!(%failure, "how far a channel was heard cannot be read: tried again"),
+                Err(failure) => error!(%failure, "how far a channel was heard is not known: tried again"),
             }
             sleep(DISCOVERY_RETRY_MIN).await;
         };

@@ -28,8 +28,8 @@ use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 /// How often the marks are written.
 const MARK_INTERVAL: Duration = Duration::from_secs(5);
-/// What was said so lately may be on its way to us still.
-const RECONCILE_SETTLE: SignedDuration = SignedDuration::from_secs(30);
+/// What was said so lately may be on its way to us still, unless clocks are trusted to be closer.
+const RECONCILE_SETTLE_MAX: SignedDuration = SignedDuration::from_secs(30);
 /// Fetchings of one gap, before what is missing is given up.
 const FETCHES_MAX: u32 = 6;
 /// The wait before the second; it doubles, …
@@ -244,7 +244,7 @@ impl<H: History> Keeper<H> {
             if !self.entry.standing().is_live() || self.entry.standing().unfetched().is_some() {
                 continue;
             }
-            let to = Timestamp::now() - RECONCILE_SETTLE;
+            let to = Timestamp::now() - RECONCILE_SETTLE_MAX.min(self.desk.care.overlap);
             let span = backfill::Gap { from: from - self.desk.care.overlap, to };
             match backfill(&*self.desk.history, &sink, &line, span, &self.desk.care.limits).await {
                 Outcome::Done(_) => from = to.max(from),

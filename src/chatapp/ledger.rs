@@ -52,7 +52,7 @@ impl Ledger {
             warn!(channel = name, %time, "ChatApp did not push a message of a subscribed channel, nor anything since: it is subscribed anew");
             self.reconnect.ask();
         } else {
-            info!(channel = name, %time, "a message was never pushed, and was found by looking");
+            debug!(channel = name, %time, "a message was never pushed, and was found by looking");
         }
     }
 

@@ -244,6 +244,7 @@ fn crowded() -> (Runtime, String) {
         board,
         readiness: Readiness::default(),
         kafka: Arc::new(Health::default()),
+        chatapp: None,
         schema_registry: None,
         silence_max: Duration::from_secs(300),
         started: tokio::time::Instant::now(),

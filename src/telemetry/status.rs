@@ -1,7 +1,7 @@
 //! The status board: each instance's situation, for `/status` and for the gauges that are ages.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,7 +22,7 @@ const QUEUE_DEPTH_VALID: Duration = Duration::from_secs(15 * 60);
 pub struct StatusBoard {
     instances: Mutex<BTreeMap<InstanceId, Arc<InstanceStatus>>>,
     /// There where ChatApp is received.
-    chatapp: OnceLock<Arc<ChatAppTelemetry>>,
+    chatapp: Mutex<Option<Arc<ChatAppTelemetry>>>,
     thresholds: Thresholds,
     queue_depth_valid: Duration,
 }
@@ -37,7 +37,7 @@ impl StatusBoard {
     /// An empty board. A queue's length that was asked longer ago than `queue_depth_valid` counts as unknown.
     #[must_use]
     pub fn new(thresholds: Thresholds, queue_depth_valid: Duration) -> Self {
-        Self { instances: Mutex::default(), chatapp: OnceLock::new(), thresholds, queue_depth_valid }
+        Self { instances: Mutex::default(), chatapp: Mutex::default(), thresholds, queue_depth_valid }
     }
 
     /// Adds an instance; one that is there keeps its status.
@@ -57,9 +57,9 @@ impl StatusBoard {
         self.thresholds
     }
 
-    /// What ChatApp's channels wait for counts as well. To be told once.
+    /// What ChatApp's channels wait for counts as well.
     pub fn watch_chatapp(&self, chatapp: Arc<ChatAppTelemetry>) {
-        let _ = self.chatapp.set(chatapp);
+        *lock(&self.chatapp) = Some(chatapp);
     }
 
     /// How many instances and channels have waited for Kafka for at least `least`, and how long the one that waits
@@ -70,7 +70,7 @@ impl StatusBoard {
         let waits = lock(&self.instances)
             .values()
             .filter_map(|status| lock(&status.inner).in_hand_since.map(|since| now.duration_since(since)))
-            .chain(self.chatapp.get().map(|chatapp| chatapp.waits_for_kafka()).into_iter().flatten())
+            .chain(lock(&self.chatapp).iter().flat_map(|chatapp| chatapp.waits_for_kafka()))
             .filter(|wait| *wait >= least)
             .collect::<Vec<_>>();
         (waits.len(), waits.into_iter().max().unwrap_or_default())

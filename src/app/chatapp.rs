@@ -285,8 +285,11 @@ impl Parts {
     }
 }
 
+/// The spool, the tokens, and the API that these are kept up with.
+type OnDisk = (Spool, Tokens<Arc<Api>>, Arc<Api>);
+
 /// What lies on disk.
-fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<(Spool, Tokens<Arc<Api>>, Arc<Api>), ChatAppError> {
+fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatAppError> {
     make_folder(&config.state_dir).map_err(|error| ChatAppError::StateDir { path: config.state_dir.clone(), error })?;
     let spool = Spool::open(&config.state_dir.join(SPOOL_FILE), config.spool_bytes_max)?;
     let tokens = Tokens::open(Arc::clone(&api), TokenFile::in_folder(&config.state_dir), config, Timestamp::now)?;

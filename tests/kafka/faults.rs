@@ -29,6 +29,7 @@ mod answers;
 mod contents;
 mod deletes;
 mod ground;
+mod hold;
 mod kafka;
 mod load;
 mod network;

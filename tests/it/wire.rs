@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use chatbridge::simulator::generator::Generator;
@@ -230,6 +231,26 @@ fn a_stop_with_kafka_away_keeps_its_word_about_the_time() {
     }
     assert!(quickest < Duration::from_millis(2_500), "{quickest:?}");
     assert!(scene.simulator.total_depth() > 0, "what is not in Kafka stays in the queue");
+}
+
+/// In one of them OpenSSL takes away what librdkafka's threads use until the very end.
+#[test]
+fn it_ends_without_the_exit_handlers_of_its_libraries() {
+    let scene = Scene::new("");
+    let library = scene.home.config().with_file_name("exit.so");
+    let made = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/exit.c"))
+        .output()
+        .expect("the compiler that built the bridge");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let library = library.to_string_lossy();
+    let ended = Command::new("true").env("LD_PRELOAD", &*library).status().expect("it runs");
+    assert!(!ended.success(), "it shows in who runs them");
+    let bridge = Bridge::start(&scene.home, &[("LD_PRELOAD", &library)]);
+    let ended = bridge.terminate();
+    assert!(ended.success(), "{ended}");
 }
 
 #[test]

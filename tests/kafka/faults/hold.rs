@@ -15,8 +15,14 @@ impl Stage<'_> {
     pub(super) fn hold(&mut self, row: &Row) {
         let (begun, lasts) = (Instant::now(), row.lasts_at(self.pace));
         while begun.elapsed() < lasts || (row.end.is_some() && !self.shows(row)) {
-            let at = || format!("{}: not what was expected of it; log:\n{}", row.name, self.visible_log());
-            assert!(begun.elapsed() < lasts + PATIENCE, "{}", at());
+            assert!(
+                begun.elapsed() < lasts + PATIENCE,
+                "{}: it does not show, or the others wait (they flow: {}); phases {:?}; log:\n{}",
+                row.name,
+                self.others_flow(),
+                self.shown.phases,
+                self.visible_log()
+            );
             self.look();
             thread::sleep(POLL);
         }

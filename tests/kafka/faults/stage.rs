@@ -312,7 +312,8 @@ impl<'a> Stage<'a> {
         let mut missing: HashSet<u64> = ids.iter().copied().collect();
         let mut fresh = HashSet::new();
         let mut seen = 0;
-        let deadline = Instant::now() + PATIENCE;
+        // Before it comes what was queued while the fault lasted: on a busy machine that takes as long as it gets less.
+        let mut deadline = Instant::now() + PATIENCE;
         while !missing.is_empty() {
             for entry in self.simulator.journal_after(seen) {
                 seen = entry.sequence;
@@ -321,9 +322,12 @@ impl<'a> Stage<'a> {
                         fresh.insert((entry.instance, event));
                     }
                     JournalEvent::Deleted { entry: event, .. } | JournalEvent::Acknowledged { entry: event }
-                        if fresh.contains(&(entry.instance, event)) =>
+                        if missing.contains(&entry.instance) =>
                     {
-                        missing.remove(&entry.instance);
+                        deadline = Instant::now() + PATIENCE;
+                        if fresh.contains(&(entry.instance, event)) {
+                            missing.remove(&entry.instance);
+                        }
                     }
                     _ => {}
                 }

@@ -163,6 +163,17 @@ fn print(document: &[u8]) -> ExitCode {
     }
 }
 
+/// Ends the process, past the exit handlers: OpenSSL's takes away what those threads of librdkafka still use that shake
+/// hands with a broker, and an end in good order becomes a segmentation fault.
+fn leave(code: ExitCode) -> ! {
+    use std::io::Write as _;
+    // Nobody is left to hear that it failed.
+    drop(std::io::stdout().flush());
+    // An `ExitCode` gives its number to nobody but the standard library.
+    let number = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code).unwrap_or(EXIT_FAILED);
+    signal_hook::low_level::exit(number.into())
+}
+
 /// The runtime of the commands that need one.
 fn block_on<F: Future<Output = ExitCode>>(command: F) -> ExitCode {
     // One provider for the whole process, chosen here; some later dependency may bring another one along.
@@ -174,7 +185,7 @@ fn block_on<F: Future<Output = ExitCode>>(command: F) -> ExitCode {
             let code = runtime.block_on(command);
             // Not waited for: a question to a broker that is away would hold the process beyond its grace period.
             runtime.shutdown_background();
-            code
+            leave(code)
         }
         Err(error) => {
             complain(format_args!("failed to start the runtime: {error}"));

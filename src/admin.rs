@@ -68,12 +68,10 @@ pub struct Shown {
     pub started: Instant,
 }
 
-#[skip_serializing_none]
 #[derive(Serialize)]
 struct Status {
     #[serde(flatten)]
     process: ProcessView,
-    chatapp: Option<ChatAppView>,
     instances: Vec<InstanceView>,
 }
 
@@ -86,6 +84,8 @@ struct ProcessView {
     config: ConfigView,
     kafka: KafkaStatus,
     schema_registry: Option<SchemaRegistryStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chatapp: Option<ChatAppView>,
 }
 
 #[skip_serializing_none]
@@ -106,6 +106,7 @@ impl Shown {
             kafka: kafka_watch::status(&self.kafka, &self.board),
             schema_registry: trouble
                 .map(|trouble| SchemaRegistryStatus { registered: trouble.is_none(), last_error: trouble }),
+            chatapp: self.chatapp.as_ref().map(Overview::view),
         }
     }
 }
@@ -165,6 +166,5 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
 
 async fn status(State(shown): State<Shown>) -> Json<Status> {
     let instances = shown.board.instances().iter().map(|status| status.view()).collect();
-    let chatapp = shown.chatapp.as_ref().map(Overview::view);
-    Json(Status { process: shown.process(), chatapp, instances })
+    Json(Status { process: shown.process(), instances })
 }

@@ -170,6 +170,7 @@ fn everything_that_is_pushed_is_in_kafka_once_in_order_and_gone_from_the_disk() 
     assert!(bridge.metric("chatbridge_chatapp_token_expiry_timestamp_seconds", "access") > 1e9);
     let status = bridge.status();
     assert_eq!(status["chatapp"]["channels"][0]["state"], "subscribed", "{status}");
+    assert_eq!(status["chatapp"]["spool"]["condition"], "well", "{status}");
     assert!(bridge.terminate().success());
 }
 

@@ -6,7 +6,7 @@
 //! pushed, as at the service. Times are counted in events, so one seed strikes at the same ones.
 
 use std::fs;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,9 @@ enum Act {
     /// What was received stays on disk, and is there when the bridge is killed.
     FreezeKafka,
     ThawKafka,
+    /// What was sent before the server is killed is read long after.
+    FreezeBridge,
+    ThawBridge,
 }
 
 impl Run {
@@ -77,22 +80,27 @@ impl Run {
         let mut victims = [vec![Act::KillServer; self.kills], vec![Act::KillBridge; self.kills]].concat();
         dice.shuffle(&mut victims);
         let stretch = self.events / victims.len();
-        let mut bridges = 0;
+        let (mut servers, mut bridges) = (0, 0);
         let mut plan = Vec::new();
         for (turn, victim) in victims.into_iter().enumerate() {
             let begin = turn * stretch;
-            let kill = begin + dice.usize(stretch * 3 / 10..stretch * 8 / 10);
+            let kill = begin + dice.usize(stretch * 3 / 10..stretch / 2);
             let back = kill + dice.usize(1..=stretch / 8);
-            if victim == Act::KillServer {
-                plan.extend([(kill, Act::KillServer), (back, Act::StartServer)]);
-                continue;
-            }
-            bridges += 1;
-            let life = [(kill, Act::KillBridge), (back, Act::StartBridge)];
-            if bridges % 2 == 0 {
-                plan.extend([&[(begin, Act::FreezeKafka)][..], &life, &[(back, Act::ThawKafka)]].concat());
-            } else {
-                plan.extend(life);
+            let late = kill + stretch * 9 / 20;
+            // Every second one with something else in its way.
+            let count = if victim == Act::KillServer { &mut servers } else { &mut bridges };
+            *count += 1;
+            match (victim, *count % 2 == 0) {
+                (Act::KillServer, false) => plan.extend([(kill, Act::KillServer), (back, Act::StartServer)]),
+                (Act::KillServer, true) => {
+                    plan.extend([(kill, Act::FreezeBridge), (kill + 1, Act::KillServer)]);
+                    plan.extend([(back + 1, Act::StartServer), (late, Act::ThawBridge)]);
+                }
+                (_, false) => plan.extend([(kill, Act::KillBridge), (back, Act::StartBridge)]),
+                (_, true) => {
+                    plan.extend([(begin, Act::FreezeKafka), (kill, Act::KillBridge)]);
+                    plan.extend([(back, Act::StartBridge), (back, Act::ThawKafka)]);
+                }
             }
         }
         plan
@@ -115,6 +123,8 @@ impl Run {
                 Act::StartBridge => running = Some(scene.start()),
                 Act::FreezeKafka => scene.broker.pause(),
                 Act::ThawKafka => scene.broker.resume(),
+                Act::FreezeBridge => running.iter().for_each(|bridge| bridge.signal("STOP")),
+                Act::ThawBridge => running.iter().for_each(|bridge| bridge.signal("CONT")),
             }
         }
         let pushes = load.ended();

@@ -49,6 +49,16 @@ struct Item {
     fetchable: bool,
     name: String,
     chat: Option<String>,
+    /// Without the number.
+    words: Value,
+}
+
+impl Item {
+    /// Whoever reads the two cannot tell them apart, nor does their id: two reactions of one second, say.
+    fn is_twin_of(&self, other: &Self) -> bool {
+        let is_same = self.name == other.name && self.channel == other.channel && self.words == other.words;
+        self.name.starts_with("message") && is_same
+    }
 }
 
 /// What a gap says.
@@ -67,12 +77,15 @@ fn items(journal: &[JournalEntry]) -> BTreeMap<i64, Item> {
         let body = body.get("payload").unwrap_or(&body);
         for (item, ids) in body["data"].as_array().expect("items").iter().zip(ids) {
             let number = item["simulated"].as_i64().expect("a number");
+            let mut words = item.clone();
+            words["simulated"].take();
             let item = Item {
                 channel: channel.clone(),
                 unix_ms: entry.unix_ms as i64,
                 fetchable: *fetchable,
                 name: name.clone(),
                 chat: ids.chat.clone(),
+                words,
             };
             assert!(items.insert(number, item).is_none(), "{number} is no other's");
         }
@@ -149,6 +162,7 @@ pub(crate) fn judge(journal: &[JournalEntry], records: &[Told]) -> Judgement {
         judgement.out_of_order += usize::from(number < *last);
         *last = number.max(*last);
     }
+    let is_there = |number: &i64, item: &Item| ids.contains_key(&(*number, item.name.as_str()));
     for (number, item) in &items {
         judgement.messages += usize::from(item.name == "message");
         let told = || {
@@ -156,7 +170,8 @@ pub(crate) fn judge(journal: &[JournalEntry], records: &[Told]) -> Judgement {
             let covers = |gap: &GapTold<'_>| (gap.from_ms..=gap.to_ms).contains(&item.unix_ms) && is_named(gap);
             gaps.get(item.channel.as_str()).is_some_and(|gaps| gaps.iter().any(covers))
         };
-        if ids.contains_key(&(*number, item.name.as_str())) {
+        let twin = || items.iter().any(|(number, other)| item.is_twin_of(other) && is_there(number, other));
+        if is_there(number, item) || twin() {
             judgement.delivered += 1;
         } else if !item.fetchable && told() {
             judgement.in_gaps += 1;

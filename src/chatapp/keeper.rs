@@ -281,11 +281,12 @@ impl<H: History> Keeper<H> {
 
     /// Messages of a gap that an earlier run told and did not get to fetch.
     async fn take_up_what_was_left(&self) -> Result<(), SpoolError> {
-        let told = self.desk.spool.heard_until(&self.name).await?;
-        let fetched = self.desk.spool.heard_until(&messages_mark(&self.name)).await?;
-        if let (Some(told), Some(fetched), Some(_)) = (told, fetched, self.line())
-            && fetched < told
-        {
+        let Some(told) = self.desk.spool.heard_until(&self.name).await? else { return Ok(()) };
+        let Some(fetched) = self.desk.spool.heard_until(&messages_mark(&self.name)).await? else {
+            // From here on, whatever becomes of the first gap: without this mark a crash would forget its messages.
+            return self.desk.spool.mark(&messages_mark(&self.name), told).await;
+        };
+        if fetched < told && self.line().is_some() {
             let from = fetched - self.desk.care.overlap;
             self.entry.standing().left_unfetched(Unheard { from, to: told, reason: GapReason::NotRunning });
             self.telemetry.set_pending(true);

@@ -35,7 +35,8 @@ impl Standing {
 
     /// It is subscribed from now on. `overlap` is how far a gap reaches back before the last sign of life.
     ///
-    /// A channel that was never heard has no gap: what came before is not ours.
+    /// A channel that was never heard has no gap: what came before is not ours. Another one is not heard yet either: who
+    /// learns late of a subscription may have lost it meanwhile.
     pub(super) fn live(&mut self, at: Timestamp, overlap: SignedDuration) {
         let reason = self.away.take().unwrap_or(GapReason::Disconnected);
         if let Some(heard) = self.heard_until {
@@ -43,7 +44,7 @@ impl Standing {
             // One that nobody told yet grows.
             self.unheard = Some(Unheard { from: begins, to: at, reason }.joined(self.unheard));
         }
-        self.heard_until = Some(at);
+        self.heard_until.get_or_insert(at);
         self.pushed_at = None;
     }
 
@@ -173,6 +174,8 @@ mod tests {
         assert_eq!(channel.told_until(), None, "a crash now has to find it again");
         let unheard = channel.unheard().expect("a gap");
         channel.told(unheard, true);
+        assert_eq!(channel.told_until(), Some(at(100)), "that it is subscribed may be old news");
+        channel.heard(at(200));
         assert_eq!(channel.told_until(), Some(at(200)));
         assert_eq!(channel.fetched_until(), None, "a crash now has to find out that nothing was fetched");
         channel.fetched(unheard);

@@ -133,7 +133,8 @@ impl Scene {
         assert_eq!(self.simulator.journal_left_out(), 0, "the journal is whole");
         let judgement = judge(&self.simulator.journal(), &self.topic());
         assert_eq!(judgement.lost, Vec::<String>::new(), "{judgement:?}");
-        assert_eq!((judgement.out_of_order, judgement.repeated_under_another_id), (0, 0), "{judgement:?}");
+        let Judgement { out_of_order, repeated_under_another_id, wrong_key, .. } = judgement;
+        assert_eq!((out_of_order, repeated_under_another_id, wrong_key), (0, 0, 0), "{judgement:?}");
         judgement
     }
 }

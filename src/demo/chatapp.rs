@@ -105,7 +105,7 @@ impl ChatAppDemo {
         mut appeared: mpsc::Receiver<Appeared>,
         stop: &CancellationToken,
     ) -> Result<(Summary, Vec<Appeared>), DemoError> {
-        let channels = simulated.channels();
+        let channels = simulated.generated_channels();
         tokio::select! {
             () = all_subscribed(simulator, &channels) => {}
             () = stop.cancelled() => {}

@@ -31,6 +31,8 @@ pub const CHATAPP_EVENTS_MAX: u64 = 100_000;
 const DOWNTIME: Duration = Duration::from_millis(1_500);
 /// Gaps reach back so far: here all clocks are one, but ChatApp tells whole seconds, and this machine may be busy.
 const GAP_OVERLAP: Duration = Duration::from_secs(10);
+/// What is lost is told one by one up to here.
+const LOST_TOLD_MAX: usize = 10;
 /// A little less than the 50 that ChatApp allows.
 const REQUESTS_PER_SECOND_MAX: u32 = 45;
 
@@ -149,9 +151,7 @@ impl ChatAppDemo {
                         let events = self.events;
                         format!("sent {sent}/{events}  published {published}  gaps told {gaps}  fetched {fetched}")
                     });
-                    let verdict = || judge.verdict();
-                    complete = sent == self.events && !is_away && judge.publications() == sent
-                        && (verdict().lost, verdict().untold) == (0, 0);
+                    complete = sent == self.events && !is_away && judge.publications() == sent && judge.is_settled();
                 }
                 () = &mut back, if is_away => {
                     is_away = false;
@@ -178,6 +178,9 @@ impl ChatAppDemo {
         let seconds = last_progress.duration_since(started).as_secs_f64();
         latencies_ms.sort_by(f64::total_cmp);
         let verdict = judge.verdict();
+        for lost in judge.lost().into_iter().take(LOST_TOLD_MAX) {
+            tracing::warn!("lost: {lost}");
+        }
         let summary = Summary {
             seconds,
             events_per_second: verdict.published as f64 / seconds.max(f64::EPSILON),

@@ -81,7 +81,7 @@ impl Scene {
             .output()
             .expect("the binary starts");
         let printed = String::from_utf8(out.stdout).expect("UTF-8");
-        assert!(!printed.contains(&Login::default().password), "{printed}");
+        assert!(!printed.contains(&Login::default().email), "{printed}");
         let printed: Value =
             serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&out.stderr)));
         let word = |finding: &Value, name: &str| finding[name].as_str().unwrap_or_default().to_owned();

@@ -15,6 +15,11 @@ pub(super) struct Judge {
     read_to: u64,
     publications: u64,
     items: BTreeMap<u64, Item>,
+    /// Of what is equal to the letter, the first: nobody could tell the others from it, and consumers get one.
+    firsts: HashMap<String, u64>,
+    copies: HashMap<u64, u64>,
+    /// The item that tells of a message's end, by channel, chat and message: fetched, a message brings its own.
+    ends: HashMap<[String; 3], u64>,
     /// Items that are not in Kafka.
     missing: BTreeSet<u64>,
     gaps: HashMap<String, Vec<Gap>>,
@@ -31,6 +36,7 @@ struct Item {
     name: String,
     channel: String,
     chat: Option<String>,
+    id: Option<String>,
     unix_ms: i64,
     is_fetchable: bool,
     /// Under which event and id it appeared: a message that was destroyed is fetched as itself and as its end.
@@ -73,7 +79,7 @@ pub(super) enum Sighting {
 /// The figures. `sent` is the sum of `published`, `told_missing` and `lost`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Verdict {
-    /// Items that ChatApp sent out.
+    /// Items that ChatApp sent out; messages, statuses and reactions that are equal to the letter count once.
     pub(super) sent: u64,
     /// Of these, in Kafka.
     pub(super) published: u64,
@@ -141,16 +147,30 @@ impl Judge {
                 continue;
             };
             self.publications += 1;
-            for (number, ids) in numbers(body).into_iter().zip(items) {
+            for (item, ids) in items_of(body).iter().zip(items) {
+                let Some(number) = item["simulated"].as_u64() else { continue };
+                let likeness = name.starts_with("message").then(|| format!("{channel} {name} {}", likeness(item)));
+                if let Some(first) = likeness.map(|likeness| *self.firsts.entry(likeness).or_insert(number))
+                    && first != number
+                {
+                    self.copies.insert(number, first);
+                    continue;
+                }
                 let item = Item {
                     publication: *publication,
                     name: name.clone(),
                     channel: channel.clone(),
                     chat: ids.chat.clone(),
+                    id: ids.id.clone(),
                     unix_ms: i64::try_from(entry.unix_ms).unwrap_or(i64::MAX),
                     is_fetchable: *fetchable,
                     appeared: Vec::new(),
                 };
+                if name == "messageDestroy"
+                    && let Some(place) = item.place()
+                {
+                    self.ends.insert(place, number);
+                }
                 self.items.insert(number, item);
                 self.missing.insert(number);
             }
@@ -169,14 +189,18 @@ impl Judge {
             return self.gap(&value["gap"]);
         }
         let raw = &value["raw"];
-        let number = raw["data"][0]["simulated"].as_u64();
-        let Some((number, item)) = number.and_then(|number| Some((number, self.items.get_mut(&number)?))) else {
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (event, id) = (word(&raw["meta"]["type"]), word(&value["id"]));
+        let is_fetched = raw["meta"]["fetched"] == true;
+        let place = raw["data"][0]["simulated"].as_u64();
+        let known = place.map(|place| self.meant(place, &event));
+        let (Some(place), Some((number, item))) =
+            (place, known.and_then(|number| Some((number, self.items.get_mut(&number)?))))
+        else {
             self.seen.unexpected += 1;
             return Sighting::Unexpected;
         };
         self.seen.wrong_key += u64::from(item.chat.as_ref().is_some_and(|chat| chat != key));
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (event, id) = (word(&raw["meta"]["type"]), word(&value["id"]));
         if let Some((_, first)) = item.appeared.iter().find(|(known, _)| *known == event) {
             self.seen.repeated += 1;
             self.seen.repeated_under_another_id += u64::from(*first != id);
@@ -184,15 +208,22 @@ impl Judge {
         }
         item.appeared.push((event, id));
         let is_first = self.missing.remove(&number);
-        if raw["meta"]["fetched"] == true {
+        if is_fetched {
             self.seen.fetched += u64::from(is_first);
             return Sighting::Fetched;
         }
         // What is fetched comes later than it was said; that is how it is meant.
-        let latest = self.latest.entry(key.to_owned()).or_insert(number);
-        self.seen.out_of_order += u64::from(number < *latest);
-        *latest = number.max(*latest);
+        let latest = self.latest.entry(key.to_owned()).or_insert(place);
+        self.seen.out_of_order += u64::from(place < *latest);
+        *latest = place.max(*latest);
         Sighting::Pushed(item.publication)
+    }
+
+    /// The item that a record of this event with this number in it stands for.
+    fn meant(&self, number: u64, event: &str) -> u64 {
+        let number = self.copies.get(&number).copied().unwrap_or(number);
+        let end = || self.ends.get(&self.items.get(&number)?.place()?).copied();
+        if event == "messageDestroy" { end().unwrap_or(number) } else { number }
     }
 
     fn gap(&mut self, gap: &Value) -> Sighting {
@@ -227,6 +258,18 @@ impl Judge {
         }
     }
 
+    /// Whether nothing is missing of which nobody was told.
+    pub(super) fn is_settled(&self) -> bool {
+        let Verdict { lost, untold, .. } = self.verdict();
+        (lost, untold) == (0, 0)
+    }
+
+    /// What is lost, for whoever looks for the reason: the event's name and its channel.
+    pub(super) fn lost(&self) -> Vec<String> {
+        let lost = self.missing.iter().map(|number| &self.items[number]).filter(|item| !self.is_told(item));
+        lost.map(|item| format!("{} of {}", item.name, item.channel)).collect()
+    }
+
     /// Whether a gap says that it may be missing.
     fn is_told(&self, item: &Item) -> bool {
         let kind = kind_lost(&item.name);
@@ -251,11 +294,34 @@ fn kind_lost(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The number of each item of a body, as the generator wrote it.
-fn numbers(body: &str) -> Vec<u64> {
-    let body: Value = serde_json::from_str(body).unwrap_or_default();
-    let body = body.get("payload").unwrap_or(&body);
-    body["data"].as_array().into_iter().flatten().filter_map(|item| item["simulated"].as_u64()).collect()
+impl Item {
+    /// Channel, chat and message.
+    fn place(&self) -> Option<[String; 3]> {
+        Some([self.channel.clone(), self.chat.clone()?, self.id.clone()?])
+    }
+}
+
+/// The items of a body.
+fn items_of(body: &str) -> Vec<Value> {
+    let mut body: Value = serde_json::from_str(body).unwrap_or_default();
+    let inner = if body["payload"].is_object() { &mut body["payload"] } else { &mut body };
+    match inner["data"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    }
+}
+
+/// What an item says: without its number, and with numbers as texts, for ChatApp writes them either way.
+fn likeness(item: &Value) -> Value {
+    match item {
+        Value::Number(number) => Value::String(number.to_string()),
+        Value::Array(items) => items.iter().map(likeness).collect(),
+        Value::Object(members) => {
+            let members = members.iter().filter(|(name, _)| *name != "simulated");
+            members.map(|(name, value)| (name.clone(), likeness(value))).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 #[cfg(test)]

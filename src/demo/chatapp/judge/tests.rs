@@ -94,10 +94,14 @@ fn every_breach_is_one() {
         verdict(&records)
     };
     let without = |index| with(index, None);
-    for pushed in [0, 1, 3, 4] {
+    for pushed in [0, 3, 4] {
         assert_eq!(without(pushed).lost, 1, "{pushed}");
     }
+    assert_eq!((without(1).lost, without(1).told_missing), (0, 2), "it fell into the gap");
     assert_eq!((without(2).lost, without(2).untold), (1, 1), "nobody was told");
+    let mut untold = judge();
+    kept().iter().filter(|record| **record != kept()[2]).for_each(|record| drop(untold.appeared("c", record)));
+    assert_eq!(untold.lost(), ["messageStatus of private-v1.licenses.1229.messengers.telegram"]);
     let late = with(2, Some(gap(3, 5, &["message_status"])));
     assert_eq!((late.lost, late.untold), (0, 1), "the cut itself is not in it");
     assert_eq!(with(2, Some(gap(1, 3, &["message_status"]))).lost, 1, "it ends too early");
@@ -128,4 +132,33 @@ fn a_message_that_was_destroyed_is_fetched_as_itself_and_as_its_end() {
     let mut records = kept();
     records.push(record(3, "messageDestroy", "its end", true));
     assert_eq!((verdict(&records).repeated, verdict(&records).fetched), (0, 1));
+
+    let mut judge = judge();
+    let mut end = published(6, "messageDestroy");
+    if let JournalEvent::Published { items, .. } = &mut end.what {
+        items[0].id = Some("3".to_owned());
+    }
+    judge.read(&[end]);
+    records.iter().for_each(|record| drop(judge.appeared("c", record)));
+    assert_eq!((judge.verdict().lost, judge.verdict().fetched), (0, 2), "whoever fetched it was told of its end");
+    assert_eq!(judge.appeared("c", &self::record(6, "messageDestroy", "its end", false)), Sighting::Repeat);
+    assert!(judge.verdict().promise_held());
+}
+
+#[test]
+fn what_is_equal_to_the_letter_is_one_but_only_where_it_says_when_it_was() {
+    let twin = |number: u64, name: &str, time: Value| {
+        let mut entry = published(number, name);
+        let JournalEvent::Published { body, .. } = &mut entry.what else { unreachable!("as made") };
+        *body = json!({"data": [{"id": "x", "time": time, "simulated": number}]}).to_string();
+        entry
+    };
+    let mut judge = Judge::default();
+    judge.read(&[twin(1, "messageReaction", json!(5)), twin(2, "messageReaction", json!("5"))]);
+    judge.read(&[twin(3, "messageReaction", json!(6)), twin(4, "chatRead", json!(7)), twin(5, "chatRead", json!(7))]);
+    assert_eq!(judge.verdict().sent, 4);
+    assert_eq!(judge.appeared("c", &record(2, "messageReaction", "a", false)), Sighting::Pushed(1));
+    assert_eq!(judge.verdict().published, 1);
+    assert_eq!(judge.appeared("c", &record(1, "messageReaction", "a", false)), Sighting::Repeat);
+    assert_eq!(judge.verdict().lost, 3);
 }

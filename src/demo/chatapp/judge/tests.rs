@@ -100,7 +100,9 @@ fn every_breach_is_one() {
     assert_eq!((without(1).lost, without(1).told_missing), (0, 2), "it fell into the gap");
     assert_eq!((without(2).lost, without(2).untold), (1, 1), "nobody was told");
     let mut untold = judge();
-    kept().iter().filter(|record| **record != kept()[2]).for_each(|record| drop(untold.appeared("c", record)));
+    for record in kept().iter().filter(|record| **record != kept()[2]) {
+        untold.appeared("c", record);
+    }
     assert_eq!(untold.lost(), ["messageStatus of private-v1.licenses.1229.messengers.telegram"]);
     let late = with(2, Some(gap(3, 5, &["message_status"])));
     assert_eq!((late.lost, late.untold), (0, 1), "the cut itself is not in it");
@@ -139,7 +141,9 @@ fn a_message_that_was_destroyed_is_fetched_as_itself_and_as_its_end() {
         items[0].id = Some("3".to_owned());
     }
     judge.read(&[end]);
-    records.iter().for_each(|record| drop(judge.appeared("c", record)));
+    for record in &records {
+        judge.appeared("c", record);
+    }
     assert_eq!((judge.verdict().lost, judge.verdict().fetched), (0, 2), "whoever fetched it was told of its end");
     assert_eq!(judge.appeared("c", &self::record(6, "messageDestroy", "its end", false)), Sighting::Repeat);
     assert!(judge.verdict().promise_held());

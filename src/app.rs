@@ -40,7 +40,7 @@ use chatapp::ChatApp;
 use fleet::Fleet;
 
 pub use chatapp::ChatAppError;
-pub use clients::InstanceClients;
+pub use clients::{InstanceClients, chatapp_api};
 pub use framing::registry;
 
 /// How often an operator is reminded of a schema registry that stays away.

@@ -66,7 +66,9 @@
 //!
 //! ```text
 //! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge, chatapp; cli::check ─► doctor;
-//!                cli::demo, cli::simulate ─► simulator, chatapp_simulator; demo ─► app, consume, oracle, simulator
+//!                cli::demo, cli::simulate ─► simulator, chatapp_simulator; demo ─► app, consume, oracle, simulator,
+//!                chatapp_simulator
+//! demo/chatapp/judge ─► chatapp_simulator (its journal)     shares nothing with what it judges
 //! cli::dlq ─► dead_letters, consume, publish/kafka; cli::tail ─► consume, json, record (how a value is framed)
 //! cli::verify ─► verify ─► consume, oracle, policy, normalize, simulator (its journal's form)
 //! oracle ─► event (EventId), json                           the judge: shares nothing else with what it judges
@@ -84,7 +86,8 @@
 //! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/backfill ─► chatapp/api (its types), json, retry
 //! publish/kafka ─► publish, record, config                  never a source
 //! chatapp/pusher ─► retry, json                             the session; its client, link alone know tokio and sockets
-//! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry
+//! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry;
+//!           doctor/chatapp ─► chatapp/account, chatapp/api, chatapp/pusher, chatapp/tokens (borrowed: never renewed)
 //! schema_registry ─► record (its ids), config               never a source, never a publisher
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! kafka_watch ─► config, publish/kafka, telemetry; systemd ─► telemetry
@@ -107,10 +110,10 @@
 //! `chatapp/normalize`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/lanes`, `chatapp/standing`,
 //! `chatapp/tokens/state`, `chatapp/unpack`, `record`, `policy`,
 //! `retry`, `schema`, `trace`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`, `doctor/push`,
-//! `doctor/topic`, `chatapp/pusher` but for its `client` and `link`; no rdkafka outside `publish/kafka`, `consume`,
-//! `doctor/kafka` and the demo, which starts its brokers; no reqwest outside `green_api`, `chatapp/api`,
-//! `schema_registry`, `otlp`, the composition root, `simulator/push` and `chatapp_simulator/callback`, which send to
-//! webhooks; no global state.
+//! `doctor/topic`, `doctor/chatapp/verdict`, `demo/chatapp/judge`, `chatapp/pusher` but for its `client` and `link`; no
+//! rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its brokers; no reqwest
+//! outside `green_api`, `chatapp/api`, `schema_registry`, `otlp`, the composition root, `simulator/push` and
+//! `chatapp_simulator/callback`, which send to webhooks; no global state.
 //!
 //! # Why it is so
 //!

@@ -264,7 +264,7 @@ pub(super) struct Events {
     /// What happens to a typeWebhook or typeMessage this version does not know: publish, drop or dead_letter.
     #[serde(deserialize_with = "word")]
     pub(super) unknown: UnknownPolicy,
-    /// typeWebhook values that are deleted unseen.
+    /// Events that are deleted unseen, by name: GREEN-API's `typeWebhook`, ChatApp's `meta.type`.
     #[serde(deserialize_with = "list")]
     pub(super) drop: Vec<String>,
     /// Whether the body travels along as `raw`.

@@ -74,6 +74,8 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "schema",
         "trace",
         "oracle",
+        "demo/chatapp/judge",
+        "doctor/chatapp/verdict",
         "doctor/instance",
         "doctor/push",
         "doctor/topic",
@@ -143,6 +145,7 @@ fn libraries_stay_at_the_rim() {
 fn the_simulator_shares_nothing_with_what_it_tests() {
     let tested = ["crate::green_api", "crate::source", "crate::event", "crate::json", "crate::normalize"];
     absent(&["simulator", "chatapp_simulator"], &tested);
+    absent(&["demo/chatapp/judge"], &[&tested[..], &["crate::chatapp::", "crate::record", "crate::bridge"]].concat());
     absent(&["chatapp_simulator"], &["crate::chatapp::", "crate::webhook", "crate::record", "crate::config"]);
 }
 

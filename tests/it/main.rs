@@ -24,6 +24,7 @@ mod chatapp;
 mod chatapp_bridge;
 mod commands;
 mod doctor;
+mod doctor_chatapp;
 mod loss;
 mod managed_kafka;
 mod normalize;

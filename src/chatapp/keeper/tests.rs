@@ -156,7 +156,11 @@ async fn messages_that_cannot_be_fetched_are_told_and_tried_for_again() {
     assert_eq!(gap(&frames[1]).missing, [KindName::Message]);
     assert!(scene.desk.telemetry.channels()[0].1.view().backfill_pending);
     scene.told(CHANNEL, 210).await;
-    assert_eq!(scene.ended().await, (Some(at(210)), Some(at(100))), "the next start finds it again, the first of all as well");
+    assert_eq!(
+        scene.ended().await,
+        (Some(at(210)), Some(at(100))),
+        "the next start finds it again, the first of all as well"
+    );
 }
 
 #[tokio::test]

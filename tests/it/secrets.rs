@@ -124,7 +124,7 @@ fn panics_where_asked() {
     logging::init(LogFormat::Json, "trace");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let once = Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let told = |restart_in: std::time::Duration| println!("started again in {restart_in:?}");
+    let told = |restart_in: std::time::Duration| eprintln!("started again in {restart_in:?}");
     runtime.block_on(supervise(told, CancellationToken::new(), move || {
         let first = once.swap(false, std::sync::atomic::Ordering::Relaxed);
         async move { assert!(!first, "a poller that quotes {TOKEN} and 79995550001@c.us") }

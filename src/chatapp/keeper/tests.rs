@@ -86,6 +86,7 @@ async fn a_gap_that_was_told_and_not_fetched_is_taken_up_by_the_next_run_also_wh
     first.entry.standing().live(at(1), SignedDuration::from_secs(2));
     let gap = first.entry.unheard().await;
     first.entry.told(gap, true);
+    first.entry.standing().heard(at(3));
     first.mark().await.expect("open");
 
     let second = keeper(&spool).await;

@@ -49,6 +49,7 @@ struct Item {
     fetchable: bool,
     name: String,
     chat: Option<String>,
+    id: Option<String>,
     /// Without the number.
     words: Value,
 }
@@ -56,8 +57,13 @@ struct Item {
 impl Item {
     /// Whoever reads the two cannot tell them apart, nor does their id: two reactions of one second, say.
     fn is_twin_of(&self, other: &Self) -> bool {
-        let is_same = self.name == other.name && self.channel == other.channel && self.words == other.words;
-        self.name.starts_with("message") && is_same
+        let is_same = || self.name == other.name && self.channel == other.channel && self.words == other.words;
+        self.name.starts_with("message") && is_same()
+    }
+
+    /// The message that it is, or is about.
+    fn message(&self) -> (&str, Option<&str>, Option<&str>) {
+        (&self.channel, self.chat.as_deref(), self.id.as_deref())
     }
 }
 
@@ -85,6 +91,7 @@ fn items(journal: &[JournalEntry]) -> BTreeMap<i64, Item> {
                 fetchable: *fetchable,
                 name: name.clone(),
                 chat: ids.chat.clone(),
+                id: ids.id.clone(),
                 words,
             };
             assert!(items.insert(number, item).is_none(), "{number} is no other's");
@@ -128,6 +135,8 @@ pub(crate) fn judge(journal: &[JournalEntry], records: &[Told]) -> Judgement {
     let mut judgement = Judgement { published: items.len(), ..Judgement::default() };
     // Of each item and event: one that was destroyed is fetched as a message and as its end.
     let mut ids: HashMap<(i64, &str), HashSet<&str>> = HashMap::new();
+    // Messages of which it was told that they are deleted, be it by fetching them: then the push of it is a repeat.
+    let mut deleted = HashSet::new();
     let mut last_pushed: HashMap<&str, i64> = HashMap::new();
     let mut gaps: BTreeMap<&str, Vec<GapTold<'_>>> = BTreeMap::new();
     for Told { key, value } in records {
@@ -145,6 +154,9 @@ pub(crate) fn judge(journal: &[JournalEntry], records: &[Told]) -> Judgement {
         };
         let event = value["raw"]["meta"]["type"].as_str().unwrap_or_default();
         let id = value["id"].as_str().expect("an id");
+        if event == "messageDestroy" {
+            deleted.insert(item.message());
+        }
         judgement.wrong_key += usize::from(item.chat.as_ref().is_some_and(|chat| chat != key));
         let seen = ids.entry((number, event)).or_default();
         if !seen.is_empty() {
@@ -162,7 +174,10 @@ pub(crate) fn judge(journal: &[JournalEntry], records: &[Told]) -> Judgement {
         judgement.out_of_order += usize::from(number < *last);
         *last = number.max(*last);
     }
-    let is_there = |number: &i64, item: &Item| ids.contains_key(&(*number, item.name.as_str()));
+    let is_there = |number: &i64, item: &Item| {
+        let is_told = item.name == "messageDestroy" && deleted.contains(&item.message());
+        is_told || ids.contains_key(&(*number, item.name.as_str()))
+    };
     for (number, item) in &items {
         judgement.messages += usize::from(item.name == "message");
         let told = || {

@@ -32,7 +32,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// soketi's limit of a batch.
 const BATCH_MAX: usize = 10;
 /// How far a gap reaches back. An event is in the journal before it is pushed, which takes a moment.
-const OVERLAP_SECONDS: u32 = 3;
+const OVERLAP_SECONDS: u32 = 5;
 const CHANNELS: usize = 4;
 
 /// How much, how fast, how often.

@@ -5,6 +5,7 @@
 //! § is a section of the notes on ChatApp and the Pusher protocol.
 
 pub mod account;
+mod ahead;
 pub mod api;
 pub mod backfill;
 pub mod drain;

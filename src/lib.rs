@@ -50,9 +50,10 @@
 //!
 //! # The life of one event of ChatApp
 //!
-//! 1. [`chatapp::pusher::Client`] reads a frame and hands it to [`chatapp::intake::Intake`], which returns when the frame is
-//!    in the [`chatapp::spool`], on disk. Only then is the next one read. A call of ChatApp's (`webhook/chatapp`), a message
-//!    that was fetched and a gap that is told take the same way in.
+//! 1. [`chatapp::pusher::Client`] reads a frame and hands it to [`chatapp::intake`], which puts it into the
+//!    [`chatapp::spool`], on disk. The next one is read meanwhile, but how far we heard moves only when the disk has what came
+//!    before (`chatapp/ahead`): what a crash takes away before that lies in a gap. A call of ChatApp's (`webhook/chatapp`), a
+//!    message that was fetched and a gap that is told take the same way in.
 //! 2. [`chatapp::drain::Drain::run`] reads it back, has `chatapp/unpack` take it apart into events, leaves out what was
 //!    published before, by whichever road, and hands the others to [`bridge::Bridge::deliver`]: those of one key one after
 //!    the other, in the order of the disk (`chatapp/lanes`).
@@ -78,7 +79,8 @@
 //! webhook ─► source/intake, chatapp/intake, event, json, config, telemetry   never a queue, never kafka
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! chatapp/account ─► chatapp/api, chatapp/tokens, chatapp/backfill (implements its trait)
-//! chatapp/intake ─► chatapp/spool, chatapp/normalize; implements the traits of chatapp/pusher and chatapp/backfill
+//! chatapp/intake ─► chatapp/spool, chatapp/normalize, chatapp/ledger; implements the traits of chatapp/pusher and
+//!                   chatapp/backfill
 //! chatapp/drain ─► chatapp/spool, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka, never a socket
 //! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry
 //! chatapp/ledger ─► chatapp/standing, chatapp/pusher (its reports), telemetry
@@ -107,7 +109,7 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
-//! `chatapp/normalize`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/lanes`, `chatapp/standing`,
+//! `chatapp/normalize`, `chatapp/ahead`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/lanes`, `chatapp/standing`,
 //! `chatapp/tokens/state`, `chatapp/unpack`, `record`, `policy`,
 //! `retry`, `schema`, `trace`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`, `doctor/push`,
 //! `doctor/topic`, `doctor/chatapp/verdict`, `demo/chatapp/judge`, `chatapp/pusher` but for its `client` and `link`; no

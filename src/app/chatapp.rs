@@ -18,12 +18,12 @@ use crate::chatapp::account::Account;
 use crate::chatapp::api::{Api, http_client};
 use crate::chatapp::backfill::Limits as FetchLimits;
 use crate::chatapp::drain::Drain;
-use crate::chatapp::intake::Intake;
+use crate::chatapp::intake::{Ears, Intake};
 use crate::chatapp::keeper::{Care, Desk, Keepers};
 use crate::chatapp::ledger::Ledger;
 use crate::chatapp::overview::Overview;
 use crate::chatapp::pusher::{Client, Limits, Link, LinkError, Reconnect};
-use crate::chatapp::spool::{Spool, SpoolError};
+use crate::chatapp::spool::{self, Spool, SpoolError};
 use crate::chatapp::tokens::{TokenFile, Tokens, UnreadableTokens};
 use crate::config;
 use crate::green_api::is_loopback;
@@ -33,8 +33,6 @@ use crate::supervisor::supervise;
 use crate::telemetry::chatapp::ChatAppTelemetry;
 use crate::telemetry::metrics::Metrics;
 
-/// The spool's file in `chatapp.state_dir`.
-const SPOOL_FILE: &str = "spool.redb";
 /// Between two looks whether the account has channels that were not there before.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(1800);
 /// The wait after a look that failed, …
@@ -189,12 +187,13 @@ impl Parts {
     async fn listen(self: Arc<Self>, stop: CancellationToken) {
         let Some(mut channels) = stop.run_until_cancelled(self.channels()).await else { return };
         let mut keepers = Keepers::new(stop.clone());
+        let ears = Arc::new(Ears::new(Arc::clone(&self.desk.intake), Arc::clone(&self.desk.ledger)));
         loop {
             for name in &channels {
                 self.look_after(name, &mut keepers).await;
             }
             let leave = stop.child_token();
-            let session = self.client(channels.clone()).run(leave.clone());
+            let session = self.client(channels.clone(), &ears).run(leave.clone());
             tokio::pin!(session);
             let further = tokio::select! {
                 () = &mut session => break,
@@ -205,17 +204,19 @@ impl Parts {
             session.await;
             channels.extend(further);
         }
+        // What was read is on disk before the marks say how far that was.
+        ears.level().await;
         keepers.ended().await;
     }
 
-    fn client(&self, channels: Vec<String>) -> Client<Account, Intake, Ledger> {
+    fn client(&self, channels: Vec<String>, ears: &Arc<Ears>) -> Client<Account, Ears, Ears> {
         Client {
             link: self.link.clone(),
             channels,
             limits: self.limits.clone(),
             authorizer: Arc::clone(&self.desk.history),
-            sink: Arc::clone(&self.desk.intake),
-            observer: Arc::clone(&self.desk.ledger),
+            sink: Arc::clone(ears),
+            observer: Arc::clone(ears),
             reconnect: self.reconnect.clone(),
         }
     }
@@ -291,7 +292,7 @@ type OnDisk = (Spool, Tokens<Arc<Api>>, Arc<Api>);
 /// What lies on disk.
 fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatAppError> {
     make_folder(&config.state_dir).map_err(|error| ChatAppError::StateDir { path: config.state_dir.clone(), error })?;
-    let spool = Spool::open(&config.state_dir.join(SPOOL_FILE), config.spool_bytes_max)?;
+    let spool = Spool::open(&config.state_dir.join(spool::FILE_NAME), config.spool_bytes_max)?;
     let tokens = Tokens::open(Arc::clone(&api), TokenFile::in_folder(&config.state_dir), config, Timestamp::now)?;
     Ok((spool, tokens, api))
 }

@@ -1,14 +1,17 @@
 //! Into the spool: whatever comes, by whichever road, counts as received when it lies there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use tracing::warn;
+use tokio::sync::{Notify, Semaphore};
+use tracing::error;
 
+use super::ahead::Ahead;
 use super::backfill::Sink;
+use super::ledger::Ledger;
 use super::normalize;
-use super::pusher::{EventSink, Received, ReceivedFrame};
+use super::pusher::{EventSink, Observer, Received, ReceivedFrame, Report};
 use super::spool::{Frame, Road, Spool, SpoolError};
 use crate::event::{Channel, ChatId, Gap};
 use crate::telemetry::chatapp::ChatAppTelemetry;
@@ -59,18 +62,94 @@ impl Intake {
     }
 }
 
-impl EventSink for Intake {
+/// Bytes of frames that were read off the socket and are not on disk yet, at the most.
+const AHEAD_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+/// Hears the socket: frames go to the disk in their order, and what was heard counts when the disk has it.
+pub struct Ears(Arc<Inner>);
+
+struct Inner {
+    intake: Arc<Intake>,
+    ledger: Arc<Ledger>,
+    ahead: Mutex<Ahead>,
+    level: Notify,
+    room: Arc<Semaphore>,
+}
+
+impl Ears {
+    /// Frames go to `intake`; `ledger` hears of everything.
+    #[must_use]
+    pub fn new(intake: Arc<Intake>, ledger: Arc<Ledger>) -> Self {
+        let room = Arc::new(Semaphore::new(AHEAD_BYTES_MAX as usize));
+        Self(Arc::new(Inner { intake, ledger, ahead: Mutex::default(), level: Notify::new(), room }))
+    }
+
+    /// Returns when everything that was read is on disk.
+    pub async fn level(&self) {
+        loop {
+            let level = self.0.level.notified();
+            if self.0.ahead().is_level() {
+                return;
+            }
+            level.await;
+        }
+    }
+}
+
+impl Inner {
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn durable(&self) {
+        let heard = self.ahead().durable();
+        if let Some(at) = heard {
+            self.ledger.heard(at);
+        }
+        self.level.notify_waiters();
+    }
+}
+
+impl EventSink for Ears {
     async fn accept(&self, frame: ReceivedFrame) {
         let (channel, event, body) = match frame.received {
             Received::Event { channel, event, data } => (channel, Some(event), data.into_bytes()),
             Received::Unreadable { bytes } => (None, None, bytes),
         };
         let frame = Frame { road: Road::Push, channel, event, received_at: frame.received_at, body };
-        if let Err(closed) = self.take(frame).await {
-            // The writer lives as long as the spool, unless it panicked.
-            warn!(%closed, "a frame of ChatApp was received and could not be kept");
-            std::future::pending().await
+        let bytes = u32::try_from(frame.body.len()).unwrap_or(u32::MAX).min(AHEAD_BYTES_MAX);
+        let room = Arc::clone(&self.0.room).acquire_many_owned(bytes).await;
+        let appending = self.0.intake.spool.begin_append(&frame).await;
+        self.0.ahead().read();
+        self.0.intake.telemetry.frame_received(Road::Push.as_str());
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let appended = match appending {
+                Ok(appending) => appending.await.is_ok(),
+                Err(_) => false,
+            };
+            drop(room);
+            if appended {
+                inner.durable();
+            } else {
+                // The writer lives as long as the spool, unless it panicked. From here on nothing counts as heard, so the
+                // next start finds the gap.
+                error!("a frame of ChatApp was received and could not be kept: restart the bridge");
+            }
+        });
+    }
+}
+
+impl Observer for Ears {
+    fn heard(&self, at: Timestamp) {
+        let heard = self.0.ahead().heard(at);
+        if let Some(at) = heard {
+            self.0.ledger.heard(at);
         }
+    }
+
+    fn reported(&self, report: &Report, at: Timestamp) {
+        self.0.ledger.reported(report, at);
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tracing::{info, warn};
 
 use crate::bridge::Settled;
 use crate::event::EventId;
@@ -26,6 +27,8 @@ mod writer;
 pub use frame::{Frame, Road};
 use store::Store;
 
+/// The file's name in `chatapp.state_dir`.
+pub const FILE_NAME: &str = "spool.redb";
 /// Commands on their way to the writer; whoever finds no room waits.
 const COMMANDS_MAX: usize = 1024;
 
@@ -166,8 +169,8 @@ impl Spool {
         Ok(())
     }
 
-    /// Returns when the frame has its place in the order.
-    async fn begin_append(&self, frame: &Frame) -> Result<oneshot::Receiver<Sequence>, SpoolError> {
+    /// Returns when the frame has its place in the order; what it gives returns when the frame will outlive a crash.
+    pub(super) async fn begin_append(&self, frame: &Frame) -> Result<oneshot::Receiver<Sequence>, SpoolError> {
         let bytes = frame.encode();
         self.wait_for_room(bytes.len() as u64).await;
         let (answer, answered) = oneshot::channel();
@@ -258,9 +261,18 @@ impl Spool {
         loop {
             let freed = self.shared.room.notified();
             if self.shared.has_room_for(bytes) {
-                return self.shared.is(Condition::Well, |was| *was == Condition::Full);
+                if self.shared.is(Condition::Well, |was| *was == Condition::Full) {
+                    info!("the spool has room again");
+                }
+                return;
             }
-            self.shared.is(Condition::Full, |was| *was == Condition::Well);
+            if self.shared.is(Condition::Full, |was| *was == Condition::Well) {
+                warn!(
+                    bytes_max = self.shared.bytes_max,
+                    "the spool is full: nothing more of ChatApp is received until Kafka has taken some of it; mend Kafka, or \
+                     raise chatapp.spool_bytes_max and restart"
+                );
+            }
             freed.await;
         }
     }
@@ -283,14 +295,15 @@ impl Shared {
         lying.frames.is_empty() || lying.bytes + bytes <= self.bytes_max
     }
 
-    fn is(&self, condition: Condition, from: impl Fn(&Condition) -> bool) {
+    /// Whether that is a change.
+    fn is(&self, condition: Condition, from: impl Fn(&Condition) -> bool) -> bool {
         self.condition.send_if_modified(|was| {
             let changes = from(was) && *was != condition;
             if changes {
                 *was = condition;
             }
             changes
-        });
+        })
     }
 }
 

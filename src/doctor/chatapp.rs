@@ -18,6 +18,7 @@ use crate::chatapp::pusher::{
     Auth, AuthFailure, Authorizer, Client, EventSink, Limits, Link, LinkError, Observer, ReceivedFrame, Reconnect,
     Report,
 };
+use crate::chatapp::spool;
 use crate::chatapp::tokens::{Borrowed, Tokens, UnreadableTokens};
 use crate::config::ChatApp;
 
@@ -25,8 +26,6 @@ mod verdict;
 
 use verdict::Known;
 
-/// The spool, as `app/chatapp` names it.
-const SPOOL_FILE: &str = "spool.redb";
 /// How long the Pusher server has for everything.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
 
@@ -58,7 +57,7 @@ async fn on_disk(config: &ChatApp, api: Arc<Api>) -> (Finding, Result<Borrowed<A
     let config = config.clone();
     let looking = tokio::task::spawn_blocking(move || {
         let borrowed = Tokens::borrow(api, &config, Timestamp::now);
-        (state_dir::examine(&config.state_dir, SPOOL_FILE), borrowed)
+        (state_dir::examine(&config.state_dir, spool::FILE_NAME), borrowed)
     });
     looking.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
 }

@@ -65,6 +65,7 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "retry",
         "green_api/answer",
         "chatapp/api/answer",
+        "chatapp/ahead",
         "chatapp/backfill/walk",
         "chatapp/lanes",
         "chatapp/standing",

@@ -31,15 +31,15 @@ pub trait Authorizer: Send + Sync + 'static {
 
 /// Takes what was received.
 pub trait EventSink: Send + Sync + 'static {
-    /// Returns once the frame is taken; nothing is read until then. Not to be dropped, and not to take more than a
-    /// moment: see [`Limits::stall_max`].
+    /// Returns once the frame is taken, be it that it is only on its way to where it is safe; nothing is read until then.
+    /// Not to be dropped, and not to take more than a moment: see [`Limits::stall_max`].
     fn accept(&self, frame: ReceivedFrame) -> impl Future<Output = ()> + Send;
 }
 
 /// Hears what becomes of the session. Called between two frames, so it must not block.
 pub trait Observer: Send + Sync + 'static {
     /// A frame came after that time, be it a pong, and the sink has taken it, where it was for the sink: up to here
-    /// nothing that was sent to us is missing.
+    /// nothing that was sent to us is missing, as soon as everything the sink has taken is safe.
     ///
     /// It is the time at which the socket was last found empty. When the frame was read says little: it may have lain
     /// there for long, behind a slow sink or before a process that was frozen, and the server may have died since.

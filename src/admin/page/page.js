@@ -313,7 +313,8 @@ function drawVerdict({ totals, kafka, config, ready, schema_registry: registry, 
   if (!kafka.usable) {
     const held = kafka.waiting_instances ? ` ${number(kafka.waiting_instances)} instances hold a notification for it.` : "";
     const heard = kafka.last_error ? ` It said: ${kafka.last_error}` : "";
-    troubles.push(`Kafka takes no records; nothing is lost, notifications wait at GREEN-API for up to 24 hours.${held}${heard}`);
+    const onDisk = chatapp ? " ChatApp's events wait on disk." : "";
+    troubles.push(`Kafka takes no records; nothing is lost, notifications wait at GREEN-API for up to 24 hours.${onDisk}${held}${heard}`);
   }
   if (registry?.last_error) troubles.push(`Schema registry: ${registry.last_error}`);
   if (config.refused) troubles.push(`The new configuration is refused as a whole and the one before lives on. Mend it, then reload.\n${config.refused}`);

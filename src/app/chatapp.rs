@@ -204,7 +204,7 @@ impl Parts {
             session.await;
             channels.extend(further);
         }
-        // What was read is on disk before the marks say how far that was.
+        // What was read is on disk before this process ends; what is not by then lies in the next start's gap.
         ears.level().await;
         keepers.ended().await;
     }

@@ -4,7 +4,8 @@
 #   docker build --tag chatbridge .
 #   docker run --read-only --volume ./config.toml:/etc/chatbridge/config.toml:ro chatbridge
 #
-# It writes nothing but its log, to standard error, so the root may be read-only. In the configuration set
+# It writes nothing but its log, to standard error, so the root may be read-only; with [chatapp] in the configuration it also
+# wants a volume for chatapp.state_dir that user 65532 may write to. In the configuration set
 # admin.listen = "0.0.0.0:9464", or nobody outside the container sees metrics and probes.
 
 FROM rust:1.95-slim-bookworm AS build

@@ -6,6 +6,12 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 
+# Of the tests against a real Kafka, by parts of their names: those that have targets of their own, and those that share
+# the machine with no other, as they measure it or use all of it. Of the rest two go side by side: one alone leaves more
+# than half of two cores idle, and each brings brokers of its own.
+LONG := soak_ bench_
+ALONE := faults:: isolation::
+
 .PHONY: help demo test faults soak bench micro-bench webhook-load kafka deploy-check sbom
 
 help: ## Lists these targets (the default).
@@ -20,15 +26,17 @@ test: ## Runs every check of the code: format, lints, documentation, tests, and 
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
-	cargo test --locked --lib --bins --test it -- --include-ignored
+	@# Twice as many at once as there are cores: most of them wait for other processes and for time to pass.
+	cargo test --locked --lib --bins --test it -- --include-ignored --test-threads=$$(($$(getconf _NPROCESSORS_ONLN) * 2))
 	cargo test --locked --doc
-	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 --skip soak_ --skip bench_
+	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=2 $(LONG:%=--skip %) $(ALONE:%=--skip %)
+	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 $(LONG:%=--skip %) $(ALONE)
 
 faults: ## Does every fault to the bridge and a real Kafka, and writes the table of tests/README.md. Takes about 20 minutes.
 	@deploy/prerequisites.sh test
 	CI=true FAULTS_TABLE=tests/README.md cargo test --locked --test kafka every_fault -- --ignored --nocapture
 
-soak: ## Simulates the delivery loop for a million events, then keeps a real Kafka away for ten minutes; prints the figures.
+soak: ## Simulates the delivery loop for a million events, keeps a real Kafka away for ten minutes, kills both ends of ChatApp; prints the figures.
 	@deploy/prerequisites.sh test
 	CHATBRIDGE_SIMULATION_EVENTS=1000000 cargo test --release --locked --lib simulation::tests::every -- --nocapture
 	cargo test --release --locked --test kafka soak_ -- --ignored --nocapture

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::chatapp::overview::{ChatAppView, Overview};
 use crate::kafka_watch::{self, KafkaStatus};
 use crate::publish::kafka::Health;
 use crate::readiness::Readiness;
@@ -55,6 +56,8 @@ pub struct Shown {
     pub readiness: Readiness,
     /// How the brokers are.
     pub kafka: Arc<Health>,
+    /// ChatApp, where it is received.
+    pub chatapp: Option<Overview>,
     /// How the schema registry is, where there is one.
     pub schema_registry: Option<Arc<schema_registry::Health>>,
     /// Which configuration is live.
@@ -81,6 +84,8 @@ struct ProcessView {
     config: ConfigView,
     kafka: KafkaStatus,
     schema_registry: Option<SchemaRegistryStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chatapp: Option<ChatAppView>,
 }
 
 #[skip_serializing_none]
@@ -101,6 +106,7 @@ impl Shown {
             kafka: kafka_watch::status(&self.kafka, &self.board),
             schema_registry: trouble
                 .map(|trouble| SchemaRegistryStatus { registered: trouble.is_none(), last_error: trouble }),
+            chatapp: self.chatapp.as_ref().map(Overview::view),
         }
     }
 }
@@ -128,6 +134,9 @@ async fn protect(mut response: Response) -> Response {
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
+    if let Some(chatapp) = &shown.chatapp {
+        chatapp.refresh();
+    }
     match shown.metrics.render(&shown.board) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -28,16 +28,19 @@ use crate::telemetry::loss_watch;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 use crate::telemetry::webhook::WebhookTelemetry;
-use crate::webhook::{self, Certificate, TlsError};
+use crate::webhook::{self, Callback, Certificate, TlsError};
 
+mod chatapp;
 mod clients;
 mod fleet;
 mod framing;
 mod spans;
 
+use chatapp::ChatApp;
 use fleet::Fleet;
 
-pub use clients::InstanceClients;
+pub use chatapp::ChatAppError;
+pub use clients::{InstanceClients, chatapp_api};
 pub use framing::registry;
 
 /// How often an operator is reminded of a schema registry that stays away.
@@ -64,6 +67,9 @@ pub enum StartError {
     /// TLS towards GREEN-API or a schema registry cannot be set up.
     #[error("failed to make the HTTP client (are the system's root certificates installed?): {0}")]
     Http(#[source] reqwest::Error),
+    /// ChatApp cannot be received.
+    #[error(transparent)]
+    ChatApp(#[from] ChatAppError),
     /// Spans cannot be exported.
     #[error(transparent)]
     Otlp(#[from] OtlpError),
@@ -73,7 +79,7 @@ pub enum StartError {
 pub struct Listeners {
     /// By who watches it.
     pub admin: TcpListener,
-    /// By GREEN-API: there where [`Config::webhook`] is.
+    /// By GREEN-API and ChatApp: there where [`Config::webhook`] is.
     pub webhook: Option<TcpListener>,
 }
 
@@ -105,12 +111,21 @@ pub async fn run(
     let mut fleet =
         Fleet::new(&config, Arc::clone(&metrics), Arc::clone(&board), spans, stop.clone()).map_err(StartError::Http)?;
     fleet.set_instances(&config.instances);
+    let mut chatapp = match &config.chatapp {
+        Some(chatapp) => Some(ChatApp::open(chatapp, &metrics, stop.clone()).await?),
+        None => None,
+    };
+    if let Some(chatapp) = &mut chatapp {
+        board.watch_chatapp(chatapp.telemetry());
+        chatapp.receive();
+    }
     let live = Arc::new(LiveConfig::new(Arc::clone(&metrics)));
     let shown = Shown {
         metrics: Arc::clone(&metrics),
         board: Arc::clone(&board),
         readiness: readiness.clone(),
         kafka: health,
+        chatapp: chatapp.as_ref().map(ChatApp::overview),
         schema_registry: registry.as_ref().map(SchemaRegistry::health),
         config: Arc::clone(&live),
         silence_max: config.silence_max(),
@@ -122,8 +137,10 @@ pub async fn run(
 
     if let (Some(listener), Some(settings)) = (listeners.webhook, config.webhook.clone()) {
         let telemetry = Arc::new(WebhookTelemetry::new(Arc::clone(&metrics)));
+        let secret = config.chatapp.as_ref().and_then(|chatapp| chatapp.callback_secret.clone());
+        let callback = chatapp.as_ref().zip(secret).map(|(chatapp, secret)| Callback::new(secret, chatapp.intake()));
         let (intakes, stop) = (fleet.intakes(), stop.clone());
-        background.spawn(webhook::serve(listener, certificate, settings, intakes, telemetry, stop));
+        background.spawn(webhook::serve(listener, certificate, settings, intakes, callback, telemetry, stop));
     }
 
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());
@@ -144,15 +161,16 @@ pub async fn run(
         reloading.waiting_for = DELIVERING;
         systemd::status(DELIVERING);
         info!("Kafka is there; receiving begins");
-        let bridge = Bridge::new(Arc::clone(&publisher), records(&config, form), policy(&config));
-        reloading.fleet.begin(Arc::new(bridge));
+        let bridge = Arc::new(Bridge::new(Arc::clone(&publisher), records(&config, form), policy(&config)));
+        if let Some(chatapp) = &mut chatapp {
+            chatapp.deliver(Arc::clone(&bridge));
+        }
+        reloading.fleet.begin(bridge);
         stop.run_until_cancelled(reloading.until(kafka.watch())).await;
-        readiness.stopping();
-        systemd::stopping();
-        drain(&mut reloading.fleet, &config, &publisher, exporting).await;
     }
     readiness.stopping();
     systemd::stopping();
+    drain(&mut reloading.fleet, chatapp.as_mut(), &config, &publisher, exporting).await;
     // Last, so that a final scrape sees the end; but nobody who reads slowly holds the process.
     background_stop.cancel();
     background.close();
@@ -253,15 +271,31 @@ pub fn policy(config: &Config) -> Policy {
 }
 
 /// Lets what is in hand come to its end, within the grace period.
-async fn drain(fleet: &mut Fleet, config: &Config, publisher: &Arc<KafkaPublisher>, exporting: Option<Exporting>) {
+async fn drain(
+    fleet: &mut Fleet,
+    mut chatapp: Option<&mut ChatApp>,
+    config: &Config,
+    publisher: &Arc<KafkaPublisher>,
+    exporting: Option<Exporting>,
+) {
     let deadline = Instant::now() + config.shutdown_timeout.saturating_sub(FLUSH_MIN + LAST_SCRAPE_MAX);
-    if tokio::time::timeout_at(deadline, fleet.ended()).await.is_err() {
+    let all_ended = async {
+        tokio::join!(fleet.ended(), async {
+            if let Some(chatapp) = &mut chatapp {
+                chatapp.ended().await;
+            }
+        })
+    };
+    if tokio::time::timeout_at(deadline, all_ended).await.is_err() {
         warn!(
-            still_busy = fleet.busy(),
+            still_busy = fleet.busy() + chatapp.as_ref().map_or(0, |chatapp| chatapp.busy()),
             timeout_seconds = config.shutdown_timeout.as_secs(),
             "the grace period is over; what is in hand was not deleted and comes again after the next start"
         );
         fleet.abort().await;
+        if let Some(chatapp) = chatapp {
+            chatapp.abort().await;
+        }
     }
     let left = deadline.saturating_duration_since(Instant::now()).max(FLUSH_MIN);
     tokio::join!(Arc::clone(publisher).flush(left), async {

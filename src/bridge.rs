@@ -20,7 +20,7 @@ use crate::publish::{Delivered, PublishError, Publisher};
 use crate::record::dead_letter::DeadLetter;
 use crate::record::{self, Extent, Record, RecordFactory};
 use crate::retry::Backoff;
-use crate::telemetry::InstanceTelemetry;
+use crate::telemetry::DeliveryTelemetry;
 
 /// How much of a dead letter is kept, one try after the other, when the broker finds it too large.
 const DEAD_LETTER_BYTES_TRIED: [usize; 4] = [usize::MAX, 512 * 1024, 16 * 1024, 0];
@@ -49,6 +49,12 @@ impl Settled {
     #[must_use]
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
+    }
+
+    /// For tests of those who are handed a proof.
+    #[cfg(test)]
+    pub(crate) fn dropped(id: EventId) -> Self {
+        Self { id, outcome: Outcome::Dropped(DropReason::Type) }
     }
 }
 
@@ -224,8 +230,14 @@ impl<P: Publisher> Bridge<P> {
         prepare(notification, &self.policy, now)
     }
 
+    /// [`prepare_event`] under this bridge's policy.
+    #[must_use]
+    pub fn prepare_event(&self, event: Event, first_seen: Timestamp) -> Prepared {
+        prepare_event(event, &self.policy, first_seen)
+    }
+
     /// Returns when the notification may be forgotten, however long that takes.
-    pub async fn deliver(&self, prepared: &Prepared, telemetry: &InstanceTelemetry) -> Settled {
+    pub async fn deliver(&self, prepared: &Prepared, telemetry: &impl DeliveryTelemetry) -> Settled {
         let _in_flight = telemetry.in_flight();
         let started = Instant::now();
         let outcome = match &prepared.destination {
@@ -249,7 +261,7 @@ impl<P: Publisher> Bridge<P> {
     }
 
     /// Whole; without thumbnails, should Kafka find it too large; as a dead letter, should Kafka refuse it for good.
-    async fn deliver_event(&self, prepared: &Prepared, event: &Event, telemetry: &InstanceTelemetry) -> Outcome {
+    async fn deliver_event(&self, prepared: &Prepared, event: &Event, telemetry: &impl DeliveryTelemetry) -> Outcome {
         let started = Instant::now();
         let mut extent = Extent::Whole;
         let mut attempts = 0;
@@ -274,9 +286,9 @@ impl<P: Publisher> Bridge<P> {
         }
     }
 
-    /// Publishes a dead letter, cut as short as the broker wants it. Should even that be refused, the instance is
-    /// parked: nothing is deleted and the letter is offered again until somebody has mended the topic.
-    async fn bury(&self, letter: DeadLetter, telemetry: &InstanceTelemetry) -> Outcome {
+    /// Publishes a dead letter, cut as short as the broker wants it. Should even that be refused, its source is
+    /// parked: nothing is forgotten and the letter is offered again until somebody has mended the topic.
+    async fn bury(&self, letter: DeadLetter, telemetry: &impl DeliveryTelemetry) -> Outcome {
         loop {
             let mut last_refusal = None;
             for value_bytes_max in DEAD_LETTER_BYTES_TRIED {
@@ -305,7 +317,7 @@ impl<P: Publisher> Bridge<P> {
             error!(
                 instance = letter.source.instance().map(display), channel = letter.source.channel().map(display),
                 topic = %self.records.dead_letter_topic, detail,
-                "the dead-letter topic refuses a dead letter: this instance is parked, nothing of it is deleted; \
+                "the dead-letter topic refuses a dead letter: its source is parked, nothing of it is forgotten; \
                  check the topic's limits, it is tried again in {} s", PARKED_RETRY.as_secs()
             );
             telemetry.parked(&detail);
@@ -318,7 +330,7 @@ impl<P: Publisher> Bridge<P> {
     async fn publish_until_answered(
         &self,
         record: &Record,
-        telemetry: &InstanceTelemetry,
+        telemetry: &impl DeliveryTelemetry,
     ) -> Result<Delivered, Refusal> {
         let mut backoff = Backoff::new(PUBLISH_RETRY_MIN, PUBLISH_RETRY_MAX);
         loop {

@@ -5,9 +5,19 @@
 //! § is a section of the notes on ChatApp and the Pusher protocol.
 
 pub mod account;
+mod ahead;
 pub mod api;
 pub mod backfill;
+pub mod drain;
+pub mod intake;
+pub mod keeper;
+mod lanes;
+pub mod ledger;
 pub mod normalize;
+pub mod overview;
 pub mod pusher;
+mod signing;
 pub mod spool;
+mod standing;
 pub mod tokens;
+mod unpack;

@@ -216,7 +216,7 @@ pub enum Receive {
 pub struct Events {
     /// Types nobody knows.
     pub unknown: UnknownPolicy,
-    /// `typeWebhook` values that are deleted unseen.
+    /// Events that are deleted unseen, by their `typeWebhook` or ChatApp's `meta.type`.
     pub drop: Vec<String>,
     /// Whether the body travels along as `raw`.
     pub include_raw: bool,

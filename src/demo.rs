@@ -3,21 +3,19 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::bridge::prepare;
-use crate::config::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Receive, Tracing};
+use crate::config::{Config, Instance, Receive};
 use crate::event::{Body, InstanceId, Notification};
 use crate::oracle::{Oracle, Verdict};
 use crate::policy::Policy;
@@ -25,9 +23,12 @@ use crate::record::RecordFactory;
 use crate::simulator::generator::Generator;
 use crate::simulator::{JournalConfig, SimulatedInstance, Simulator, SimulatorConfig};
 
+mod bridge;
 mod broker;
+pub mod chatapp;
 mod progress;
 
+use bridge::RunningBridge;
 use broker::{Appeared, Broker};
 use progress::Progress;
 
@@ -76,6 +77,9 @@ pub enum DemoError {
     /// The bridge.
     #[error(transparent)]
     Start(#[from] app::StartError),
+    /// The bridge did not get to hear anything.
+    #[error("the bridge has not subscribed its channels after {} s; RUST_LOG=info shows what it met", .0.as_secs())]
+    NotHeard(Duration),
 }
 
 /// The figures at the end.
@@ -110,23 +114,15 @@ impl Demo {
         })
         .await?;
         let broker = Broker::start(self.brokers.clone())?;
-        let config = config(&simulator, &simulated, &broker);
-        let admin = TcpListener::bind(config.admin.listen).await?;
+        let bridge = RunningBridge::start(config(&simulator, &simulated, &broker)).await?;
         self.say(&format!(
-            "GREEN-API simulator at {}, {}, metrics at http://{}/metrics",
+            "GREEN-API simulator at {}, {}, metrics at {}",
             simulator.url(),
             broker.description(),
-            admin.local_addr()?
+            bridge.metrics_url()
         ))?;
-
-        let bridge_stop = CancellationToken::new();
-        let bridge = tokio::spawn(app::run(config, app::Listeners { admin, webhook: None }, None, bridge_stop.clone()));
         let outcome = self.watch(&simulator, &ids, broker.consume().await?, &stop).await;
-        bridge_stop.cancel();
-        match bridge.await {
-            Ok(ended) => ended?,
-            Err(panic) => return Err(io::Error::other(panic).into()),
-        }
+        bridge.end().await?;
         let (summary, samples) = outcome?;
         self.show(&summary, &samples)?;
         simulator.stop().await;
@@ -156,14 +152,15 @@ impl Demo {
         loop {
             let published = oracle.published();
             let deleted = queued - simulator.total_depth() as u64;
-            progress.show(queued, published, deleted);
+            progress
+                .show(deleted, || format!("queued {queued}/{}  published {published}  deleted {deleted}", self.events));
             let complete = queued == self.events && published == queued && deleted == queued;
             if complete || stop.is_cancelled() || last_progress.elapsed() > STALLED {
                 break;
             }
             tokio::select! {
                 _ = ticks.tick() => {
-                    let due = self.due(started.elapsed()).min(self.events);
+                    let due = self.due(started.elapsed());
                     while queued < due {
                         let generator = &mut generators[(queued % self.instances) as usize];
                         let instance = ids[(queued % self.instances) as usize];
@@ -211,7 +208,7 @@ impl Demo {
 
     /// How many events shall have been queued by now.
     fn due(&self, elapsed: Duration) -> u64 {
-        if self.rate == 0 { self.events } else { (elapsed.as_secs_f64() * self.rate as f64) as u64 }
+        due(self.rate, elapsed).min(self.events)
     }
 
     fn say(&self, line: &str) -> io::Result<()> {
@@ -252,6 +249,11 @@ impl Demo {
     }
 }
 
+/// How many are due at `rate` a second; 0: all at once.
+fn due(rate: u64, elapsed: Duration) -> u64 {
+    if rate == 0 { u64::MAX } else { (elapsed.as_secs_f64() * rate as f64) as u64 }
+}
+
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let index = ((sorted.len() as f64 * share).ceil() as usize).saturating_sub(1);
     sorted.get(index).copied().unwrap_or_default()
@@ -279,26 +281,5 @@ fn config(simulator: &Simulator, simulated: &[SimulatedInstance], broker: &Broke
             receive: Receive::Poll,
         })
         .collect();
-    Config {
-        shutdown_timeout: Duration::from_secs(10),
-        config_check: None,
-        kafka: Kafka {
-            brokers: broker.bootstrap().to_owned(),
-            topic: Arc::from(broker.topic()),
-            dead_letter_topic: Arc::from(broker.dead_letter_topic()),
-            cloudevents_mode: crate::config::CloudEventsMode::default(),
-            create_topics: None,
-            properties: Default::default(),
-        },
-        schema_registry: None,
-        admin: Admin { listen: ([127, 0, 0, 1], 0).into() },
-        green_api: GreenApi { watch_interval: None, ..GreenApi::default() },
-        instances,
-        webhook: None,
-        chatapp: None,
-        events: Events { include_raw: true, ..Events::default() },
-        calls: Calls::default(),
-        tracing: Tracing::default(),
-        routing: Default::default(),
-    }
+    Config { instances, ..bridge::config(broker) }
 }

@@ -1,7 +1,8 @@
 //! `chatbridge check --online`: what stands between this configuration and delivered events, and how to mend it.
 //!
-//! Reading only. Facts are gathered at the rim (`green_api::examine`, `kafka`) and judged by plain functions
-//! (`instance`, `push`, `topic`). It never receives, deletes or sets anything at GREEN-API and writes nothing to Kafka.
+//! Reading only. Facts are gathered at the rim (`green_api::examine`, `chatapp`, `kafka`) and judged by plain functions
+//! (`instance`, `push`, `chatapp/verdict`, `topic`). It never receives, deletes or sets anything at GREEN-API, makes no
+//! token of ChatApp's and writes nothing to Kafka.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,14 +12,17 @@ use serde_with::skip_serializing_none;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::chatapp::api::Api;
 use crate::config::Config;
 use crate::green_api::InstanceClient;
 use crate::schema;
 use crate::schema_registry::{RegistryError, SchemaRegistry};
 
+mod chatapp;
 mod instance;
 mod kafka;
 mod push;
+mod state_dir;
 mod topic;
 
 /// Instances asked at once.
@@ -46,7 +50,7 @@ pub enum Verdict {
 pub struct Finding {
     /// How it is.
     pub verdict: Verdict,
-    /// What it is about: an instance, a topic, Kafka, the schema registry.
+    /// What it is about: an instance, something of ChatApp's, a topic, Kafka, the schema registry.
     pub subject: String,
     /// What was found.
     pub found: String,
@@ -70,15 +74,23 @@ impl Finding {
     }
 }
 
-/// Looks at everything `config` speaks of: `clients` are its instances in their order, `registry` its schema registry.
+/// Looks at everything `config` speaks of: `clients` are its instances in their order, `chatapp` the API of its ChatApp,
+/// `registry` its schema registry.
 pub async fn examine(
     config: &Config,
     clients: Vec<Arc<InstanceClient>>,
+    chatapp: Option<Arc<Api>>,
     registry: Option<SchemaRegistry>,
 ) -> Vec<Finding> {
-    let (kafka, registry, instances) =
-        tokio::join!(kafka::examine(config), schema_registry(config, registry), instances(config, clients));
-    [instances, push::listener(config).into_iter().collect(), kafka, registry].concat()
+    let chatapp = async {
+        match config.chatapp.as_ref().zip(chatapp) {
+            Some((settings, api)) => chatapp::examine(settings, api).await,
+            None => Vec::new(),
+        }
+    };
+    let (kafka, registry, chatapp, instances) =
+        tokio::join!(kafka::examine(config), schema_registry(config, registry), chatapp, instances(config, clients));
+    [instances, push::listener(config).into_iter().collect(), chatapp, kafka, registry].concat()
 }
 
 async fn instances(config: &Config, clients: Vec<Arc<InstanceClient>>) -> Vec<Finding> {

@@ -9,12 +9,16 @@
 //! webhook call that brought it is answered with 200, in the order of the queue, under the key of its chat. A crash at
 //! any point may repeat an event; it never loses one, and the repeat carries the same id.
 //!
+//! ChatApp keeps nothing for anybody, so its promise is another: what was received is on disk before it counts, and leaves
+//! it when it is in Kafka; what was missed is fetched, or consumers are told that it is missing.
+//!
 //! # The invariants it rests on
 //!
 //! 1. **Proof before forgetting.** [`source::NotificationQueue::delete`] asks for a [`bridge::Settled`]; only
 //!    [`bridge::Bridge::deliver`] makes one, out of the [`publish::Delivered`] that only a publisher makes. A webhook's
 //!    200 is made of a [`source::intake::Acknowledged`], and that of a `Settled`. Deleting or answering without a proof
 //!    does not compile; that it is the proof of *this* notification is the straight line's doing, three statements long.
+//!    [`chatapp::spool::Spool::settle`] remembers as published only what a `Settled` proves.
 //! 2. **One in flight per instance.** One [`source::queue::Poller`] per instance, or one [`source::intake::Intake`], one
 //!    straight line inside it, so the order in Kafka is the order of the queue. Whoever receives with other settings
 //!    (`app/fleet`) has its turn after it, when its last poll has come to its end.
@@ -44,28 +48,53 @@
 //! An instance that is received by webhook has [`source::intake`] in place of the poller: [`webhook`] says who may call,
 //! the intake takes what a call brought from 2 to 4 and acknowledges it. 5 is the same, and 6 is the 200.
 //!
+//! # The life of one event of ChatApp
+//!
+//! 1. [`chatapp::pusher::Client`] reads a frame and hands it to [`chatapp::intake`], which puts it into the
+//!    [`chatapp::spool`], on disk. The next one is read meanwhile, but how far we heard moves only when the disk has what came
+//!    before (`chatapp/ahead`): what a crash takes away before that lies in a gap. A call of ChatApp's (`webhook/chatapp`), a
+//!    message that was fetched and a gap that is told take the same way in.
+//! 2. [`chatapp::drain::Drain::run`] reads it back, has `chatapp/unpack` take it apart into events, leaves out what was
+//!    published before, by whichever road, and hands the others to [`bridge::Bridge::deliver`]: those of one key one after
+//!    the other, in the order of the disk (`chatapp/lanes`).
+//! 3. With the proof of its last event the frame leaves the disk.
+//!
+//! Beside it [`chatapp::ledger::Ledger`] hears the session: what was heard until when (`chatapp/standing` reckons). Each
+//! channel has a keeper ([`chatapp::keeper`]): it tells each gap, has [`chatapp::backfill`] fetch its messages, looks now and
+//! then for what was never pushed, and writes down how far all that has come, never further.
+//!
 //! # Who may know whom
 //!
 //! ```text
 //! main ─► cli ─► config, app, logging, reload, shutdown; cli::normalize ─► bridge, chatapp; cli::check ─► doctor;
-//!                cli::demo, cli::simulate ─► simulator, chatapp_simulator; demo ─► app, consume, oracle, simulator
+//!                cli::demo, cli::simulate ─► simulator, chatapp_simulator; demo ─► app, consume, oracle, simulator,
+//!                chatapp_simulator
+//! demo/chatapp/judge ─► chatapp_simulator (its journal)     shares nothing with what it judges
 //! cli::dlq ─► dead_letters, consume, publish/kafka; cli::tail ─► consume, json, record (how a value is framed)
 //! cli::verify ─► verify ─► consume, oracle, policy, normalize, simulator (its journal's form)
 //! oracle ─► event (EventId), json                           the judge: shares nothing else with what it judges
 //! app ──► everyone                                          (the composition root, the only one)
 //! reload ─► config                                          when to read it again, not what becomes of it
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
-//! webhook ─► source/intake, event, json, config, telemetry   never a queue, never kafka
+//! webhook ─► source/intake, chatapp/intake, event, json, config, telemetry   never a queue, never kafka
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! chatapp/account ─► chatapp/api, chatapp/tokens, chatapp/backfill (implements its trait)
+//! chatapp/intake ─► chatapp/spool, chatapp/normalize, chatapp/ledger; implements the traits of chatapp/pusher and
+//!                   chatapp/backfill
+//! chatapp/drain ─► chatapp/spool, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka, never a socket
+//! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry
+//! chatapp/ledger ─► chatapp/standing, chatapp/pusher (its reports), telemetry
+//! chatapp/spool ─► bridge::Settled, event
 //! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/backfill ─► chatapp/api (its types), json, retry
 //! publish/kafka ─► publish, record, config                  never a source
 //! chatapp/pusher ─► retry, json                             the session; its client, link alone know tokio and sockets
-//! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry
+//! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry;
+//!           doctor/chatapp ─► chatapp/account, chatapp/api, chatapp/pusher, chatapp/tokens (borrowed: never renewed)
 //! schema_registry ─► record (its ids), config               never a source, never a publisher
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! kafka_watch ─► config, publish/kafka, telemetry; systemd ─► telemetry
-//! admin ─► kafka_watch, readiness, telemetry, schema_registry and publish/kafka: what they say of themselves
+//! admin ─► kafka_watch, readiness, telemetry, chatapp/overview, schema_registry and publish/kafka: what they say of
+//!          themselves
 //! consume ─► config                                         reads topics back; never writes
 //! dead_letters ─► consume (its records), bridge, chatapp/normalize, event, policy, record, publish, retry: a replay;
 //!                 never kafka itself
@@ -80,12 +109,13 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
-//! `chatapp/normalize`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/tokens/state`, `record`, `policy`,
+//! `chatapp/normalize`, `chatapp/ahead`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/lanes`, `chatapp/standing`,
+//! `chatapp/tokens/state`, `chatapp/unpack`, `record`, `policy`,
 //! `retry`, `schema`, `trace`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`, `doctor/push`,
-//! `doctor/topic`, `chatapp/pusher` but for its `client` and `link`; no rdkafka outside `publish/kafka`, `consume`,
-//! `doctor/kafka` and the demo, which starts its brokers; no reqwest outside `green_api`, `chatapp/api`,
-//! `schema_registry`, `otlp`, the composition root, `simulator/push` and `chatapp_simulator/callback`, which send to
-//! webhooks; no global state.
+//! `doctor/topic`, `doctor/chatapp/verdict`, `demo/chatapp/judge`, `chatapp/pusher` but for its `client` and `link`; no
+//! rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its brokers; no reqwest
+//! outside `green_api`, `chatapp/api`, `schema_registry`, `otlp`, the composition root, `simulator/push` and
+//! `chatapp_simulator/callback`, which send to webhooks; no global state.
 //!
 //! # Why it is so
 //!
@@ -113,6 +143,9 @@
 //! *Spans are made of what telemetry is told anyway* (`telemetry/spans`), not by instrumenting the line: with
 //! `tracing-opentelemetry` the order of the log's spans would be part of a contract, and the line would have to be read
 //! around them.
+//!
+//! *Frames on disk, not events.* What was received is written as it came, so that a version that understands more can read
+//! what lies there, and so that nothing that could fail stands between the socket and the disk.
 //!
 //! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
 //! only within a chat, quota events have none, and receipts may change with each redelivery. ChatApp's messages come in a

@@ -1,24 +1,22 @@
-//! Keeps one instance's poller alive, and its panics away from everybody else.
+//! Keeps what receives alive, and its panics away from everybody else.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::error;
 
 use crate::retry::Backoff;
-use crate::telemetry::InstanceTelemetry;
 
 const RESTART_MIN: Duration = Duration::from_secs(1);
 const RESTART_MAX: Duration = Duration::from_secs(60);
 
-/// Runs what `start` makes, in a task of its own, until it returns or `stop`; after a panic it is started again.
+/// Runs what `start` makes, in a task of its own, until it returns or `stop`; after a panic, which `panicked` tells with the
+/// wait that follows, it is started again.
 ///
 /// A panic costs at most one repeat: nothing is deleted before it is in Kafka, whatever the point of the panic.
 /// Dropping this future aborts the task.
-pub async fn supervise<F, T>(telemetry: Arc<InstanceTelemetry>, stop: CancellationToken, start: F)
+pub async fn supervise<F, T>(panicked: impl Fn(Duration), stop: CancellationToken, start: F)
 where
     F: Fn() -> T,
     T: Future<Output = ()> + Send + 'static,
@@ -28,12 +26,8 @@ where
         let ended = AbortOnDropHandle::new(tokio::spawn(start())).await;
         match ended {
             Err(failure) if failure.is_panic() && !stop.is_cancelled() => {
-                telemetry.poller_panicked();
                 let wait = backoff.next_at_least(RESTART_MIN, fastrand::f64());
-                error!(
-                    instance = %telemetry.instance(), restart_ms = wait.as_millis() as u64,
-                    "the instance's poller panicked (the panic is logged above); it is started again, nothing is lost"
-                );
+                panicked(wait);
                 if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                     return;
                 }
@@ -46,41 +40,41 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::InstanceId;
-    use crate::telemetry::metrics::Metrics;
-    use crate::telemetry::status::StatusBoard;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    fn telemetry() -> Arc<InstanceTelemetry> {
-        let board = StatusBoard::default();
-        Arc::new(InstanceTelemetry::new(&Arc::new(Metrics::new()), board.add(InstanceId::new(1))))
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_starts_it_again_and_a_return_ends_it() {
         let starts = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&starts);
-        supervise(telemetry(), CancellationToken::new(), move || {
+        let (counted, told) = (Arc::clone(&starts), AtomicUsize::new(0));
+        let panicked = |_| {
+            told.fetch_add(1, Ordering::Relaxed);
+        };
+        supervise(panicked, CancellationToken::new(), move || {
             let counted = Arc::clone(&counted);
             async move {
                 assert!(counted.fetch_add(1, Ordering::Relaxed) >= 2, "planted");
             }
         })
         .await;
-        assert_eq!(starts.load(Ordering::Relaxed), 3);
+        assert_eq!((starts.load(Ordering::Relaxed), told.load(Ordering::Relaxed)), (3, 2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stop_is_not_answered_with_a_restart() {
         let stop = CancellationToken::new();
         let stopping = stop.clone();
-        supervise(telemetry(), stop, move || {
-            let stopping = stopping.clone();
-            async move {
-                stopping.cancel();
-                panic!("planted");
-            }
-        })
+        supervise(
+            |_| unreachable!("it is the end"),
+            stop,
+            move || {
+                let stopping = stopping.clone();
+                async move {
+                    stopping.cancel();
+                    panic!("planted");
+                }
+            },
+        )
         .await;
     }
 }

@@ -16,7 +16,9 @@ use crate::publish::PublishError;
 use crate::source::QueueError;
 use crate::source::caller::LookupOutcome;
 
+pub mod chatapp;
 pub mod config;
+mod delivery;
 pub mod loss_radar;
 pub mod loss_watch;
 pub mod metrics;
@@ -24,6 +26,7 @@ pub mod spans;
 pub mod status;
 pub mod webhook;
 
+pub use delivery::DeliveryTelemetry;
 use metrics::{InstanceMetrics, Metrics};
 use spans::{InstanceSpans, SpanQueue};
 use status::{InstanceStatus, Phase};
@@ -144,57 +147,9 @@ impl InstanceTelemetry {
         self.span(|spans| spans.received(prepared));
     }
 
-    /// Counts one delivery in flight until the guard is dropped.
-    #[must_use]
-    pub fn in_flight(&self) -> InFlight {
-        self.metrics.all.in_flight.inc();
-        self.status.set_in_hand(true);
-        InFlight { metrics: Arc::clone(&self.metrics.all), status: Arc::clone(&self.status) }
-    }
-
-    /// Kafka acknowledged an event.
-    pub fn published(&self, event: &Event, took: Duration) {
-        self.metrics.published(event.kind.name());
-        self.metrics.all.receive_to_ack.observe(took.as_secs_f64());
-        if let Some(time) = event.time {
-            let age = Timestamp::now().duration_since(time).as_secs_f64();
-            self.metrics.all.event_age.observe(age.max(0.0));
-        }
-        if let Kind::InstanceState(Instance { state: Some(state), .. }) = &event.kind {
-            self.state_seen(state.as_str());
-        }
-    }
-
-    /// A notification may be forgotten, this long after it was handed over; `topic` is where it went.
-    pub fn settled(&self, prepared: &Prepared, topic: Option<&Arc<str>>, outcome: &Outcome, took: Duration) {
-        self.span(|spans| spans.settled(prepared, topic, outcome, took));
-    }
-
-    /// Kafka acknowledged a dead letter.
-    pub fn dead_lettered(&self, reason: DeadLetterReason) {
-        self.metrics.dead_lettered(reason.as_str());
-    }
-
-    /// An event was dropped by configuration.
-    pub fn dropped(&self, reason: DropReason) {
-        self.metrics.dropped(reason.as_str());
-    }
-
     /// A caller's name was wanted.
     pub fn caller_looked_up(&self, outcome: LookupOutcome) {
         self.metrics.caller_looked_up(outcome.as_str());
-    }
-
-    /// A publish did not succeed.
-    pub fn publish_failed(&self, failure: &PublishError) {
-        self.metrics.all.publish_errors.with_label_values(&[failure.class()]).inc();
-        self.status.failed("kafka", &failure.to_string());
-    }
-
-    /// The dead-letter topic takes nothing.
-    pub fn parked(&self, detail: &str) {
-        self.status.failed("parked", detail);
-        self.status.set_phase(Phase::Parked);
     }
 
     /// The notification is gone from the queue.
@@ -281,6 +236,50 @@ impl InstanceTelemetry {
         if let Some(spans) = &self.spans {
             happened(spans);
         }
+    }
+}
+
+impl DeliveryTelemetry for InstanceTelemetry {
+    type InFlight = InFlight;
+
+    fn in_flight(&self) -> InFlight {
+        self.metrics.all.in_flight.inc();
+        self.status.set_in_hand(true);
+        InFlight { metrics: Arc::clone(&self.metrics.all), status: Arc::clone(&self.status) }
+    }
+
+    fn published(&self, event: &Event, took: Duration) {
+        self.metrics.published(event.kind.name());
+        self.metrics.all.receive_to_ack.observe(took.as_secs_f64());
+        if let Some(time) = event.time {
+            let age = Timestamp::now().duration_since(time).as_secs_f64();
+            self.metrics.all.event_age.observe(age.max(0.0));
+        }
+        if let Kind::InstanceState(Instance { state: Some(state), .. }) = &event.kind {
+            self.state_seen(state.as_str());
+        }
+    }
+
+    fn settled(&self, prepared: &Prepared, topic: Option<&Arc<str>>, outcome: &Outcome, took: Duration) {
+        self.span(|spans| spans.settled(prepared, topic, outcome, took));
+    }
+
+    fn dead_lettered(&self, reason: DeadLetterReason) {
+        self.metrics.dead_lettered(reason.as_str());
+    }
+
+    fn dropped(&self, reason: DropReason) {
+        self.metrics.dropped(reason.as_str());
+    }
+
+    fn publish_failed(&self, failure: &PublishError) {
+        self.metrics.all.publish_errors.with_label_values(&[failure.class()]).inc();
+        self.status.failed("kafka", &failure.to_string());
+    }
+
+    fn parked(&self, detail: &str) {
+        self.status.failed("parked", detail);
+        self.status.set_phase(Phase::Parked);
     }
 }
 

@@ -1,4 +1,5 @@
-//! The webhook's listener: GREEN-API's push calls in, the broker's verdict out (reference §7).
+//! The webhook's listener: GREEN-API's push calls in, the broker's verdict out (reference §7); and ChatApp's, where it
+//! has the spool's.
 //!
 //! A call is answered with 200 when Kafka has what it brought, and with 503 when it has not yet: GREEN-API keeps the event
 //! and sends it again. What it means for an event to be taken in is [`crate::source::intake`]'s; here is who may call
@@ -7,22 +8,28 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Webhook;
 use crate::publish::Publisher;
 use crate::source::caller::CallerNames;
+use crate::source::intake::Acknowledged;
 use crate::telemetry::webhook::WebhookTelemetry;
 
+mod chatapp;
 mod gate;
 mod green_api;
 mod intakes;
 mod server;
 mod tls;
 
+pub use chatapp::Callback;
 pub use intakes::Intakes;
 pub use tls::{Certificate, TlsError};
 
@@ -30,10 +37,26 @@ pub use tls::{Certificate, TlsError};
 struct Endpoint<P, N> {
     gate: gate::Gate,
     intakes: Arc<Intakes<P, N>>,
+    /// There where ChatApp may call.
+    callback: Option<Callback>,
     /// Bytes of bodies that may still come into memory.
     buffer: Arc<Semaphore>,
     settings: Webhook,
     telemetry: Arc<WebhookTelemetry>,
+}
+
+/// That what a call brought is safe, so that whoever called may forget it.
+trait Proof {}
+
+/// Kafka has it.
+impl Proof for Acknowledged {}
+
+impl<P, N> Endpoint<P, N> {
+    /// The one way to a 200.
+    fn ok(&self, _proof: impl Proof, began: Instant) -> Response {
+        self.telemetry.acknowledged(began.elapsed());
+        StatusCode::OK.into_response()
+    }
 }
 
 /// Serves on `listener` until `stop`, then lets the calls that are being answered come to their end.
@@ -42,6 +65,7 @@ pub async fn serve<P: Publisher, N: CallerNames>(
     certificate: Option<Arc<Certificate>>,
     settings: Webhook,
     intakes: Arc<Intakes<P, N>>,
+    callback: Option<Callback>,
     telemetry: Arc<WebhookTelemetry>,
     stop: CancellationToken,
 ) {
@@ -49,11 +73,12 @@ pub async fn serve<P: Publisher, N: CallerNames>(
     // A semaphore's permits are u32 where they are taken and usize where they are made.
     let buffer = Arc::new(Semaphore::new(usize::try_from(settings.buffered_bytes_max).unwrap_or(usize::MAX)));
     let gate = gate::Gate::new(&settings);
-    let endpoint = Arc::new(Endpoint { gate, intakes, buffer, settings, telemetry: Arc::clone(&telemetry) });
+    let endpoint = Arc::new(Endpoint { gate, intakes, callback, buffer, settings, telemetry: Arc::clone(&telemetry) });
     let router = Router::new()
         .route("/green-api", post(green_api::for_whom_the_body_names))
         .route("/green-api/", post(green_api::for_whom_the_body_names))
         .route("/green-api/{instance}", post(green_api::for_whom_the_path_names))
+        .route("/chatapp/{secret}", post(chatapp::call))
         .fallback(green_api::elsewhere)
         .with_state(endpoint);
     server::serve(listener, certificate, router, limits, telemetry, stop).await;

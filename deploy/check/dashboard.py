@@ -66,7 +66,7 @@ for variable in dashboard["templating"]["list"]:
         queries.append((f"variable {variable['name']}", f"count by ({selector[2]}) ({selector[1]})"))
 SETTINGS = {"$job": "chatbridge", "$instance": ".*", "$__rate_interval": "1m"}
 
-kafka, green_api, admin, prom, webhook = free_port(neighbour=True), free_port(), free_port(), free_port(), free_port()
+kafka, (green_api, admin, prom, webhook, chatapp, socket_port) = free_port(neighbour=True), (free_port() for _ in range(6))
 folder = tempfile.TemporaryDirectory(prefix="chatbridge-dashboard-")
 base = pathlib.Path(folder.name)
 (base / "config.toml").write_text(f"""
@@ -91,6 +91,14 @@ receive = "webhook"
 [webhook]
 listen = "127.0.0.1:{webhook}"
 token = "simulated"
+[chatapp]
+api_url = "http://127.0.0.1:{chatapp}"
+socket_url = "ws://127.0.0.1:{socket_port}"
+email = "simulated@example.invalid"
+password = "simulated"
+app_id = "app_685_1"
+state_dir = "{base}/state"
+gap_overlap_seconds = 1
 [events]
 drop = ["outgoingMessageStatus"]
 [calls]
@@ -128,6 +136,8 @@ try:
     start("simulator", chatbridge, "simulate", "--listen", f"127.0.0.1:{green_api}", "--rate", "30", "--webhook-pause-ms", "500",
           "--instance", f"{GOOD}:simulated", "--instance", f"{BAD}:simulated",
           "--instance", f"{PUSHED}:simulated")
+    start("chatapp", chatbridge, "simulate", "--chatapp", "--listen", f"127.0.0.1:{chatapp}",
+          "--chatapp-socket", f"127.0.0.1:{socket_port}", "--rate", "20")
     simulator = f"http://127.0.0.1:{green_api}/simulator"
 
     def simulator_is_there():
@@ -159,7 +169,14 @@ try:
         """every query has an answer"""
         return not unanswered()
 
+    def chatapp_is_live():
+        """ChatApp's channels are subscribed"""
+        return b"chatbridge_chatapp_channel_subscribed{channel=\"users/685\"} 1" in ask(f"http://127.0.0.1:{admin}/metrics")
+
     wait_for(is_ready, DEADLINE_SECONDS)
+    wait_for(chatapp_is_live)
+    # Gone for a moment: a gap, and messages to be fetched.
+    ask(f"http://127.0.0.1:{chatapp}/simulator/acts", json.dumps({"act": "restart", "downtime_ms": 500, "killed": True}).encode())
     try:
         wait_for(is_complete, DEADLINE_SECONDS)
     except TimeoutError:

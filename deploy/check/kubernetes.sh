@@ -33,7 +33,7 @@ fi
 native=$("$python" -c 'import kubernetes_validate as k; print(k.__path__[0])')/kubernetes-json-schema
 "$python" "$here/schemas.py" "$native/v1.37.0-local-strict" "$crds" "$cache/schemas"
 
-for folder in base overlays/example overlays/webhook kafka-topics; do
+for folder in base overlays/example overlays/webhook overlays/chatapp kafka-topics; do
     rendered=$cache/$(echo "$folder" | tr / -).yaml
     kustomize build "deploy/kubernetes/$folder" >"$rendered"
     kubeconform -strict -summary -schema-location "$cache/schemas/{{.ResourceKind}}{{.KindSuffix}}.json" \
@@ -46,6 +46,6 @@ done
 deploy/kubernetes/prometheus-rule.sh | cmp - deploy/kubernetes/base/prometheusrule.yaml ||
     stop "alerts.yml has changed: deploy/kubernetes/prometheus-rule.sh >deploy/kubernetes/base/prometheusrule.yaml"
 with_binary
-for overlay in example webhook; do
+for overlay in example webhook chatapp; do
     "$python" "$here/manifests.py" "$cache/overlays-$overlay.yaml" "$binary"
 done

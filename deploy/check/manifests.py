@@ -35,7 +35,7 @@ expect(security["runAsNonRoot"] and security["runAsUser"] > 0, "runs as root")
 expect(security["seccompProfile"]["type"] == "RuntimeDefault", "no seccomp profile")
 expect(own["allowPrivilegeEscalation"] is False and own["capabilities"]["drop"] == ["ALL"], "privileges")
 expect(own["readOnlyRootFilesystem"] is True, "its root can be written")
-expect(all(set(volume) <= {"name", "configMap", "secret"} for volume in pod["volumes"]), "volumes")
+expect(all(set(volume) <= {"name", "configMap", "secret", "persistentVolumeClaim"} for volume in pod["volumes"]), "volumes")
 
 for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
     expect(container[probe]["httpGet"] == {"path": path, "port": "admin"}, probe)
@@ -75,6 +75,16 @@ expect(objects["PrometheusRule", "chatbridge"]["spec"] == yaml.safe_load(open("d
 mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
 named = [instance["token_file"] for instance in config["green_api"]["instances"]]
 named += [webhook["token_file"]] if webhook else []
+chatapp = config.get("chatapp")
+expect(("state" in mounts) == bool(chatapp), "a volume for ChatApp, and none without it")
+if chatapp:
+    named.append(chatapp["password_file"])
+    claim = objects["PersistentVolumeClaim", "chatbridge-state"]
+    expect(mounts["state"] == chatapp["state_dir"], "chatapp.state_dir is not on the volume")
+    expect(pod["volumes"].pop()["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"], "another volume")
+    expect(pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"], "the volume is not ours to write to")
+    egress = objects["NetworkPolicy", "chatbridge-chatapp"]["spec"]
+    expect(egress["podSelector"]["matchLabels"].items() <= labels and egress["egress"][0]["ports"][0]["port"] == 6001, "the way to ChatApp")
 named += config["kafka"].get("property_files", {}).values()
 mounted = {f"{mounts['credentials']}/{key}" for key in secret["data"]}
 expect(set(named) == mounted, f"named {sorted(named)}, mounted {sorted(mounted)}")

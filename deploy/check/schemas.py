@@ -29,7 +29,7 @@ def strict(schema):
 native, crds, out = map(pathlib.Path, sys.argv[1:])
 out.mkdir(exist_ok=True)
 
-KINDS = """configmap-v1 deployment-apps-v1 ingress-networking-v1 namespace-v1 networkpolicy-networking-v1
+KINDS = """configmap-v1 deployment-apps-v1 ingress-networking-v1 namespace-v1 networkpolicy-networking-v1 persistentvolumeclaim-v1
     poddisruptionbudget-policy-v1 secret-v1 service-v1 serviceaccount-v1""".split()
 definitions = json.loads((native / "_definitions.json").read_text())["$defs"]
 for kind in KINDS:

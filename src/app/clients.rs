@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use reqwest::Client;
 
-use crate::config::{GreenApi, Instance};
+use crate::chatapp::api::{self, Api};
+use crate::config::{self, GreenApi, Instance};
 use crate::green_api::{InstanceClient, http_client, is_loopback};
 
 /// Makes clients of instances out of one pool of connections.
@@ -31,4 +32,12 @@ impl InstanceClients {
         let http = if is_loopback(&instance.api_url) { &self.direct } else { &self.proxied };
         Arc::new(InstanceClient::new(http.clone(), &self.green_api, instance))
     }
+}
+
+/// A client of ChatApp's API.
+///
+/// # Errors
+/// Where TLS towards it cannot be set up.
+pub fn chatapp_api(config: &config::ChatApp) -> Result<Arc<Api>, reqwest::Error> {
+    Ok(Arc::new(Api::new(api::http_client(config, is_loopback(&config.api_url))?, config)))
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::InstanceClients;
 use crate::bridge::Bridge;
@@ -262,7 +263,14 @@ impl Fleet {
         let poller = Arc::new(poller.with_caller_names(caller_names));
         let (telemetry, ending) = (Arc::clone(&member.telemetry), member.ending.clone());
         self.tasks.spawn(async move {
-            supervise(telemetry, ending.stop.clone(), || {
+            let panicked = |restart_in: Duration| {
+                telemetry.poller_panicked();
+                error!(
+                    instance = %telemetry.instance(), restart_ms = restart_in.as_millis() as u64,
+                    "the instance's poller panicked (the panic is logged above); it is started again, nothing is lost"
+                );
+            };
+            supervise(panicked, ending.stop.clone(), || {
                 let (poller, turn, ending) = (Arc::clone(&poller), Arc::clone(&turn), ending.clone());
                 async move {
                     tokio::select! {

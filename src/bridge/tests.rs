@@ -1,3 +1,4 @@
+use crate::telemetry::InstanceTelemetry;
 use std::sync::Arc;
 
 use super::*;

@@ -16,6 +16,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::pusher::Auth;
 use crate::config::{self, Login};
 
 pub(crate) mod answer;
@@ -232,13 +233,11 @@ impl Api {
         socket_id: &str,
         channel: &str,
     ) -> Result<SecretString, ApiError> {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("socket_id", socket_id).append_pair("channel_name", channel);
         let request = self
             .request(Method::POST, self.path(&["broadcasting", "auth"])?)
             .header(AUTHORIZATION, sensitive(token)?)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form.finish());
+            .body(Auth::form(socket_id, channel));
         answer::signature(&self.send(request, Urgency::Urgent).await?)
     }
 

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tracing::{info, warn};
 
+use crate::bridge::Settled;
 use crate::event::EventId;
 
 mod frame;
@@ -25,6 +27,8 @@ mod writer;
 pub use frame::{Frame, Road};
 use store::Store;
 
+/// The file's name in `chatapp.state_dir`.
+pub const FILE_NAME: &str = "spool.redb";
 /// Commands on their way to the writer; whoever finds no room waits.
 const COMMANDS_MAX: usize = 1024;
 
@@ -113,7 +117,7 @@ impl Lying {
 /// What the writer is asked for; each is answered when it is durable.
 enum Command {
     Append(Vec<u8>, Timestamp, oneshot::Sender<Sequence>),
-    Settle(Sequence, Vec<EventId>, Timestamp, oneshot::Sender<()>),
+    Settle(Sequence, Vec<Settled>, Timestamp, oneshot::Sender<()>),
     Mark(String, Timestamp, oneshot::Sender<()>),
     Forget(Timestamp),
 }
@@ -146,17 +150,42 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Closed`] alone.
     pub async fn append(&self, frame: &Frame) -> Result<Sequence, SpoolError> {
-        let bytes = frame.encode();
-        self.wait_for_room(bytes.len() as u64).await;
-        self.ask(|answer| Command::Append(bytes, frame.received_at, answer)).await
+        let appending = self.begin_append(frame).await?;
+        appending.await.map_err(|_| SpoolError::Closed)
     }
 
-    /// Takes a frame out, and remembers the ids of what was published of it; both or neither.
+    /// The same for several, which lie there in this order and share what it costs.
     ///
     /// # Errors
     /// [`SpoolError::Closed`] alone.
-    pub async fn settle(&self, frame: Sequence, published: Vec<EventId>, at: Timestamp) -> Result<(), SpoolError> {
-        self.ask(|answer| Command::Settle(frame, published, at, answer)).await
+    pub async fn append_all(&self, frames: &[Frame]) -> Result<(), SpoolError> {
+        let mut appending = Vec::with_capacity(frames.len());
+        for frame in frames {
+            appending.push(self.begin_append(frame).await?);
+        }
+        for appended in appending {
+            appended.await.map_err(|_| SpoolError::Closed)?;
+        }
+        Ok(())
+    }
+
+    /// Returns when the frame has its place in the order; what it gives returns when the frame will outlive a crash.
+    pub(super) async fn begin_append(&self, frame: &Frame) -> Result<oneshot::Receiver<Sequence>, SpoolError> {
+        let bytes = frame.encode();
+        self.wait_for_room(bytes.len() as u64).await;
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Append(bytes, frame.received_at, answer);
+        self.commands.send(command).await.map_err(|_| SpoolError::Closed)?;
+        Ok(answered)
+    }
+
+    /// Takes a frame out, everything in it being settled or known from before, and remembers the ids of what these prove
+    /// to be settled; both or neither.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`] alone.
+    pub async fn settle(&self, frame: Sequence, proofs: Vec<Settled>, at: Timestamp) -> Result<(), SpoolError> {
+        self.ask(|answer| Command::Settle(frame, proofs, at, answer)).await
     }
 
     /// Remembers that `channel` was heard up to `at`.
@@ -232,9 +261,18 @@ impl Spool {
         loop {
             let freed = self.shared.room.notified();
             if self.shared.has_room_for(bytes) {
-                return self.shared.is(Condition::Well, |was| *was == Condition::Full);
+                if self.shared.is(Condition::Well, |was| *was == Condition::Full) {
+                    info!("the spool has room again");
+                }
+                return;
             }
-            self.shared.is(Condition::Full, |was| *was == Condition::Well);
+            if self.shared.is(Condition::Full, |was| *was == Condition::Well) {
+                warn!(
+                    bytes_max = self.shared.bytes_max,
+                    "the spool is full: nothing more of ChatApp is received until Kafka has taken some of it; mend Kafka, or \
+                     raise chatapp.spool_bytes_max and restart"
+                );
+            }
             freed.await;
         }
     }
@@ -257,14 +295,15 @@ impl Shared {
         lying.frames.is_empty() || lying.bytes + bytes <= self.bytes_max
     }
 
-    fn is(&self, condition: Condition, from: impl Fn(&Condition) -> bool) {
+    /// Whether that is a change.
+    fn is(&self, condition: Condition, from: impl Fn(&Condition) -> bool) -> bool {
         self.condition.send_if_modified(|was| {
             let changes = from(was) && *was != condition;
             if changes {
                 *was = condition;
             }
             changes
-        });
+        })
     }
 }
 

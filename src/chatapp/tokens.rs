@@ -17,10 +17,12 @@ use super::api::ApiError;
 use crate::config::{ChatApp, Login};
 use crate::retry::Backoff;
 
+mod borrowed;
 mod endpoint;
 mod file;
 mod state;
 
+pub use borrowed::Borrowed;
 pub use endpoint::TokenEndpoint;
 pub use file::{TokenFile, TokenStore};
 use state::{Circumstances, Pair, REFRESH_BEFORE, REFUSED_REFRESH_WAIT, Refreshing, State, Step, next_step};
@@ -145,18 +147,29 @@ impl<E: TokenEndpoint> Tokens<E> {
         if state.pair.is_none() {
             state.pair = Pair::given(config);
         }
+        Ok(Self::with(state, endpoint, store, config.login.clone(), origin, clock))
+    }
+
+    fn with(
+        state: State,
+        endpoint: E,
+        store: impl TokenStore,
+        login: Option<Login>,
+        origin: String,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
         let work = Work { refreshing: Refreshing::Open, unstored: None, backoff: Backoff::new(AWAY_MIN, AWAY_MAX) };
-        Ok(Self {
+        Self {
             inner: Arc::new(Inner {
                 endpoint,
                 store: Arc::new(store),
-                login: config.login.clone(),
+                login,
                 origin,
                 clock: Box::new(clock),
                 shown: Mutex::new(Shown { state, generation: 0, trouble: None }),
                 work: tokio::sync::Mutex::new(work),
             }),
-        })
+        }
     }
 
     /// An accessToken that is good, as far as is known.

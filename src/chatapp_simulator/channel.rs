@@ -36,11 +36,17 @@ impl ChatAppSimulatorConfig {
         format!("private-v1.users.{}", self.user)
     }
 
+    /// Every channel that events are generated for.
+    pub fn generated_channels(&self) -> Vec<String> {
+        self.lines().map(|line| line.channel()).chain([self.company_channel(), self.user_channel()]).collect()
+    }
+
     /// Every channel that may be subscribed to.
     pub fn channels(&self) -> Vec<String> {
         let employee = format!("private-v1.companies.{}.users.{}", self.company, self.user);
-        let lines = self.lines().map(|line| line.channel());
-        lines.chain([self.company_channel(), self.user_channel(), employee]).collect()
+        let mut channels = self.generated_channels();
+        channels.push(employee);
+        channels
     }
 }
 

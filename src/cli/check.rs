@@ -16,7 +16,7 @@ use crate::{app, logging::LogFormat};
 pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Asks as well: each instance, Kafka and its topics, the schema registry; reads only
+    /// Asks as well: each instance, ChatApp and its channels, Kafka and its topics, the schema registry; reads only
     #[arg(long)]
     online: bool,
     /// For machines: {"ok": …, "problems": [{"key", "message"}]}, online also "findings"
@@ -47,8 +47,9 @@ pub(super) fn check(args: &CheckArgs, log_format: LogFormat) -> ExitCode {
 async fn online(json: bool, config: Config) -> ExitCode {
     let clients = app::InstanceClients::new(&config.green_api)
         .map(|clients| config.instances.iter().map(|instance| clients.of(instance)).collect())
-        .and_then(|clients| Ok((clients, app::registry(&config)?)));
-    let (clients, registry) = match clients {
+        .and_then(|clients| Ok((clients, config.chatapp.as_ref().map(app::chatapp_api).transpose()?)))
+        .and_then(|(clients, chatapp)| Ok((clients, chatapp, app::registry(&config)?)));
+    let (clients, chatapp, registry) = match clients {
         Ok(made) => made,
         Err(error) => {
             complain(format_args!(
@@ -57,7 +58,7 @@ async fn online(json: bool, config: Config) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    let findings = doctor::examine(&config, clients, registry).await;
+    let findings = doctor::examine(&config, clients, chatapp, registry).await;
     let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Well);
     let code = match worst {
         Verdict::Well | Verdict::NotChecked | Verdict::Warning => 0,
@@ -92,9 +93,10 @@ fn print_good(json: bool, config: &Config) -> io::Result<()> {
     }
     writeln!(
         io::stdout(),
-        "the configuration is good: {} instance{}, {} → {}",
+        "the configuration is good: {} instance{}{}, {} → {}",
         config.instances.len(),
         if config.instances.len() == 1 { "" } else { "s" },
+        if config.chatapp.is_some() { " and ChatApp" } else { "" },
         config.kafka.brokers,
         config.kafka.topic
     )

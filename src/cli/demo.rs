@@ -2,20 +2,24 @@
 
 use std::process::ExitCode;
 
-use super::{EXIT_FAILED, block_on, complain};
+use super::{EXIT_FAILED, EXIT_USAGE, block_on, complain};
+use crate::demo::chatapp::{CHATAPP_EVENTS_MAX, ChatAppDemo};
 use crate::demo::{Demo, EVENTS_MAX, INSTANCES_MAX};
 use crate::shutdown;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {
+    /// A simulated ChatApp instead of GREEN-API; its Pusher server is killed once on the way
+    #[arg(long, conflicts_with = "instances")]
+    chatapp: bool,
     /// Simulated instances
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=INSTANCES_MAX))]
     instances: u64,
-    /// Events over all instances
+    /// Events over all instances or channels
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=EVENTS_MAX))]
     events: u64,
-    /// Events per second over all instances; 0 queues all of them at once
+    /// Events per second over all instances or channels; 0: all of them at once
     #[arg(long, default_value_t = 100)]
     rate: u64,
     /// An existing Kafka (host:port,…) instead of the one in the process; uses topics of its own
@@ -30,17 +34,16 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) fn demo(args: &DemoArgs) -> ExitCode {
-    let demo = Demo {
-        instances: args.instances,
-        events: args.events,
-        rate: args.rate,
-        brokers: args.brokers.clone(),
-        samples: args.samples,
-        json: args.json,
-    };
+    let DemoArgs { chatapp, instances, events, rate, ref brokers, samples, json } = *args;
+    if chatapp && events > CHATAPP_EVENTS_MAX {
+        complain(format_args!("--events: at most {CHATAPP_EVENTS_MAX} with --chatapp"));
+        return EXIT_USAGE.into();
+    }
+    let brokers = brokers.clone();
     block_on(async move {
         let outcome = match shutdown::on_signal() {
-            Ok(stop) => demo.run(stop).await,
+            Ok(stop) if chatapp => ChatAppDemo { events, rate, brokers, samples, json }.run(stop).await,
+            Ok(stop) => Demo { instances, events, rate, brokers, samples, json }.run(stop).await,
             Err(error) => Err(error.into()),
         };
         match outcome {

@@ -30,7 +30,7 @@ pub(super) struct File {
     pub(super) green_api: GreenApi,
     /// Where this section is there, instances may have `receive = "webhook"`.
     pub(super) webhook: Option<webhook::File>,
-    /// ChatApp's events; refused by this version, which does not receive them yet.
+    /// ChatApp's events.
     pub(super) chatapp: Option<chatapp::File>,
     pub(super) events: Events,
     pub(super) calls: Calls,
@@ -268,7 +268,7 @@ pub(super) struct Events {
     /// What happens to a typeWebhook or typeMessage this version does not know: publish, drop or dead_letter.
     #[serde(deserialize_with = "word")]
     pub(super) unknown: UnknownPolicy,
-    /// typeWebhook values that are deleted unseen.
+    /// Events that are deleted unseen, by name: GREEN-API's `typeWebhook`, ChatApp's `meta.type`.
     #[serde(deserialize_with = "list")]
     pub(super) drop: Vec<String>,
     /// Whether the body travels along as `raw`.

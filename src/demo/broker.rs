@@ -122,6 +122,10 @@ impl Appeared {
         &self.record.key
     }
 
+    pub(super) fn value(&self) -> &[u8] {
+        &self.record.value
+    }
+
     /// For reading: where it lies, its headers, its value without the raw body.
     pub(super) fn as_a_consumer_sees_it(&self) -> String {
         let Position { partition, offset } = self.record.position;

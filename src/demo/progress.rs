@@ -10,7 +10,6 @@ const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(2);
 
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
-    events: u64,
     quiet: bool,
     next_line: Instant,
 }
@@ -19,21 +18,21 @@ impl Progress {
     pub(super) fn new(events: u64, quiet: bool) -> Self {
         let bar = (!quiet && io::stdout().is_terminal()).then(|| {
             let bar = ProgressBar::new(events);
-            let style = ProgressStyle::with_template("{bar:32} {pos}/{len} deleted  {msg}  {elapsed}");
+            let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {msg}  {elapsed}");
             // The template is a literal; were it ever wrong, the default bar would still tell.
             style.map_or(bar.clone(), |style| bar.with_style(style))
         });
-        Self { bar, events, quiet, next_line: Instant::now() + PLAIN_LINE_INTERVAL }
+        Self { bar, quiet, next_line: Instant::now() + PLAIN_LINE_INTERVAL }
     }
 
-    pub(super) fn show(&mut self, queued: u64, published: u64, deleted: u64) {
+    pub(super) fn show(&mut self, done: u64, told: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
-            bar.set_position(deleted);
-            bar.set_message(format!("queued {queued}  published {published}"));
+            bar.set_position(done);
+            bar.set_message(told());
         } else if !self.quiet && Instant::now() >= self.next_line {
             self.next_line = Instant::now() + PLAIN_LINE_INTERVAL;
             // A closed pipe ends the demo at the summary, where it is an error.
-            drop(writeln!(io::stdout(), "queued {queued}/{}  published {published}  deleted {deleted}", self.events));
+            drop(writeln!(io::stdout(), "{}", told()));
         }
     }
 

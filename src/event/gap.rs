@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
 use super::KindName;
@@ -10,7 +10,7 @@ use super::KindName;
 /// Block of `gap`: between `from` and `to` the bridge did not hear a source that repeats nothing. What it could fetch
 /// later follows as events of its own; events of the kinds in `missing` could not be fetched and may have been lost.
 #[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
     /// The channel, by the name it is subscribed to by.
     pub channel: Option<String>,
@@ -20,12 +20,13 @@ pub struct Gap {
     pub to: Timestamp,
     /// Why.
     pub reason: GapReason,
-    /// Kinds of events that may have been lost.
+    /// Kinds of events that may have been lost. Reactions and edits are of the kind `message`, and can never be fetched:
+    /// whether or not it is named here, some of them may be missing.
     pub missing: Vec<KindName>,
 }
 
 /// Why a source was not heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// The connection was lost.

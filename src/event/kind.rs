@@ -1,7 +1,7 @@
 //! The kinds of events, and their words.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Call, ChatChange, Employee, Gap, Instance, Message, QuickResponseChange, Status};
 
@@ -78,7 +78,7 @@ impl Kind {
 }
 
 /// What an event is; it names the block that stands beside the common ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KindName {
     /// Something was written, by whichever side: block `message`.

@@ -59,7 +59,7 @@ impl<P: Publisher, N: CallerNames> Carrier<P, N> {
                  (said once; counted in chatbridge_foreign_instance_total)"
             );
         }
-        self.bridge.deliver(&prepared, &self.telemetry).await
+        self.bridge.deliver(&prepared, &*self.telemetry).await
     }
 
     /// It is what was settled last: Kafka has it, and gets it no second time.

@@ -1,7 +1,7 @@
 //! All metrics, registered once, as typed handles (design: *Metrics*).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
@@ -12,6 +12,10 @@ use jiff::Timestamp;
 
 use super::status::StatusBoard;
 use crate::event::InstanceId;
+
+mod instance;
+
+pub(super) use instance::InstanceMetrics;
 
 /// From a fast local acknowledgement to a broker that was away for minutes.
 const SECONDS: &[f64] =
@@ -62,7 +66,7 @@ pub struct Metrics {
 }
 
 /// Registers metrics under the one prefix.
-struct Registrar {
+pub(super) struct Registrar {
     registry: Registry,
 }
 
@@ -73,19 +77,19 @@ impl Registrar {
         metric
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.add(IntCounterVec::new(opts(name, help), labels))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.add(IntGaugeVec::new(opts(name, help), labels))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::with_opts(opts(name, help)))
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
+    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.add(IntCounter::with_opts(opts(name, help)))
     }
 
@@ -230,6 +234,11 @@ impl Metrics {
         metrics
     }
 
+    /// Registers further families beside these.
+    pub(super) fn registrar(&self) -> Registrar {
+        Registrar { registry: self.registry.clone() }
+    }
+
     /// What is running.
     pub fn build_info(&self, version: &str, librdkafka: &str) {
         self.build_info.with_label_values(&[version, librdkafka]).set(1);
@@ -335,57 +344,6 @@ fn forget_in<B: MetricVecBuilder>(family: &MetricVec<B>, gone: &HashSet<String>)
             // Gone already is as good.
             let _ = family.remove(&labels);
         }
-    }
-}
-
-/// One instance's handles, looked up once.
-pub(super) struct InstanceMetrics {
-    pub(super) all: Arc<Metrics>,
-    label: String,
-    pub(super) received: IntCounter,
-    pub(super) deleted: IntCounter,
-    pub(super) repeats_suppressed: IntCounter,
-    pub(super) foreign_instance: IntCounter,
-    pub(super) rival_suspected: IntCounter,
-    pub(super) poller_restarts: IntCounter,
-    pub(super) up: IntGauge,
-}
-
-impl InstanceMetrics {
-    pub(super) fn new(metrics: &Arc<Metrics>, instance: InstanceId) -> Self {
-        let label = instance.to_string();
-        let of = |family: &IntCounterVec| family.with_label_values(&[&label]);
-        Self {
-            received: of(&metrics.received),
-            deleted: of(&metrics.deleted),
-            repeats_suppressed: of(&metrics.repeats_suppressed),
-            foreign_instance: of(&metrics.foreign_instance),
-            rival_suspected: of(&metrics.rival_suspected),
-            poller_restarts: of(&metrics.poller_restarts),
-            up: metrics.instance_up.with_label_values(&[&label]),
-            all: Arc::clone(metrics),
-            label,
-        }
-    }
-
-    pub(super) fn published(&self, kind: &str) {
-        self.all.published.with_label_values(&[self.label.as_str(), kind]).inc();
-    }
-
-    pub(super) fn dead_lettered(&self, reason: &str) {
-        self.all.dead_letters.with_label_values(&[self.label.as_str(), reason]).inc();
-    }
-
-    pub(super) fn dropped(&self, reason: &str) {
-        self.all.dropped.with_label_values(&[self.label.as_str(), reason]).inc();
-    }
-
-    pub(super) fn caller_looked_up(&self, outcome: &str) {
-        self.all.caller_lookups.with_label_values(&[self.label.as_str(), outcome]).inc();
-    }
-
-    pub(super) fn source_error(&self, class: &str) {
-        self.all.source_errors.with_label_values(&[self.label.as_str(), class]).inc();
     }
 }
 

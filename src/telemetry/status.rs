@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::chatapp::ChatAppTelemetry;
 use super::loss_radar::{Cause, DrainRate, LossLevel, NOT_CALLED, Seen, Thresholds};
 use crate::event::InstanceId;
 
@@ -20,6 +21,8 @@ const QUEUE_DEPTH_VALID: Duration = Duration::from_secs(15 * 60);
 /// Every instance's status.
 pub struct StatusBoard {
     instances: Mutex<BTreeMap<InstanceId, Arc<InstanceStatus>>>,
+    /// There where ChatApp is received.
+    chatapp: Mutex<Option<Arc<ChatAppTelemetry>>>,
     thresholds: Thresholds,
     queue_depth_valid: Duration,
 }
@@ -34,7 +37,7 @@ impl StatusBoard {
     /// An empty board. A queue's length that was asked longer ago than `queue_depth_valid` counts as unknown.
     #[must_use]
     pub fn new(thresholds: Thresholds, queue_depth_valid: Duration) -> Self {
-        Self { instances: Mutex::default(), thresholds, queue_depth_valid }
+        Self { instances: Mutex::default(), chatapp: Mutex::default(), thresholds, queue_depth_valid }
     }
 
     /// Adds an instance; one that is there keeps its status.
@@ -54,13 +57,20 @@ impl StatusBoard {
         self.thresholds
     }
 
-    /// How many notifications have waited for Kafka for at least `least`, and how long the one that waits longest has.
+    /// What ChatApp's channels wait for counts as well.
+    pub fn watch_chatapp(&self, chatapp: Arc<ChatAppTelemetry>) {
+        *lock(&self.chatapp) = Some(chatapp);
+    }
+
+    /// How many instances and channels have waited for Kafka for at least `least`, and how long the one that waits
+    /// longest has.
     #[must_use]
     pub fn waiting_for_kafka(&self, least: Duration) -> (usize, Duration) {
         let now = Instant::now();
         let waits = lock(&self.instances)
             .values()
             .filter_map(|status| lock(&status.inner).in_hand_since.map(|since| now.duration_since(since)))
+            .chain(lock(&self.chatapp).iter().flat_map(|chatapp| chatapp.waits_for_kafka()))
             .filter(|wait| *wait >= least)
             .collect::<Vec<_>>();
         (waits.len(), waits.into_iter().max().unwrap_or_default())

@@ -26,7 +26,7 @@ const RETRY_AFTER_SECONDS: &str = "10";
 
 /// How a call was answered, if not with 200.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     /// The caller's doing, or the configuration's.
     Refused(Refused),
     /// Come again.
@@ -73,11 +73,6 @@ pub(super) async fn elsewhere<P: Publisher, N: CallerNames>(
     endpoint.refused(peer, Refused::UnknownPath.into())
 }
 
-/// The one way to a 200.
-fn ok(_proof: Acknowledged) -> Response {
-    StatusCode::OK.into_response()
-}
-
 impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
     async fn answer(
         &self,
@@ -88,10 +83,7 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
     ) -> Response {
         let began = Instant::now();
         match self.take(peer, instance, headers, body).await {
-            Ok(acknowledged) => {
-                self.telemetry.acknowledged(began.elapsed());
-                ok(acknowledged)
-            }
+            Ok(acknowledged) => self.ok(acknowledged, began),
             Err(refusal) => self.refused(peer, refusal),
         }
     }
@@ -128,7 +120,7 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
     }
 
     /// How many bytes the body has at most.
-    fn length(&self, headers: &HeaderMap) -> Result<u32, Refusal> {
+    pub(super) fn length(&self, headers: &HeaderMap) -> Result<u32, Refusal> {
         let bytes_max = self.settings.body_bytes_max;
         let Some(length) = headers.get(header::CONTENT_LENGTH) else { return Ok(bytes_max) };
         match length.to_str().ok().and_then(|length| length.parse::<u64>().ok()) {
@@ -141,16 +133,17 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
     }
 
     async fn read(&self, body: Body, bytes_max: u32) -> Result<event::Body, Refusal> {
+        understood(self.bytes(body, bytes_max).await?).ok_or(Refused::Empty.into())
+    }
+
+    /// The whole body, if it comes in time.
+    pub(super) async fn bytes(&self, body: Body, bytes_max: u32) -> Result<Vec<u8>, Refusal> {
         let limited = Limited::new(body, usize::try_from(bytes_max).unwrap_or(usize::MAX));
-        let bytes = match tokio::time::timeout(self.settings.body_timeout, limited.collect()).await {
-            Ok(Ok(collected)) => Vec::from(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Refused::TooLarge.into()),
-            Ok(Err(_)) => return Err(Refused::Unreadable.into()),
-            Err(_) => return Err(Refused::TooSlow.into()),
-        };
-        match understood(bytes) {
-            Some(body) => Ok(body),
-            None => Err(Refused::Empty.into()),
+        match tokio::time::timeout(self.settings.body_timeout, limited.collect()).await {
+            Ok(Ok(collected)) => Ok(Vec::from(collected.to_bytes())),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge.into()),
+            Ok(Err(_)) => Err(Refused::Unreadable.into()),
+            Err(_) => Err(Refused::TooSlow.into()),
         }
     }
 
@@ -174,7 +167,7 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
         }
     }
 
-    fn refused(&self, peer: std::net::SocketAddr, refusal: Refusal) -> Response {
+    pub(super) fn refused(&self, peer: std::net::SocketAddr, refusal: Refusal) -> Response {
         match refusal {
             Refusal::Refused(refused) => {
                 self.telemetry.refused(refused, peer);

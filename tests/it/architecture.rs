@@ -65,12 +65,18 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "retry",
         "green_api/answer",
         "chatapp/api/answer",
+        "chatapp/ahead",
         "chatapp/backfill/walk",
+        "chatapp/lanes",
+        "chatapp/standing",
+        "chatapp/unpack",
         "chatapp/tokens/state",
         "schema_registry/answer",
         "schema",
         "trace",
         "oracle",
+        "demo/chatapp/judge",
+        "doctor/chatapp/verdict",
         "doctor/instance",
         "doctor/push",
         "doctor/topic",
@@ -101,8 +107,17 @@ fn values_know_nothing_of_what_is_done_with_them() {
 #[test]
 fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
     absent(&["source", "webhook"], &["rdkafka", "publish::kafka", "reqwest", "crate::green_api"]);
-    let chatapp = ["chatapp/account", "chatapp/api", "chatapp/backfill", "chatapp/tokens"];
+    let chatapp = [
+        "chatapp/account",
+        "chatapp/api",
+        "chatapp/backfill",
+        "chatapp/intake",
+        "chatapp/keeper",
+        "chatapp/ledger",
+        "chatapp/tokens",
+    ];
     absent(&chatapp, &["rdkafka", "crate::publish", "crate::bridge", "crate::source", "crate::green_api"]);
+    absent(&["chatapp"], &["rdkafka", "publish::kafka", "crate::source", "crate::green_api"]);
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
     absent(&["schema_registry"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish"]);
     absent(&["otlp"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
@@ -131,6 +146,7 @@ fn libraries_stay_at_the_rim() {
 fn the_simulator_shares_nothing_with_what_it_tests() {
     let tested = ["crate::green_api", "crate::source", "crate::event", "crate::json", "crate::normalize"];
     absent(&["simulator", "chatapp_simulator"], &tested);
+    absent(&["demo/chatapp/judge"], &[&tested[..], &["crate::chatapp::", "crate::record", "crate::bridge"]].concat());
     absent(&["chatapp_simulator"], &["crate::chatapp::", "crate::webhook", "crate::record", "crate::config"]);
 }
 

@@ -134,6 +134,41 @@ fn the_demo_loses_nothing_and_says_so() {
 }
 
 #[test]
+fn the_demo_of_chatapp_loses_nothing_unsaid_and_leaves_nothing_behind() {
+    let temporary = std::env::temp_dir().join(format!("chatbridge-tmp-{:x}", fastrand::u64(..)));
+    fs::create_dir(&temporary).expect("writable");
+    let out = Command::new(env!("CARGO_BIN_EXE_chatbridge"))
+        .args(["demo", "--chatapp", "--events", "400", "--rate", "200", "--json"])
+        .env("TMPDIR", &temporary)
+        .output()
+        .expect("the binary starts");
+    let said = text(&out.stdout);
+    assert!(out.status.success(), "{said}{}", text(&out.stderr));
+    let left: Vec<_> = fs::read_dir(&temporary).expect("readable").collect();
+    fs::remove_dir_all(&temporary).expect("ours");
+    assert!(left.is_empty(), "{left:?}");
+    let summary: Value = serde_json::from_str(&said).expect("one JSON object");
+    let figure = |name: &str| summary[name].as_u64().unwrap_or_else(|| panic!("{name}: {said}"));
+    for breach in ["lost", "untold", "repeated_under_another_id", "out_of_order", "wrong_key", "unexpected"] {
+        assert_eq!(figure(breach), 0, "{breach}: {said}");
+    }
+    assert!(figure("sent") >= 400 && figure("sent") == figure("published") + figure("told_missing"), "{said}");
+    assert!(figure("fetched") > 0 && figure("told_missing") > 0 && figure("gaps") >= 4, "{said}");
+    assert!(summary["push_to_consumer_p50_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{said}");
+
+    let shown = chatbridge(&["demo", "--chatapp", "--events", "40", "--rate", "0"], "");
+    let said = text(&shown.stdout);
+    assert!(shown.status.success(), "{said}{}", text(&shown.stderr));
+    for words in ["lost                 0", "ce_type: chatbridge.gap.v1", "every message arrived"] {
+        assert!(said.contains(words), "{words} is missing from {said}");
+    }
+    for arguments in [&["--instances", "2"][..], &["--events", "100001"]] {
+        let refused = chatbridge(&[&["demo", "--chatapp"], arguments].concat(), "");
+        assert_eq!(refused.status.code(), Some(64), "{arguments:?}");
+    }
+}
+
+#[test]
 fn simulate_inject_and_a_receive_by_hand_fit_together() {
     let mut simulator = Command::new(env!("CARGO_BIN_EXE_chatbridge"))
         .args(["simulate", "--listen", "127.0.0.1:0", "--instance", "1101:secret"])

@@ -9,6 +9,7 @@
 #[path = "../support"]
 mod support {
     pub(crate) mod bridge;
+    pub(crate) mod chatapp;
     pub(crate) mod http;
     pub(crate) mod needs;
     pub(crate) mod node;
@@ -20,8 +21,10 @@ mod support {
 
 mod architecture;
 mod chatapp;
+mod chatapp_bridge;
 mod commands;
 mod doctor;
+mod doctor_chatapp;
 mod loss;
 mod managed_kafka;
 mod normalize;

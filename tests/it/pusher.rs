@@ -20,11 +20,11 @@ const B: &str = "private-v1.companies.7";
 /// What takes a minute in life takes a second here.
 fn quick() -> Limits {
     Limits {
-        connect_timeout: Duration::from_secs(2),
-        handshake_timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(20),
+        handshake_timeout: Duration::from_secs(20),
         ping_idle_max: Duration::from_millis(300),
         ping_interval_max: Duration::from_millis(600),
-        pong_timeout: Duration::from_secs(1),
+        pong_timeout: Duration::from_secs(4),
         retry_min: Duration::from_millis(50),
         retry_max: Duration::from_millis(200),
         slow_retry_min: Duration::from_millis(500),

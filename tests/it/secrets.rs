@@ -13,9 +13,6 @@ use chatbridge::logging::{self, LogFormat};
 use chatbridge::simulator::{Fault, FaultKind, Method};
 use chatbridge::source::{NotificationQueue, QueueError};
 use chatbridge::supervisor::supervise;
-use chatbridge::telemetry::InstanceTelemetry;
-use chatbridge::telemetry::metrics::Metrics;
-use chatbridge::telemetry::status::StatusBoard;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::bridge::Bridge;
@@ -125,11 +122,10 @@ fn panics_where_asked() {
         return;
     }
     logging::init(LogFormat::Json, "trace");
-    let board = StatusBoard::default();
-    let telemetry = Arc::new(InstanceTelemetry::new(&Arc::new(Metrics::new()), board.add(InstanceId::new(FIRST))));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let once = Arc::new(std::sync::atomic::AtomicBool::new(true));
-    runtime.block_on(supervise(telemetry, CancellationToken::new(), move || {
+    let told = |restart_in: std::time::Duration| eprintln!("started again in {restart_in:?}");
+    runtime.block_on(supervise(told, CancellationToken::new(), move || {
         let first = once.swap(false, std::sync::atomic::Ordering::Relaxed);
         async move { assert!(!first, "a poller that quotes {TOKEN} and 79995550001@c.us") }
     }));

@@ -58,7 +58,7 @@ impl Collector {
     fn has_requests(&mut self, scene: &Scene, at_least: usize) {
         let arrived = self.arrived.wait_for(|requests| *requests >= at_least);
         let arrived =
-            scene.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), arrived).await.is_ok() });
+            scene.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(180), arrived).await.is_ok() });
         assert!(arrived, "{at_least} requests");
     }
 
@@ -212,9 +212,10 @@ fn a_collector_that_is_away_slow_or_broken_costs_spans_and_a_line_and_no_deliver
             });
         });
         eprintln!("{what}: 300 events in {took:?} (without tracing {plain:?}), stopped in {stopped:?}");
-        // Waiting for a collector that never answers would take 3 s for every 50 to 100 of 900 spans.
-        assert!(took < plain * 2 + Duration::from_secs(5), "{what}: {took:?}, without {plain:?}");
-        assert!(stopped < Duration::from_secs(8), "{what}: {stopped:?}");
+        // Waiting for a collector that never answers would take 3 s for every 50 to 100 of 900 spans: 27 s at least.
+        assert!(took < plain * 2 + Duration::from_secs(15), "{what}: {took:?}, without {plain:?}");
+        // Five seconds for the flush, and not all of the grace period of 25 s.
+        assert!(stopped < Duration::from_secs(18), "{what}: {stopped:?}");
         assert_eq!(refused(&log).len(), 1, "{what}, once a minute: {log}");
         assert!(refused(&log)[0].contains(endpoint.as_str()), "{what}: {log}");
     }
@@ -238,7 +239,8 @@ fn a_stop_does_not_wait_for_a_collector_that_hangs() {
     let begun = Instant::now();
     assert!(bridge.terminate().success());
     let took = begun.elapsed();
-    assert!((Duration::from_secs(4)..Duration::from_secs(15)).contains(&took), "five seconds for the flush: {took:?}");
+    // Without a limit of its own it would be all of the grace period of 25 s.
+    assert!((Duration::from_secs(4)..Duration::from_secs(18)).contains(&took), "five seconds for the flush: {took:?}");
     assert!(scene.home.log_text().contains("had not taken every span before the end"));
 }
 

@@ -9,7 +9,7 @@ use rdkafka::mocking::MockCluster;
 use crate::support::bridge::{Bridge, Home};
 use crate::support::trial::{judged, verify};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const INSTANCE: u64 = 1_101_000_001;
 const EVENTS: u64 = 200;
 

@@ -29,6 +29,7 @@ mod answers;
 mod contents;
 mod deletes;
 mod ground;
+mod hold;
 mod kafka;
 mod load;
 mod network;
@@ -117,9 +118,10 @@ fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize
     let can_be = |at: &usize| toxiproxy.is_some() || !(plays[*at].row.through_proxy || place(at) == Place::Proxied);
     let (gentle, harsh): (VecDeque<usize>, VecDeque<usize>) =
         wanted.into_iter().filter(can_be).partition(|at| matches!(place(at), Place::Shared | Place::Mock));
-    // One broker to harm for each way; the cluster, which is three, is there once.
-    let (harsh, harsh_to_pushes): (VecDeque<usize>, VecDeque<usize>) =
-        harsh.into_iter().partition(|at| plays[*at].way == Way::Poll || place(at) == Place::Cluster);
+    // The cluster, and one broker to harm for each way.
+    let (of_cluster, of_one): (Vec<usize>, Vec<usize>) = harsh.into_iter().partition(|at| place(at) == Place::Cluster);
+    let (of_polls, of_pushes): (Vec<usize>, Vec<usize>) =
+        of_one.into_iter().partition(|at| plays[*at].way == Way::Poll);
     let gentle = Mutex::new(gentle);
     let outcomes: Outcomes = Mutex::new(Vec::new());
     let next = || gentle.lock().expect("no panic holds it").pop_front();
@@ -135,7 +137,7 @@ fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize
                 }
             });
         }
-        for harsh in [harsh, harsh_to_pushes] {
+        for harsh in [of_cluster, of_polls, of_pushes] {
             let (runtime, outcomes) = (&runtime, &outcomes);
             scope.spawn(move || {
                 let (mut harmed, mut cluster) = (None, None);

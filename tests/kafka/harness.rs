@@ -31,7 +31,7 @@ fn a_broker_lives_through_stop_kill_and_pause() {
     let keys = ["79001234567@c.us", "79876543210@c.us", "120363@g.us", "ключ", "instance:1101123456"];
     let sent = java_partitions(&broker.bootstrap(), TOPIC, &keys).expect("the Java producer works");
     assert_eq!(sent.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), keys);
-    let Some(read) = count(&broker, "10") else {
+    let Some(read) = count(&broker, "60") else {
         return;
     };
     assert_eq!(read, Ok(5));
@@ -43,13 +43,13 @@ fn a_broker_lives_through_stop_kill_and_pause() {
     let begun = Instant::now();
     broker.start_again();
     let again = begun.elapsed();
-    assert_eq!(count(&broker, "10"), Some(Ok(5)));
+    assert_eq!(count(&broker, "60"), Some(Ok(5)));
 
     broker.pause();
     let frozen = count(&broker, "2").expect("python is there");
     assert!(frozen.is_err(), "a frozen broker answered: {frozen:?}");
     broker.resume();
-    assert_eq!(count(&broker, "10"), Some(Ok(5)));
+    assert_eq!(count(&broker, "60"), Some(Ok(5)));
 
     broker.kill();
     assert!(count(&broker, "2").expect("python is there").is_err());
@@ -57,7 +57,7 @@ fn a_broker_lives_through_stop_kill_and_pause() {
     broker.start_again();
     let after_kill = begun.elapsed();
     eprintln!("broker: start {start:.1?}, stop {stop:.1?}, start again {again:.1?}, after a kill {after_kill:.1?}");
-    assert_eq!(count(&broker, "10"), Some(Ok(5)), "what was acknowledged survives a kill");
+    assert_eq!(count(&broker, "60"), Some(Ok(5)), "what was acknowledged survives a kill");
 
     // Two at once, and a stop that must first wake the process.
     let mut other = or_skip(Broker::start()).expect("a second broker");

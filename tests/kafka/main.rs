@@ -11,6 +11,8 @@
 mod support {
     pub(crate) mod bridge;
     pub(crate) mod broker;
+    #[expect(dead_code, reason = "tests/it asks for more")]
+    pub(crate) mod chatapp;
     pub(crate) mod cluster;
     pub(crate) mod guard;
     pub(crate) mod http;
@@ -24,11 +26,14 @@ mod support {
     pub(crate) mod record;
     pub(crate) mod registry;
     pub(crate) mod secured;
+    #[expect(dead_code, reason = "tests/it does more to it")]
+    pub(crate) mod soketi;
     pub(crate) mod toxiproxy;
     pub(crate) mod trial;
     pub(crate) mod way;
 }
 
+mod chatapp;
 mod cloudevents;
 mod cluster;
 mod consumers;

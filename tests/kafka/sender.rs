@@ -21,6 +21,7 @@ use crate::support::way::Way;
 
 const EVENTS_PER_INSTANCE: usize = 500;
 const AWAY: Duration = Duration::from_secs(10);
+/// So long may pass without anything being acknowledged.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
@@ -62,8 +63,12 @@ fn a_python_sender_loses_nothing_through_a_restart_of_the_broker() {
     thread::sleep(AWAY);
     let back_ms = Timestamp::now().as_millisecond();
     scene.broker.start_again();
-    let deadline = Instant::now() + PATIENCE;
+    let (mut deadline, mut most) = (Instant::now() + PATIENCE, 0);
     while !listener.is_finished() {
+        let now = acknowledged(&attempts.lock().expect("whole"));
+        if now > most {
+            (deadline, most) = (Instant::now() + PATIENCE, now);
+        }
         assert!(Instant::now() < deadline, "the sender does not get rid of everything; log:\n{}", bridge.log());
         thread::sleep(Duration::from_millis(50));
     }
@@ -79,9 +84,11 @@ fn a_python_sender_loses_nothing_through_a_restart_of_the_broker() {
     assert!(verdict.promise_held(), "{verdict:?}");
     assert_eq!(verdict.repeated, 0, "what it had to send again was recognised");
     assert_eq!(acknowledged(&attempts), bodies.len());
-    // What was taken before the stop may still be answered.
+    // What was taken before the stop may still be answered, and Python notes it when it gets to it: on a busy machine
+    // not at once. It calls again and again all the time, so whatever is wrong shows in the second half as well.
+    let second_half = (away_since_ms + back_ms) / 2..back_ms;
     let while_away = attempts.iter().filter(|attempt| {
-        attempt["status"] == 200 && (away_since_ms + 100..back_ms).contains(&attempt["at_ms"].as_i64().expect("a time"))
+        attempt["status"] == 200 && second_half.contains(&attempt["at_ms"].as_i64().expect("a time"))
     });
     assert_eq!(while_away.count(), 0, "nothing is acknowledged while there is no broker");
     assert!(attempts.iter().any(|attempt| attempt["status"] == 503), "it was told to come again: {statuses:?}");

@@ -31,7 +31,7 @@ async function tell(story) {
   try {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: "light" });
     const page = await context.newPage();
-    page.setDefaultTimeout(30_000);
+    page.setDefaultTimeout(120_000);
     // A bridge that is away is no fault of the page.
     const complain = (what) => tools.offline || complaints.push(what);
     page.on("console", (message) => ["error", "warning"].includes(message.type()) && complain(message.text()));

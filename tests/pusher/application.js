@@ -2,7 +2,8 @@
 // node application.js '{"port":6001,"key":"…","secret":"…","ca":"file.pem"}' TOKEN
 //
 // POST /broadcasting/auth, a form with the token in the Authorization header; POST /publish, {"channel", "event",
-// "data":[…]}: one event for each, in order. Prints its own port; ends with its standard input.
+// "data":[…]}: one event for each, in order; or [{"channel", "name", "data"}, …]: at most ten events, in one request to
+// the server. Prints its own port; ends with its standard input.
 "use strict";
 const { readFileSync } = require("node:fs");
 const { createServer } = require("node:http");
@@ -22,7 +23,12 @@ function authorise(headers, body) {
 }
 
 async function publish(body) {
-  const { channel, event: name, data } = JSON.parse(body);
+  const wanted = JSON.parse(body);
+  if (Array.isArray(wanted)) {
+    await pusher.triggerBatch(wanted);
+    return [200, {}];
+  }
+  const { channel, event: name, data } = wanted;
   for (let first = 0; first < data.length; first += BATCH_MAX) {
     const batch = data.slice(first, first + BATCH_MAX).map((item) => ({ channel, name, data: item }));
     await pusher.triggerBatch(batch);

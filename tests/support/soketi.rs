@@ -17,7 +17,7 @@ use super::needs::Unavailable;
 use super::node;
 use super::process::{free_port, watch};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The app, as soketi and its application know it.
 pub(crate) const KEY: &str = "ChatsAppApiTestKey";

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use super::broker::{free_port, watch};
 use super::http::ask;
 use super::needs::{Unavailable, tests_path};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
 /// A running toxiproxy. Dropping it ends the process and every connection through it.
@@ -68,7 +69,9 @@ pub(crate) enum Direction {
 impl Toxiproxy {
     /// Builds it the first time, which takes about a minute and needs Go.
     pub(crate) fn start() -> Result<Self, Unavailable> {
-        let server = built()?;
+        // Tests run side by side, and the first of them builds for all.
+        static BUILT: OnceLock<Result<String, Unavailable>> = OnceLock::new();
+        let server = BUILT.get_or_init(build).clone()?;
         let mut attempt = 1;
         loop {
             match Self::launch(&server) {
@@ -228,8 +231,8 @@ fn call(api: &str, verb: &str, path: &str, body: &Value) -> Value {
     serde_json::from_str(&answer).expect("toxiproxy answers in JSON")
 }
 
-/// The path of the program.
-fn built() -> Result<String, Unavailable> {
+/// The path of the program, built the first time.
+fn build() -> Result<String, Unavailable> {
     let out = Command::new(tests_path("kafka/fetch_toxiproxy.sh"))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -202,6 +202,71 @@ function drawRows(status) {
   text($("more"), `Show ${Math.min(STEP, status.matched - count)} more`);
 }
 
+// --- ChatApp ---
+
+const channels = new Map();
+const CHANNEL_COLUMNS = ["State", "Last event", "Published", "Gaps", "Fetched", "Last error"];
+const CHANNEL_STATES = { waiting: ["Not subscribed", "warn"], subscribed: ["Subscribed", "ok"], refused: ["Refused", "alarm"] };
+
+function newChannel(channel) {
+  const [state, event, published, gaps, fetched, error] = CHANNEL_COLUMNS.map((name) => make("td", { role: "cell", "data-name": name }));
+  const badge = make("span", { class: "badge" });
+  const since = make("div", { class: "more" });
+  state.append(badge, since);
+  published.className = fetched.className = "number";
+  const name = make("th", { role: "rowheader", scope: "row" }, channel);
+  const main = make("tr", { role: "row", class: "main" }, name, state, event, published, gaps, fetched, error);
+  return { badge, since, event, published, gaps, fetched, error, body: make("tbody", { role: "rowgroup" }, main) };
+}
+
+function drawChannel(row, view, ago) {
+  const [words, level] = CHANNEL_STATES[view.state];
+  mark(row.body, "level", level);
+  mark(row.badge, "level", level);
+  text(row.badge, words);
+  text(row.since, `for ${ago(view.since).replace(" ago", "")}`);
+  const { last_event: event, last_gap: gap, last_error: error } = view;
+  text(row.event, event ? `${kinds(event.kind)}, ${ago(event.received_at)}` : "none yet");
+  text(row.published, number(view.published));
+  text(row.gaps, gap ? `${number(view.gaps)}, the last ${ago(gap.to)} (${kinds(gap.reason)})` : "none");
+  text(row.fetched, number(view.backfilled + view.reconciled) + (view.backfill_pending ? ", more to come" : ""));
+  text(row.error, error ? `${capital(error.message)} (${ago(error.at)})` : "none");
+}
+
+function drawChatApp({ chatapp, now }) {
+  $("chatapp").hidden = !chatapp;
+  if (!chatapp) return;
+  const ago = (time) => `${span((Date.parse(now) - Date.parse(time)) / 1000)} ago`;
+  const { connected_since: since, spool } = chatapp;
+  const connected = since ? `Connected for ${ago(since).replace(" ago", "")}.` : `Not connected${chatapp.connection_trouble ? `: ${chatapp.connection_trouble}` : " yet"}.`;
+  const waiting = spool.frames ? ` ${number(spool.frames)} on disk wait for Kafka, the oldest received ${ago(spool.oldest)}.` : " Nothing waits on disk.";
+  text($("chatapp-about"), connected + waiting);
+  for (const view of chatapp.channels) {
+    let row = channels.get(view.channel);
+    if (!row) {
+      channels.set(view.channel, (row = newChannel(view.channel)));
+      $("channels").append(row.body);
+    }
+    drawChannel(row, view, ago);
+  }
+}
+
+/** What of ChatApp somebody has to know, the worst first; and how bad it is. */
+function chatAppTroubles(chatapp) {
+  if (!chatapp) return [[], "ok"];
+  const alarms = [];
+  if (chatapp.spool.condition !== "well") {
+    const why = chatapp.spool.condition === "full" ? "the spool is full; mend Kafka, or raise chatapp.spool_bytes_max" : `the disk takes nothing: ${chatapp.spool.trouble}`;
+    alarms.push(`ChatApp: nothing more is received, ${why}`);
+  }
+  if (chatapp.connection_trouble) alarms.push(`ChatApp: ${chatapp.connection_trouble}`);
+  if (chatapp.tokens.trouble) alarms.push(`ChatApp: ${chatapp.tokens.trouble}`);
+  const refused = chatapp.channels.filter(({ state }) => state === "refused").map(({ channel }) => channel);
+  if (refused.length) alarms.push(`ChatApp refuses the channel ${refused.join(", ")}`);
+  const waits = !chatapp.connected_since || chatapp.channels.some(({ state, backfill_pending }) => state !== "subscribed" || backfill_pending);
+  return [alarms, alarms.length ? "alarm" : waits ? "warn" : "ok"];
+}
+
 // --- Everything above the instances ---
 
 function draw(status) {
@@ -237,29 +302,35 @@ function draw(status) {
     text(button, number(counts[button.parentElement.dataset.level]));
   }
   drawRows(status);
+  $("instances-part").hidden = all === 0 && Boolean(status.chatapp);
+  drawChatApp(status);
   $("page").hidden = false;
 }
 
 /** The one sentence to read, and one more for each thing that concerns all instances. */
-function drawVerdict({ totals, kafka, config, ready, schema_registry: registry }, all) {
+function drawVerdict({ totals, kafka, config, ready, schema_registry: registry, chatapp }, all) {
   const troubles = [];
   if (!kafka.usable) {
     const held = kafka.waiting_instances ? ` ${number(kafka.waiting_instances)} instances hold a notification for it.` : "";
     const heard = kafka.last_error ? ` It said: ${kafka.last_error}` : "";
-    troubles.push(`Kafka takes no records; nothing is lost, notifications wait at GREEN-API for up to 24 hours.${held}${heard}`);
+    const onDisk = chatapp ? " ChatApp's events wait on disk." : "";
+    troubles.push(`Kafka takes no records; nothing is lost, notifications wait at GREEN-API for up to 24 hours.${onDisk}${held}${heard}`);
   }
   if (registry?.last_error) troubles.push(`Schema registry: ${registry.last_error}`);
   if (config.refused) troubles.push(`The new configuration is refused as a whole and the one before lives on. Mend it, then reload.\n${config.refused}`);
   if (config.needs_restart_for.length) troubles.push(`Changed in the configuration, in effect after a restart: ${config.needs_restart_for.join(", ")}`);
+  const [chatAppAlarms, chatAppLevel] = chatAppTroubles(chatapp);
+  troubles.push(...chatAppAlarms);
   const be = (count, one, more) => `${number(count)} ${count === 1 ? one : more}`;
   const parts = [];
   if (totals.alarm) parts.push(`${be(totals.alarm, "instance needs", "instances need")} somebody now`);
   if (totals.warn) parts.push(`${be(totals.warn, "instance is", "instances are")} worth a look`);
   let sentence = parts.length ? `${parts.join(", ")}.` : all === 1 ? "The instance is well." : `All ${number(all)} instances are well.`;
-  if (all === 0) sentence = "No instances are configured.";
+  if (all === 0) sentence = chatapp ? "" : "No instances are configured.";
+  if (chatapp) sentence += { ok: " ChatApp is well.", warn: " ChatApp is not complete yet.", alarm: " ChatApp needs somebody." }[chatAppLevel];
   if (!ready) sentence = `Not ready: starting, waiting for Kafka or the schema registry, or stopping. ${sentence}`;
-  const bad = totals.alarm || !kafka.usable || registry?.registered === false;
-  const level = bad ? "alarm" : totals.warn || !ready || config.refused ? "warn" : "ok";
+  const bad = totals.alarm || chatAppLevel === "alarm" || !kafka.usable || registry?.registered === false;
+  const level = bad ? "alarm" : totals.warn || chatAppLevel === "warn" || !ready || config.refused ? "warn" : "ok";
   text($("verdict"), `${kafka.usable ? "" : "Kafka takes no records. "}${sentence}`);
   mark($("verdict"), "level", level);
   const list = $("troubles");

@@ -1,12 +1,13 @@
 //! The rim: drives a [`Session`] with a real socket and a real clock.
 
-use std::future::{Future, pending};
-use std::pin::Pin;
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::select;
 use tokio::sync::Notify;
+use tokio::task::coop::has_budget_remaining;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,15 +31,18 @@ pub trait Authorizer: Send + Sync + 'static {
 
 /// Takes what was received.
 pub trait EventSink: Send + Sync + 'static {
-    /// Returns once the frame is taken; nothing is read until then. Not to be dropped, and not to take more than a
-    /// moment: see [`Limits::stall_max`].
+    /// Returns once the frame is taken, be it that it is only on its way to where it is safe; nothing is read until then.
+    /// Not to be dropped, and not to take more than a moment: see [`Limits::stall_max`].
     fn accept(&self, frame: ReceivedFrame) -> impl Future<Output = ()> + Send;
 }
 
 /// Hears what becomes of the session. Called between two frames, so it must not block.
 pub trait Observer: Send + Sync + 'static {
-    /// A frame came at that time, be it a pong, and the sink has taken it, where it was for the sink: up to here nothing
-    /// that was sent to us is missing.
+    /// A frame came after that time, be it a pong, and the sink has taken it, where it was for the sink: up to here
+    /// nothing that was sent to us is missing, as soon as everything the sink has taken is safe.
+    ///
+    /// It is the time at which the socket was last found empty. When the frame was read says little: it may have lain
+    /// there for long, behind a slow sink or before a process that was frozen, and the server may have died since.
     fn heard(&self, at: Timestamp);
 
     /// Something changed.
@@ -99,6 +103,8 @@ impl<A: Authorizer, S: EventSink, O: Observer> Client<A, S, O> {
             delivery: None,
             auths: JoinSet::new(),
             renewal: None,
+            read_at: None,
+            empty_at: None,
             heard_at: None,
         }
         .run(stop)
@@ -119,7 +125,11 @@ struct Driver<'a, A, S, O> {
     delivery: Option<Kept<'a, ()>>,
     auths: JoinSet<Input<'static>>,
     renewal: Option<JoinHandle<bool>>,
-    /// When the last frame came, until it is done with.
+    /// When the last frame was read.
+    read_at: Option<Timestamp>,
+    /// When everything that had come was read.
+    empty_at: Option<Timestamp>,
+    /// That time, once a frame has come after it, until that is done with.
     heard_at: Option<Timestamp>,
 }
 
@@ -149,7 +159,7 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
                     Err(detail) => Input::Unreachable { detail },
                 },
                 () = self.client.reconnect.0.notified() => Input::Distrusted,
-                something = turned(&mut self.socket, reading) => {
+                something = turned(&mut self.socket, reading, &mut self.empty_at) => {
                     heard = something;
                     self.input(&heard)
                 }
@@ -173,7 +183,8 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
     fn input<'h>(&mut self, heard: &'h Heard) -> Input<'h> {
         match heard {
             Heard::Text(text) => {
-                self.heard_at = Some(Timestamp::now());
+                self.read_at = Some(Timestamp::now());
+                self.heard_at = self.empty_at;
                 Input::Frame(text)
             }
             Heard::Binary(bytes) => Input::Binary(bytes),
@@ -204,7 +215,7 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
                 self.renewal = Some(tokio::spawn(async move { authorizer.renew_token().await }));
             }
             Action::Deliver(received) => {
-                let received_at = self.heard_at.unwrap_or_else(Timestamp::now);
+                let received_at = self.read_at.unwrap_or_else(Timestamp::now);
                 let frame = ReceivedFrame { received, received_at };
                 self.delivery = Some(Box::pin(client.sink.accept(frame)));
             }
@@ -214,7 +225,7 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
                 }
             }
             Action::Disconnect => {
-                (self.opening, self.socket) = (None, None);
+                (self.opening, self.socket, self.empty_at) = (None, None, None);
                 // They were for that connection.
                 self.auths = JoinSet::new();
             }
@@ -250,7 +261,54 @@ async fn joined(renewal: &mut Option<JoinHandle<bool>>) -> bool {
     worked
 }
 
-async fn turned(socket: &mut Option<Socket>, reading: bool) -> Heard {
+/// What came. `empty_at`: when everything that had come before was read.
+async fn turned(socket: &mut Option<Socket>, reading: bool, empty_at: &mut Option<Timestamp>) -> Heard {
     let Some(socket) = socket else { return pending().await };
-    socket.turn(reading).await
+    let mut turn = pin!(socket.turn(reading));
+    poll_fn(|context| {
+        let polled = turn.as_mut().poll(context);
+        // A task that has used up its share of the runtime is put off, whatever lies there.
+        if polled.is_pending() && reading && has_budget_remaining() {
+            *empty_at = Some(Timestamp::now());
+        }
+        polled
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt as _, SinkExt as _};
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::accept_async;
+    use tokio_tungstenite::tungstenite::Message;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_frame_that_lay_there_says_nothing_of_the_time_at_which_it_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("ws://{}", listener.local_addr().expect("bound")).parse().expect("a URL");
+        let link = Link::new(&url, "key", None, &Limits::default()).expect("a link");
+        let accept = async { accept_async(listener.accept().await.expect("a client").0).await.expect("a WebSocket") };
+        let (opened, mut server) = tokio::join!(link.open(), accept);
+        let (mut socket, mut empty_at) = (Some(opened.expect("open")), None);
+
+        let begun = Timestamp::now();
+        let (first, _) = tokio::join!(turned(&mut socket, true, &mut empty_at), server.send(Message::text("1")));
+        assert!(matches!(first, Heard::Text(text) if text.as_str() == "1"));
+        assert!(empty_at >= Some(begun), "it was waited for");
+        // Both in one piece: whoever reads the one has the other.
+        for text in ["2", "3"] {
+            server.feed(Message::text(text)).await.expect("room");
+        }
+        server.flush().await.expect("it reads");
+        assert!(matches!(turned(&mut socket, true, &mut empty_at).await, Heard::Text(text) if text.as_str() == "2"));
+        let before = empty_at;
+        assert!(turned(&mut socket, false, &mut empty_at).now_or_never().is_none());
+        assert!(matches!(turned(&mut socket, true, &mut empty_at).await, Heard::Text(text) if text.as_str() == "3"));
+        assert_eq!(empty_at, before, "nobody has seen it empty since");
+        assert!(turned(&mut socket, true, &mut empty_at).now_or_never().is_none());
+        assert!(empty_at > before);
+    }
 }

@@ -13,18 +13,21 @@ pub enum Road {
     Callback,
     /// Fetched, because a push of it may have been missed.
     Backfill,
+    /// Fetched while the channel was subscribed, to see whether a push of it was missed.
+    Reconcile,
     /// Made by the bridge itself.
     Bridge,
 }
 
 impl Road {
-    /// The word in headers and labels.
+    /// The word in labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Push => "push",
             Self::Callback => "callback",
             Self::Backfill => "backfill",
+            Self::Reconcile => "reconcile",
             Self::Bridge => "bridge",
         }
     }

@@ -153,10 +153,10 @@ fn write(database: &Database, commands: &[Command]) -> Result<Vec<Done>, redb::E
                     frames.insert(sequence, &bytes[..])?;
                     Done::Appended(Sequence(sequence))
                 }
-                Command::Settle(frame, ids, at, _) => {
+                Command::Settle(frame, proofs, at, _) => {
                     frames.remove(frame.0)?;
-                    for id in ids {
-                        published.insert(u128::from_be_bytes(id.bytes()), at.as_millisecond())?;
+                    for proof in proofs {
+                        published.insert(u128::from_be_bytes(proof.id().bytes()), at.as_millisecond())?;
                     }
                     Done::Settled
                 }

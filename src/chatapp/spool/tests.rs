@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::bridge::Settled;
 
 /// A spool's file, gone with the test.
 struct Place(PathBuf);
@@ -150,7 +151,7 @@ async fn marks_and_published_ids_outlive_a_restart_and_ids_are_forgotten_in_time
     spool.mark("a", at(7)).await.expect("open");
     for (id, second) in ids.iter().zip([10, 20]) {
         let sequence = spool.append(&frame(1)).await.expect("open");
-        spool.settle(sequence, vec![*id], at(second)).await.expect("open");
+        spool.settle(sequence, vec![Settled::dropped(*id)], at(second)).await.expect("open");
     }
     drop(spool);
     let spool = place.open(1 << 20);

@@ -39,21 +39,25 @@ impl TokenFile {
     pub fn in_folder(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), path: folder.join(NAME) }
     }
+
+    /// What was stored last, for whoever may look and touch nothing.
+    pub(super) fn peek(&self) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(&self.path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl TokenStore for TokenFile {
     fn load(&self) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(&self.path) {
-            Ok(bytes) => {
-                // Somebody may have copied it here.
-                if fs::metadata(&self.path)?.permissions().mode() & 0o777 != OWNER_ONLY {
-                    fs::set_permissions(&self.path, Permissions::from_mode(OWNER_ONLY))?;
-                }
-                Ok(Some(bytes))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let bytes = self.peek()?;
+        // Somebody may have copied it here.
+        if bytes.is_some() && fs::metadata(&self.path)?.permissions().mode() & 0o777 != OWNER_ONLY {
+            fs::set_permissions(&self.path, Permissions::from_mode(OWNER_ONLY))?;
         }
+        Ok(bytes)
     }
 
     fn store(&self, text: &str) -> io::Result<()> {

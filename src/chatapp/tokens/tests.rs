@@ -9,6 +9,8 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::chatapp::api::Granted;
 
+mod borrowed;
+
 const LOGIN: &str = "email = 'me@example.com'\npassword = 'hunter2'\napp_id = 'app_1_1'\n";
 const GIVEN: &str = "access_token = 'given-a'\nrefresh_token = 'given-r'\n";
 

@@ -199,7 +199,7 @@ async fn a_source_that_receives_two_at_once_gives_each_its_own_parent() {
         .map(|(body, second)| scene.bridge.prepare(notification(body), at(second)));
     prepared.iter().for_each(|prepared| scene.telemetry.received(prepared));
     for prepared in &prepared {
-        let _settled = scene.bridge.deliver(prepared, &scene.telemetry).await;
+        let _settled = scene.bridge.deliver(prepared, &*scene.telemetry).await;
     }
     let spans = scene.told();
     assert_eq!(spans.len(), 4);
@@ -215,7 +215,7 @@ async fn after_a_poller_that_died_before_its_delete_the_next_polls_failure_is_no
     let mut scene = Scene::new(100, 100);
     let prepared = scene.bridge.prepare(notification(TEXT), Timestamp::now());
     scene.telemetry.received(&prepared);
-    let _settled = scene.bridge.deliver(&prepared, &scene.telemetry).await;
+    let _settled = scene.bridge.deliver(&prepared, &*scene.telemetry).await;
     scene.telemetry.polling();
     scene.telemetry.source_failed(&QueueError::RateLimited { retry_after: None });
     assert_eq!(steps(&scene.told()), [(Step::Receive, ""), (Step::Publish, "published")]);

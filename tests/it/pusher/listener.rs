@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::soketi::{Application, KEY, Soketi, TOKEN};
 
 /// Events come within milliseconds, a new connection within seconds; on a machine that has other things to do, later.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(super) struct Listener {
     pub(super) authorizer: Arc<Endpoint>,

@@ -33,7 +33,7 @@ pub(crate) fn rows() -> Vec<Row> {
             .and(nothing_was_fetched_in_vain),
         Row::new(AWAY, "three brokers, the leader killed (kill -9)", |stage| {
             let topic = stage.topic.clone();
-            let leader = stage.ground.cluster().leader_of(&topic, 0).expect("a leader");
+            let leader = stage.ground.cluster().leader_of(&topic, 0);
             stage.ground.cluster().kill(leader);
             stage.killed = Some(leader);
         })

@@ -14,13 +14,14 @@ use super::ground::Ground;
 use super::load::Load;
 use super::odd::Odd;
 use super::row::{Hit, Pace, Place, Row};
+use crate::scene::wait_until_emptied;
 use crate::support::bridge::{Bridge, Home};
 use crate::support::record::Record;
 use crate::support::toxiproxy::Toxiproxy;
 use crate::support::way::{Way, Webhook, url_at};
 
 /// Whatever has to happen happens within this, or a row says what did not.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 pub(super) const POLL: Duration = Duration::from_millis(100);
 pub(crate) const INSTANCES: u64 = 6;
 /// Events a second, over all instances.
@@ -61,7 +62,7 @@ pub(crate) struct Stage<'a> {
     /// Whether records carry the time at which the broker took them.
     pub(crate) has_broker_clock: bool,
     environment: Vec<(String, String)>,
-    hit: Hit,
+    pub(super) hit: Hit,
     webhook: Webhook,
     /// Where GREEN-API calls, which is before a proxy, if there is one.
     called_at: String,
@@ -198,7 +199,7 @@ impl<'a> Stage<'a> {
         self.struck_ms = now_ms();
         (row.strike)(self);
         self.holding_ms = now_ms();
-        self.hold(row.lasts_at(self.pace));
+        self.hold(row);
         self.ending_ms = now_ms();
         match &row.end {
             Some(end) => {
@@ -276,11 +277,12 @@ impl<'a> Stage<'a> {
 
     /// SIGTERM; it has to end well, and in time.
     pub(crate) fn stop_bridge(&mut self) {
-        let begun = Instant::now();
         let ended = self.bridge.take().expect("a bridge runs").terminate();
-        self.shown.log.push_str(&self.home.log_text());
-        assert!(ended.success(), "{ended}; log:\n{}", self.visible_log());
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?} to stop", begun.elapsed());
+        let log = self.home.log_text();
+        // Whether it was in time, it says itself: from here it takes as long as this machine lets it.
+        let in_time = !log.contains("the grace period is over");
+        self.shown.log.push_str(&log);
+        assert!(ended.success() && in_time, "{ended}; log:\n{}", self.visible_log());
     }
 
     /// SIGKILL.
@@ -291,7 +293,7 @@ impl<'a> Stage<'a> {
     }
 
     /// The admin server's pages, kept.
-    fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         let Some(bridge) = &self.bridge else { return };
         let (metrics, status) = (bridge.get("/metrics").1, bridge.get("/status").1);
         let seen: Value = serde_json::from_str(&status).expect("/status is JSON");
@@ -305,21 +307,13 @@ impl<'a> Stage<'a> {
         assert_eq!(bridge.get("/livez").0, 200, "no fault is a reason to be restarted");
     }
 
-    /// While the fault lasts.
-    fn hold(&mut self, lasts: Duration) {
-        let until = Instant::now() + lasts;
-        while Instant::now() < until {
-            self.look();
-            thread::sleep(POLL.min(until.saturating_duration_since(Instant::now())));
-        }
-    }
-
     /// Until an event of each of `ids` that was queued after `after_ms` has left its queue.
     fn wait_for_deletes_queued_after(&mut self, after_ms: i64, ids: &[u64]) {
         let mut missing: HashSet<u64> = ids.iter().copied().collect();
         let mut fresh = HashSet::new();
         let mut seen = 0;
-        let deadline = Instant::now() + PATIENCE;
+        // Before it comes what was queued while the fault lasted: on a busy machine that takes as long as it gets less.
+        let mut deadline = Instant::now() + PATIENCE;
         while !missing.is_empty() {
             for entry in self.simulator.journal_after(seen) {
                 seen = entry.sequence;
@@ -328,9 +322,12 @@ impl<'a> Stage<'a> {
                         fresh.insert((entry.instance, event));
                     }
                     JournalEvent::Deleted { entry: event, .. } | JournalEvent::Acknowledged { entry: event }
-                        if fresh.contains(&(entry.instance, event)) =>
+                        if missing.contains(&entry.instance) =>
                     {
-                        missing.remove(&entry.instance);
+                        deadline = Instant::now() + PATIENCE;
+                        if fresh.contains(&(entry.instance, event)) {
+                            missing.remove(&entry.instance);
+                        }
                     }
                     _ => {}
                 }
@@ -342,9 +339,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn wait_until_emptied(&self) {
-        let emptied = async { tokio::time::timeout(PATIENCE, self.simulator.emptied()).await };
-        let emptied = self.ground.runtime().block_on(emptied);
-        assert!(emptied.is_ok(), "{} left; log:\n{}", self.simulator.total_depth(), self.visible_log());
+        wait_until_emptied(self.ground.runtime(), &self.simulator, || self.visible_log());
     }
 
     /// The log without what only `RUST_LOG=trace` shows.

@@ -1,0 +1,303 @@
+//! ChatApp's parts, joined: the account, the session, the spool, the books, and the way from the spool to Kafka.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::bridge::Bridge;
+use crate::chatapp::account::Account;
+use crate::chatapp::api::{Api, http_client};
+use crate::chatapp::backfill::Limits as FetchLimits;
+use crate::chatapp::drain::Drain;
+use crate::chatapp::intake::{Ears, Intake};
+use crate::chatapp::keeper::{Care, Desk, Keepers};
+use crate::chatapp::ledger::Ledger;
+use crate::chatapp::overview::Overview;
+use crate::chatapp::pusher::{Client, Limits, Link, LinkError, Reconnect};
+use crate::chatapp::spool::{self, Spool, SpoolError};
+use crate::chatapp::tokens::{TokenFile, Tokens, UnreadableTokens};
+use crate::config;
+use crate::green_api::is_loopback;
+use crate::publish::Publisher;
+use crate::retry::Backoff;
+use crate::supervisor::supervise;
+use crate::telemetry::chatapp::ChatAppTelemetry;
+use crate::telemetry::metrics::Metrics;
+
+/// Between two looks whether the account has channels that were not there before.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(1800);
+/// The wait after a look that failed, …
+const DISCOVERY_RETRY_MIN: Duration = Duration::from_secs(2);
+/// … up to this.
+const DISCOVERY_RETRY_MAX: Duration = Duration::from_secs(120);
+
+/// Why ChatApp cannot be received.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatAppError {
+    /// There is no place to keep anything.
+    #[error("{path}: {error}; chatapp.state_dir has to be a directory that this user may write to")]
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The spool cannot be used.
+    #[error("{0}; look at chatapp.state_dir, and whether another chatbridge uses it")]
+    Spool(#[from] SpoolError),
+    /// The tokens cannot be read.
+    #[error(transparent)]
+    Tokens(#[from] UnreadableTokens),
+    /// The socket's URL, or TLS.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// TLS towards the API cannot be set up.
+    #[error("failed to make the HTTP client (are the system's root certificates installed?): {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+/// One account at ChatApp.
+pub(super) struct ChatApp {
+    parts: Arc<Parts>,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+struct Parts {
+    channels: Vec<String>,
+    link: Link,
+    limits: Limits,
+    reconnect: Reconnect,
+    desk: Desk<Account>,
+}
+
+impl ChatApp {
+    /// Opens what lies on disk; nothing is received yet. All of it ends with `stop`.
+    pub(super) async fn open(
+        config: &config::ChatApp,
+        metrics: &Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Result<Self, ChatAppError> {
+        let limits = Limits::default();
+        let link = Link::new(&config.socket_url, &config.app_key, None, &limits)?;
+        let api = Arc::new(Api::new(http_client(config, is_loopback(&config.api_url))?, config));
+        let opening = config.clone();
+        let opened = tokio::task::spawn_blocking(move || open_state(&opening, api)).await;
+        let (spool, tokens, api) = opened.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
+        let telemetry = Arc::new(ChatAppTelemetry::new(Arc::clone(metrics)));
+        let reconnect = Reconnect::default();
+        let care = Care {
+            backfill: config.backfill,
+            reconcile_interval: config.reconcile_interval.filter(|_| config.backfill),
+            overlap: SignedDuration::try_from(config.gap_overlap).unwrap_or(SignedDuration::MAX),
+            limits: FetchLimits::default(),
+        };
+        let desk = Desk {
+            ledger: Arc::new(Ledger::new(config.gap_overlap, reconnect.clone(), Arc::clone(&telemetry))),
+            intake: Arc::new(Intake::new(spool.clone(), Arc::clone(&telemetry))),
+            history: Arc::new(Account::new(api, tokens)),
+            spool,
+            care,
+            telemetry,
+        };
+        let parts = Parts { channels: config.channels.clone(), link, limits, reconnect, desk };
+        Ok(Self { parts: Arc::new(parts), tasks: JoinSet::new(), stop })
+    }
+
+    pub(super) fn telemetry(&self) -> Arc<ChatAppTelemetry> {
+        Arc::clone(&self.parts.desk.telemetry)
+    }
+
+    pub(super) fn overview(&self) -> Overview {
+        let Desk { telemetry, history, spool, .. } = &self.parts.desk;
+        Overview { telemetry: Arc::clone(telemetry), account: Arc::clone(history), spool: spool.clone() }
+    }
+
+    /// Where calls of ChatApp go.
+    pub(super) fn intake(&self) -> Arc<Intake> {
+        Arc::clone(&self.parts.desk.intake)
+    }
+
+    /// Receiving begins, whether or not Kafka is there: there is a disk.
+    pub(super) fn receive(&mut self) {
+        let (account, stop) = (Arc::clone(&self.parts.desk.history), self.stop.clone());
+        self.tasks.spawn(async move {
+            let _ = stop.run_until_cancelled(account.keep_up()).await;
+        });
+        let (parts, stop) = (Arc::clone(&self.parts), self.stop.clone());
+        self.supervised("the session with ChatApp", move || Arc::clone(&parts).listen(stop.clone()));
+    }
+
+    /// Delivering begins.
+    pub(super) fn deliver<P: Publisher + 'static>(&mut self, bridge: Arc<Bridge<P>>) {
+        let Desk { spool, ledger, telemetry, .. } = &self.parts.desk;
+        let (ledger, telemetry) = (Arc::clone(ledger), Arc::clone(telemetry));
+        let drain = Arc::new(Drain { spool: spool.clone(), bridge, ledger, telemetry });
+        let stop = self.stop.clone();
+        self.supervised("the delivery of ChatApp's events", move || {
+            let (drain, stop) = (Arc::clone(&drain), stop.clone());
+            async move { drain.run(stop).await }
+        });
+    }
+
+    /// Returns when everything has come to its end.
+    pub(super) async fn ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Ends it where it stands: what was not delivered is on disk.
+    pub(super) async fn abort(&mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    /// How many parts have not come to their end.
+    pub(super) fn busy(&self) -> usize {
+        self.tasks.len()
+    }
+
+    fn supervised<F, T>(&mut self, what: &'static str, start: F)
+    where
+        F: Fn() -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let panicked = |restart_in: Duration| {
+                error!(
+                    restart_ms = restart_in.as_millis() as u64,
+                    "{what} panicked (the panic is logged above); it is started again, what was received is on disk"
+                );
+            };
+            supervise(panicked, stop, start).await;
+        });
+    }
+}
+
+impl Parts {
+    /// Listens to every channel, and looks after each.
+    async fn listen(self: Arc<Self>, stop: CancellationToken) {
+        let Some(mut channels) = stop.run_until_cancelled(self.channels()).await else { return };
+        let mut keepers = Keepers::new(stop.clone());
+        let ears = Arc::new(Ears::new(Arc::clone(&self.desk.intake), Arc::clone(&self.desk.ledger)));
+        loop {
+            for name in &channels {
+                self.look_after(name, &mut keepers).await;
+            }
+            let leave = stop.child_token();
+            let session = self.client(channels.clone(), &ears).run(leave.clone());
+            tokio::pin!(session);
+            let further = tokio::select! {
+                () = &mut session => break,
+                further = self.further(&channels) => further,
+            };
+            info!(channels = further.join(", "), "ChatApp has channels that were not there before: connecting anew");
+            leave.cancel();
+            session.await;
+            channels.extend(further);
+        }
+        // What was read is on disk before this process ends; what is not by then lies in the next start's gap.
+        ears.level().await;
+        keepers.ended().await;
+    }
+
+    fn client(&self, channels: Vec<String>, ears: &Arc<Ears>) -> Client<Account, Ears, Ears> {
+        Client {
+            link: self.link.clone(),
+            channels,
+            limits: self.limits.clone(),
+            authorizer: Arc::clone(&self.desk.history),
+            sink: Arc::clone(ears),
+            observer: Arc::clone(ears),
+            reconnect: self.reconnect.clone(),
+        }
+    }
+
+    /// The channels to hear: those that are configured, or all there are, as soon as ChatApp says.
+    async fn channels(&self) -> Vec<String> {
+        if !self.channels.is_empty() {
+            return self.channels.clone();
+        }
+        let mut backoff = Backoff::new(DISCOVERY_RETRY_MIN, DISCOVERY_RETRY_MAX);
+        loop {
+            let why = match self.desk.history.channels().await {
+                Ok(channels) if !channels.is_empty() => {
+                    info!(channels = channels.join(", "), "these channels are to be heard");
+                    return channels;
+                }
+                Ok(_) => "the account has none; name them in chatapp.channels".to_owned(),
+                Err(failure) => failure.to_string(),
+            };
+            let wait = backoff.next_at_least(DISCOVERY_RETRY_MIN, fastrand::f64());
+            warn!(why, retry_seconds = wait.as_secs(), "ChatApp's channels are not known yet, so nothing is heard");
+            sleep(wait).await;
+        }
+    }
+
+    /// Returns when there are channels beside these; never where they are configured.
+    async fn further(&self, known: &[String]) -> Vec<String> {
+        if !self.channels.is_empty() {
+            return std::future::pending().await;
+        }
+        loop {
+            sleep(DISCOVERY_INTERVAL).await;
+            // A failure is told by whatever else needs the account, and looked at again.
+            let found = self.desk.history.channels().await.unwrap_or_default();
+            let further: Vec<String> = found.into_iter().filter(|name| !known.contains(name)).collect();
+            if !further.is_empty() {
+                return further;
+            }
+        }
+    }
+
+    /// Up to when it was heard; `None` where it is heard for the first time.
+    ///
+    /// From now on it is ours, and that is written down before anything can come: who crashes a moment later has missed
+    /// something, and has to know.
+    async fn heard_until(&self, name: &str) -> Result<Option<Timestamp>, SpoolError> {
+        let heard_until = self.desk.spool.heard_until(name).await?;
+        if heard_until.is_none() {
+            self.desk.spool.mark(name, Timestamp::now()).await?;
+        }
+        Ok(heard_until)
+    }
+
+    async fn look_after(&self, name: &str, keepers: &mut Keepers) {
+        if keepers.has(name) {
+            return;
+        }
+        let heard_until = loop {
+            match self.heard_until(name).await {
+                Ok(heard_until) => break heard_until,
+                Err(failure) => error!(%failure, "how far a channel was heard is not known: tried again"),
+            }
+            sleep(DISCOVERY_RETRY_MIN).await;
+        };
+        self.desk.ledger.expect(name, heard_until);
+        keepers.look_after(name, &self.desk);
+    }
+}
+
+/// The spool, the tokens, and the API that these are kept up with.
+type OnDisk = (Spool, Tokens<Arc<Api>>, Arc<Api>);
+
+/// What lies on disk.
+fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatAppError> {
+    make_folder(&config.state_dir).map_err(|error| ChatAppError::StateDir { path: config.state_dir.clone(), error })?;
+    let spool = Spool::open(&config.state_dir.join(spool::FILE_NAME), config.spool_bytes_max)?;
+    let tokens = Tokens::open(Arc::clone(&api), TokenFile::in_folder(&config.state_dir), config, Timestamp::now)?;
+    Ok((spool, tokens, api))
+}
+
+/// For nobody else's eyes, where it is not there yet.
+fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

@@ -1,0 +1,189 @@
+//! Into the spool: whatever comes, by whichever road, counts as received when it lies there.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use tokio::sync::{Notify, Semaphore};
+use tracing::error;
+
+use super::ahead::Ahead;
+use super::backfill::Sink;
+use super::ledger::Ledger;
+use super::normalize;
+use super::pusher::{EventSink, Observer, Received, ReceivedFrame, Report};
+use super::spool::{Frame, Road, Spool, SpoolError};
+use crate::event::{Channel, ChatId, Gap};
+use crate::telemetry::chatapp::ChatAppTelemetry;
+
+/// The way into one spool. Clones are the same one.
+#[derive(Clone)]
+pub struct Intake {
+    spool: Spool,
+    telemetry: Arc<ChatAppTelemetry>,
+}
+
+impl Intake {
+    /// The way into `spool`.
+    #[must_use]
+    pub fn new(spool: Spool, telemetry: Arc<ChatAppTelemetry>) -> Self {
+        Self { spool, telemetry }
+    }
+
+    /// Returns when the body of a call is safe.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`] alone: the call has to come again.
+    pub async fn called(&self, body: Vec<u8>) -> Result<(), SpoolError> {
+        let frame = Frame { road: Road::Callback, channel: None, event: None, received_at: Timestamp::now(), body };
+        self.take(frame).await
+    }
+
+    /// Returns when it is safe that consumers will be told of a gap.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`] alone.
+    pub async fn gap(&self, channel: &str, gap: &Gap) -> Result<(), SpoolError> {
+        let body = serde_json::to_vec(gap).expect("words and times are JSON");
+        let (channel, received_at) = (Some(channel.to_owned()), Timestamp::now());
+        self.take(Frame { road: Road::Bridge, channel, event: None, received_at, body }).await
+    }
+
+    /// What takes the fetched messages of a channel, which came by `road`.
+    #[must_use]
+    pub fn fetching(&self, channel: Channel, road: Road) -> Fetching {
+        Fetching { intake: self.clone(), channel, road }
+    }
+
+    async fn take(&self, frame: Frame) -> Result<(), SpoolError> {
+        self.spool.append(&frame).await?;
+        self.telemetry.frame_received(frame.road.as_str());
+        Ok(())
+    }
+}
+
+/// Bytes of frames that were read off the socket and are not on disk yet, at the most.
+const AHEAD_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+/// Hears the socket: frames go to the disk in their order, and what was heard counts when the disk has it.
+pub struct Ears(Arc<Inner>);
+
+struct Inner {
+    intake: Arc<Intake>,
+    ledger: Arc<Ledger>,
+    ahead: Mutex<Ahead>,
+    level: Notify,
+    room: Arc<Semaphore>,
+}
+
+impl Ears {
+    /// Frames go to `intake`; `ledger` hears of everything.
+    #[must_use]
+    pub fn new(intake: Arc<Intake>, ledger: Arc<Ledger>) -> Self {
+        let room = Arc::new(Semaphore::new(AHEAD_BYTES_MAX as usize));
+        Self(Arc::new(Inner { intake, ledger, ahead: Mutex::default(), level: Notify::new(), room }))
+    }
+
+    /// Returns when everything that was read is on disk.
+    pub async fn level(&self) {
+        loop {
+            let level = self.0.level.notified();
+            if self.0.ahead().is_level() {
+                return;
+            }
+            level.await;
+        }
+    }
+}
+
+impl Inner {
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn durable(&self) {
+        let heard = self.ahead().durable();
+        if let Some(at) = heard {
+            self.ledger.heard(at);
+        }
+        self.level.notify_waiters();
+    }
+}
+
+impl EventSink for Ears {
+    async fn accept(&self, frame: ReceivedFrame) {
+        let (channel, event, body) = match frame.received {
+            Received::Event { channel, event, data } => (channel, Some(event), data.into_bytes()),
+            Received::Unreadable { bytes } => (None, None, bytes),
+        };
+        let frame = Frame { road: Road::Push, channel, event, received_at: frame.received_at, body };
+        let bytes = u32::try_from(frame.body.len()).unwrap_or(u32::MAX).min(AHEAD_BYTES_MAX);
+        let room = Arc::clone(&self.0.room).acquire_many_owned(bytes).await;
+        let appending = self.0.intake.spool.begin_append(&frame).await;
+        self.0.ahead().read();
+        self.0.intake.telemetry.frame_received(Road::Push.as_str());
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let appended = match appending {
+                Ok(appending) => appending.await.is_ok(),
+                Err(_) => false,
+            };
+            drop(room);
+            if appended {
+                inner.durable();
+            } else {
+                // The writer lives as long as the spool, unless it panicked. From here on nothing counts as heard, so the
+                // next start finds the gap.
+                error!("a frame of ChatApp was received and could not be kept: restart the bridge");
+            }
+        });
+    }
+}
+
+impl Observer for Ears {
+    fn heard(&self, at: Timestamp) {
+        let heard = self.0.ahead().heard(at);
+        if let Some(at) = heard {
+            self.0.ledger.heard(at);
+        }
+    }
+
+    fn reported(&self, report: &Report, at: Timestamp) {
+        self.0.ledger.reported(report, at);
+    }
+}
+
+/// Takes the fetched messages of one channel.
+pub struct Fetching {
+    intake: Intake,
+    channel: Channel,
+    road: Road,
+}
+
+impl Sink for Fetching {
+    async fn take(&self, chat: &str, items: Vec<Box<RawValue>>) -> bool {
+        let Some(chat) = ChatId::new(chat) else { return true };
+        let events: Vec<_> = items.iter().flat_map(|item| normalize::fetched(&self.channel, &chat, item)).collect();
+        let ids = events.iter().map(|event| event.id).collect();
+        // Whoever was told already needs no place on disk. What cannot be asked is found out at the other end.
+        let published = self.intake.spool.published(ids).await.unwrap_or_default();
+        let is_new = |index: usize| !published.get(index).copied().unwrap_or(false);
+        let received_at = Timestamp::now();
+        let frames: Vec<Frame> = events
+            .into_iter()
+            .enumerate()
+            .filter(|(index, _)| is_new(*index))
+            .map(|(_, event)| Frame {
+                road: self.road,
+                channel: self.channel.name(),
+                event: None,
+                received_at,
+                body: event.raw.get().as_bytes().to_vec(),
+            })
+            .collect();
+        for _ in &frames {
+            self.intake.telemetry.frame_received(self.road.as_str());
+        }
+        self.intake.spool.append_all(&frames).await.is_ok()
+    }
+}

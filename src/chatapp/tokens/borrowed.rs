@@ -1,0 +1,71 @@
+//! The token that is there, for whoever asks beside a running bridge: a new pair would make that bridge's own worthless,
+//! and there are a hundred logins a day.
+
+use std::io;
+
+use jiff::Timestamp;
+
+use super::state::{self, Pair, State};
+use super::{TokenEndpoint, TokenFile, TokenStore, Tokens, UnreadableTokens};
+use crate::config::ChatApp;
+
+/// What there is to ask ChatApp with.
+#[derive(Debug)]
+pub enum Borrowed<E> {
+    /// A token that is not known to have ended. It cannot be renewed: nothing that could is with it.
+    Token {
+        /// That one alone.
+        tokens: Tokens<E>,
+        /// Whether the bridge made it and keeps it in `state_dir`; otherwise it is the configured one.
+        is_stored: bool,
+    },
+    /// The one there is has ended.
+    Ended(Timestamp),
+    /// There is none.
+    Nothing,
+}
+
+impl<E: TokenEndpoint> Tokens<E> {
+    /// What [`Tokens::open`] would take up. Nothing is written, and whatever comes of it, nothing is renewed. Blocks for
+    /// as long as the disk takes.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn borrow(
+        endpoint: E,
+        config: &ChatApp,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Result<Borrowed<E>, UnreadableTokens> {
+        let file = TokenFile::in_folder(&config.state_dir);
+        let bytes = file.peek().map_err(|error| UnreadableTokens { place: file.place(), error })?;
+        let origin = state::origin(config);
+        let read = bytes.and_then(|bytes| State::from_json(std::str::from_utf8(&bytes).ok()?, &origin));
+        let stored = read.and_then(|state| state.pair);
+        let is_stored = stored.is_some();
+        let pair = stored.or_else(|| Pair::given(config)).filter(|pair| pair.access.is_some());
+        let Some(pair) = pair else { return Ok(Borrowed::Nothing) };
+        if let Some(ends) = pair.access_ends.filter(|ends| *ends <= clock()) {
+            return Ok(Borrowed::Ended(ends));
+        }
+        let pair = Some(Pair { refresh: None, refresh_ends: None, ..pair });
+        let state = State { pair, ..State::default() };
+        Ok(Borrowed::Token { tokens: Self::with(state, endpoint, Closed, None, origin, clock), is_stored })
+    }
+}
+
+/// Where nothing is kept.
+struct Closed;
+
+impl TokenStore for Closed {
+    fn load(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn store(&self, _: &str) -> io::Result<()> {
+        Err(io::Error::other("borrowed tokens are not replaced"))
+    }
+
+    fn place(&self) -> String {
+        "borrowed".to_owned()
+    }
+}

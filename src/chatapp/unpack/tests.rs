@@ -1,0 +1,61 @@
+use jiff::Timestamp;
+
+use super::*;
+use crate::event::{GapReason, Kind, KindName};
+
+const CHANNEL: &str = "private-v1.licenses.1229.messengers.telegram";
+
+fn frame(road: Road, channel: Option<&str>, body: &str) -> Frame {
+    let received_at = Timestamp::from_second(1_760_000_000).expect("a time");
+    let event = (road == Road::Push).then(|| "message".to_owned());
+    Frame { road, channel: channel.map(str::to_owned), event, received_at, body: body.as_bytes().to_vec() }
+}
+
+fn keys(unpacked: &Unpacked) -> Vec<&str> {
+    unpacked.items.iter().map(|item| item.key.as_str()).collect()
+}
+
+#[test]
+fn each_item_of_a_body_has_the_key_of_its_chat() {
+    let body = r#"{"data":[{"id":1,"chat":{"id":"a"}},{"id":2,"chat":{"id":"b"}},{"id":3,"chat":{"id":"a"}}],"meta":{"type":"message"}}"#;
+    let unpacked = unpack(frame(Road::Push, Some(CHANNEL), body));
+    assert_eq!(keys(&unpacked), ["a", "b", "a"]);
+    assert!(!unpacked.is_wrapped && !unpacked.is_without_items);
+    assert!(unpacked.items.iter().all(|item| item.channel == Channel::from_name(CHANNEL)));
+    assert!(unpack(frame(Road::Push, Some(CHANNEL), &format!(r#"{{"payload":{body}}}"#))).is_wrapped);
+}
+
+#[test]
+fn a_call_says_for_whom_it_is_and_what_says_nothing_is_kept_as_well() {
+    let body = r#"{"data":[{"id":1}],"meta":{"type":"message","licenseId":1229,"messengerType":"telegram"}}"#;
+    let unpacked = unpack(frame(Road::Callback, None, body));
+    assert_eq!(unpacked.items[0].channel, Channel::from_name(CHANNEL));
+    assert_eq!(keys(&unpacked), ["license:1229:telegram"]);
+    let unpacked = unpack(frame(Road::Callback, None, "[]"));
+    assert!(unpacked.is_without_items);
+    assert_eq!(keys(&unpacked), ["chatapp"]);
+}
+
+#[test]
+fn what_nobody_can_read_goes_to_the_dead_letters_of_its_channel() {
+    let unpacked = unpack(frame(Road::Push, Some(CHANNEL), "{"));
+    assert!(matches!(&unpacked.items[0].content, Content::Undecodable(source, undecodable)
+        if source.channel().and_then(Channel::name).as_deref() == Some(CHANNEL) && undecodable.bytes == b"{"));
+}
+
+#[test]
+fn a_gap_is_read_back_as_it_was_told() {
+    let at = |second| Timestamp::from_second(second).expect("a time");
+    let gap = Gap {
+        channel: Some(CHANNEL.to_owned()),
+        from: at(1_760_000_000),
+        to: at(1_760_000_060),
+        reason: GapReason::Refused,
+        missing: vec![KindName::MessageStatus, KindName::ChatUpdate],
+    };
+    let body = serde_json::to_string(&gap).expect("JSON");
+    let unpacked = unpack(frame(Road::Bridge, Some(CHANNEL), &body));
+    let Content::Event(event) = &unpacked.items[0].content else { panic!("an event") };
+    assert_eq!(event.kind, Kind::Gap(gap));
+    assert_eq!(keys(&unpacked), ["license:1229:telegram"]);
+}

@@ -1,0 +1,133 @@
+//! What is told of ChatApp: the connection, each channel, and what came over them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+mod channel;
+mod metrics;
+
+pub use channel::{ChannelState, ChannelTelemetry, ChannelView, GapView, InFlight};
+pub use metrics::{ChatAppMetrics, SpoolGauges};
+
+use super::metrics::Metrics;
+use crate::event::Channel;
+
+/// What stands for channels that nobody subscribed to: calls may name whatever they like, labels have to be few.
+const OTHER: &str = "other";
+
+/// Everything that is told of one account.
+pub struct ChatAppTelemetry {
+    all: Arc<Metrics>,
+    metrics: Arc<ChatAppMetrics>,
+    connection: Mutex<Connection>,
+    channels: Mutex<BTreeMap<Channel, Arc<ChannelTelemetry>>>,
+    other: Arc<ChannelTelemetry>,
+}
+
+/// How the connection is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// Since when there is one.
+    pub connected_since: Option<Timestamp>,
+    /// Why the last one ended, or the next one cannot be had; `None` since one was named by the server.
+    pub trouble: Option<String>,
+}
+
+impl ChatAppTelemetry {
+    /// Counted in `all`. To be made once in a process.
+    #[must_use]
+    pub fn new(all: Arc<Metrics>) -> Self {
+        let metrics = Arc::new(ChatAppMetrics::new(&all));
+        let other = Arc::new(ChannelTelemetry::new(OTHER, Arc::clone(&all), Arc::clone(&metrics)));
+        Self { all, metrics, connection: Mutex::default(), channels: Mutex::default(), other }
+    }
+
+    /// The channel is one to keep subscribed: from now on it is shown.
+    pub fn expect(&self, channel: &Channel) -> Arc<ChannelTelemetry> {
+        let new = || {
+            let telemetry = ChannelTelemetry::new(&channel.short(), Arc::clone(&self.all), Arc::clone(&self.metrics));
+            telemetry.expected();
+            Arc::new(telemetry)
+        };
+        Arc::clone(lock(&self.channels).entry(channel.clone()).or_insert_with(new))
+    }
+
+    /// What is told of a channel; the same for all that are not [expected](Self::expect).
+    #[must_use]
+    pub fn of(&self, channel: Option<&Channel>) -> Arc<ChannelTelemetry> {
+        let known = channel.and_then(|channel| lock(&self.channels).get(channel).cloned());
+        known.unwrap_or_else(|| Arc::clone(&self.other))
+    }
+
+    /// Every expected channel, by name.
+    #[must_use]
+    pub fn channels(&self) -> Vec<(Channel, Arc<ChannelTelemetry>)> {
+        lock(&self.channels).iter().map(|(channel, telemetry)| (channel.clone(), Arc::clone(telemetry))).collect()
+    }
+
+    /// How long each channel has waited for Kafka that does.
+    pub(super) fn waits_for_kafka(&self) -> Vec<Duration> {
+        let channels = lock(&self.channels);
+        channels.values().chain([&self.other]).filter_map(|channel| channel.waiting_for_kafka()).collect()
+    }
+
+    /// How the connection is.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        lock(&self.connection).clone()
+    }
+
+    /// The server has named the connection.
+    pub fn connected(&self, at: Timestamp) {
+        *lock(&self.connection) = Connection { connected_since: Some(at), trouble: None };
+        self.metrics.connected.set(1);
+    }
+
+    /// There is no connection, for this reason.
+    pub fn disconnected(&self, cause: &'static str, code: Option<u16>, trouble: String) {
+        *lock(&self.connection) = Connection { connected_since: None, trouble: Some(trouble) };
+        self.metrics.connected.set(0);
+        self.metrics.disconnected(cause, code);
+    }
+
+    /// The session came to its end.
+    pub fn stopped(&self) {
+        *lock(&self.connection) = Connection::default();
+        self.metrics.connected.set(0);
+    }
+
+    /// Something was received, by that road.
+    pub fn frame_received(&self, road: &'static str) {
+        self.metrics.frames.with_label_values(&[road]).inc();
+    }
+
+    /// A body came inside `payload`.
+    pub fn wrapped_body(&self) {
+        self.metrics.wrapped.inc();
+    }
+
+    /// A body had no items.
+    pub fn body_without_items(&self) {
+        self.metrics.without_items.inc();
+    }
+
+    /// A body named another channel than the one it came over.
+    pub fn foreign_body(&self) {
+        self.metrics.foreign.inc();
+    }
+
+    /// What is on disk, and until when the tokens count; as of this moment.
+    pub fn refresh(&self, spool: SpoolGauges, access_ends: Option<Timestamp>, refresh_ends: Option<Timestamp>) {
+        self.metrics.refresh(spool, access_ends, refresh_ends);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

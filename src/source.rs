@@ -17,6 +17,7 @@ pub mod intake;
 pub mod queue;
 pub mod watch;
 
+mod overlap;
 mod rival;
 mod uncalled;
 mod weather;

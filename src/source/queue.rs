@@ -28,8 +28,6 @@ const EMPTY_TOO_SOON: Duration = Duration::from_secs(1);
 const REPEATS_UNPACED_MAX: u32 = 3;
 /// … though fast enough that identical events, which quota notices are by nature, cannot hold the queue up for hours.
 const REPEATS_PAUSE: Duration = Duration::from_millis(100);
-/// Where a receive overtook its delete it may do so every time: so many deletes then go alone.
-const DELETES_ALONE: u32 = 100;
 /// How far a delete is ahead of the receive beside it, lest it be overtaken.
 const HEAD_START: Duration = Duration::from_millis(2);
 /// So many in a row deserve a word.
@@ -118,14 +116,13 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
 
     async fn deliver(&self, prepared: Prepared, weather: &mut Weather) -> Settled {
         weather.repeats_in_a_row = 0;
-        weather.deletes_alone = weather.deletes_alone.saturating_sub(1);
         weather.rivals.head_changed(Instant::now());
         self.carrier.deliver(prepared).await
     }
 
     fn repeated(&self, already: Settled, weather: &mut Weather) -> Settled {
         weather.rivals.head_came_again();
-        weather.deletes_alone = DELETES_ALONE;
+        weather.overlap.head_came_again();
         weather.repeats_in_a_row = weather.repeats_in_a_row.saturating_add(1);
         if weather.repeats_in_a_row == REPEATS_TOLD_AT {
             warn!(
@@ -211,11 +208,12 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     ) -> Option<Receive<'_>> {
         let started = Instant::now();
         let delete = self.queue.delete(receipt, settled);
-        let (outcome, next) = match self.pacing.overlap_delete && weather.deletes_alone == 0 {
+        let (outcome, next) = match self.pacing.overlap_delete && weather.overlap.is_allowed() {
             true => self.beside_a_receive(delete, ending).await,
             false => (delete.await, None),
         };
-        // The receive may have been handed the head once more: then the receipt is spent, and nobody else is to blame.
+        weather.overlap.deleted(next.is_some());
+        // The receive may have been handed the head once more, which spends the receipt: then nobody else is to blame.
         if next.is_some() {
             weather.rivals.own_delete_may_have_worked();
         }
@@ -227,16 +225,18 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 }
                 if weather.repeats_in_a_row < REPEATS_UNPACED_MAX { Duration::ZERO } else { REPEATS_PAUSE }
             }
-            // Gone is gone, but an upstream that keeps saying so while it hands the head out again needs a pause.
+            // Gone is gone, but an upstream that keeps saying so while it hands the head out again needs a pause. Not so
+            // where a receive is under way: what it brings decides, and should that be the head, its delete goes alone.
             Ok(Deletion::AlreadyGone) => {
                 self.telemetry.already_gone();
                 self.suspect_rival(weather);
-                if weather.rivals.head_is_fresh() { Duration::ZERO } else { weather.deleting.pause(fastrand::f64()) }
+                let is_news = weather.rivals.head_is_fresh() || next.is_some();
+                if is_news { Duration::ZERO } else { weather.deleting.pause(fastrand::f64()) }
             }
             Ok(Deletion::Unclear) => {
                 self.telemetry.delete_unclear();
                 self.suspect_rival(weather);
-                weather.deleting.pause(fastrand::f64())
+                if next.is_some() { Duration::ZERO } else { weather.deleting.pause(fastrand::f64()) }
             }
             Err(failure) => {
                 weather.rivals.own_delete_may_have_worked();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::QueueError;
+use super::overlap::Overlap;
 use super::queue::Pacing;
 use super::rival::RivalWatch;
 use crate::event::{EventId, Notification, SourceId};
@@ -37,8 +38,7 @@ pub(super) struct Weather {
     pub(super) rivals: RivalWatch,
     /// Notifications in a row that were the one settled before.
     pub(super) repeats_in_a_row: u32,
-    /// So many deletes go before the next may share its round trip with a receive.
-    pub(super) deletes_alone: u32,
+    pub(super) overlap: Overlap,
     /// Since when nothing came that speaks for the queue.
     silent_since: Option<Instant>,
     /// Answers that could not be read, each seen once since a notification was taken up.
@@ -52,7 +52,7 @@ impl Weather {
             deleting: Trouble::new(pacing),
             rivals: RivalWatch::default(),
             repeats_in_a_row: 0,
-            deletes_alone: 0,
+            overlap: Overlap::default(),
             silent_since: None,
             doubtful: VecDeque::new(),
         }

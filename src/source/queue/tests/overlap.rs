@@ -50,6 +50,7 @@ async fn a_receive_that_overtakes_its_delete_is_no_second_publishing_and_the_nex
     let asked = locked(&run.queue.asked);
     let what: Vec<&str> = asked.iter().map(|(_, what)| what.as_str()).collect();
     assert_eq!(what[..5], ["receive", "delete 101", "receive", "delete 103", "receive"]);
+    assert_eq!(asked[3].0 - asked[1].0, DELETE_TAKES, "the head's second delete waits for nothing but its first");
     for delete in [3, 5, 7] {
         assert!(asked[delete].1.starts_with("delete"), "{what:?}");
         assert_eq!(asked[delete + 1].0 - asked[delete].0, DELETE_TAKES, "request {delete} goes alone: {what:?}");

@@ -22,6 +22,8 @@ use crate::telemetry::{InstanceTelemetry, NOT_CALLED_ADVICE};
 
 /// Requests under way at once over all instances.
 const CONCURRENT_MAX: usize = 8;
+/// Between the beginnings of two looks, where the interval allows: many thousand instances are no burst every five minutes.
+const GAP_MAX: Duration = Duration::from_millis(20);
 
 /// What can be asked about an instance without touching its queue.
 pub trait Watched: Send + Sync + 'static {
@@ -45,8 +47,11 @@ pub async fn watch<W: Watched>(
             ticks.tick().await;
             let mut asking = JoinSet::new();
             let members = instances.borrow().clone();
+            let mut turns = tokio::time::interval(gap(interval, members.len()));
+            turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
             silences.retain(|id, _| members.iter().any(|(_, telemetry)| telemetry.instance() == *id));
             for (watched, telemetry) in members {
+                turns.tick().await;
                 if asking.len() >= CONCURRENT_MAX
                     && let Some(Ok(seen)) = asking.join_next().await
                 {
@@ -60,6 +65,11 @@ pub async fn watch<W: Watched>(
         }
     };
     stop.run_until_cancelled(round).await;
+}
+
+/// So far apart that all are looked at within the interval.
+fn gap(interval: Duration, instances: usize) -> Duration {
+    GAP_MAX.min(interval / u32::try_from(instances.max(1)).unwrap_or(u32::MAX))
 }
 
 /// Whose queue is how long, where that was said.

@@ -23,6 +23,20 @@ impl Watched for Account {
     }
 }
 
+/// When each of its like was looked at.
+struct Timed(Arc<std::sync::Mutex<Vec<Instant>>>);
+
+impl Watched for Timed {
+    async fn state(&self) -> Option<&'static str> {
+        self.0.lock().expect("nobody panics").push(Instant::now());
+        None
+    }
+
+    async fn queue_depth(&self) -> Option<i64> {
+        None
+    }
+}
+
 struct Scene {
     account: Arc<Account>,
     telemetry: Arc<InstanceTelemetry>,
@@ -110,4 +124,25 @@ async fn who_is_polled_or_has_not_begun_or_does_not_say_is_no_silence() {
     let unsaid = Scene::new(-1);
     unsaid.telemetry.listening();
     assert!(unsaid.looks(5).await.last_error.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_instances_are_looked_at_one_after_the_other_and_all_within_the_interval() {
+    let interval = Duration::from_secs(30);
+    let (metrics, board) = (Arc::new(Metrics::new()), StatusBoard::default());
+    let looked_at = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let members = (1..=3_000).map(|id| {
+        let telemetry = InstanceTelemetry::new(&metrics, board.add(InstanceId::new(id)));
+        (Arc::new(Timed(Arc::clone(&looked_at))), Arc::new(telemetry))
+    });
+    let (_members, instances) = channel(members.collect());
+    let begun = Instant::now();
+    let _ = tokio::time::timeout(interval, watch(instances, interval, CancellationToken::new())).await;
+    let looked_at = looked_at.lock().expect("nobody panics");
+    assert_eq!(looked_at.len(), 3_000);
+    for (number, at) in looked_at.iter().enumerate() {
+        let due = interval.mul_f64(number as f64 / 3_000.0);
+        assert!((*at - begun).abs_diff(due) < Duration::from_millis(5), "{number}: {:?} for {due:?}", *at - begun);
+    }
+    assert_eq!(gap(interval, 3), GAP_MAX, "few are looked at soon");
 }

@@ -223,7 +223,9 @@ fn write_number(digits: &str, out: &mut Vec<u8>) {
 }
 
 fn write_string(text: &str, out: &mut Vec<u8>) {
-    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    // Without a way out in the middle, so that sixteen bytes are looked at at once.
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'));
+    if is_plain {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

@@ -4,6 +4,8 @@
 //! nobody knows becomes [`Kind::Unknown`] with the common blocks that could be read. The body itself is kept beside.
 //! No I/O, no clock, no Kafka.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -101,7 +103,7 @@ fn phone(number: &Json) -> Option<String> {
 }
 
 fn kind(upstream_type: &str, body: &Json) -> Kind {
-    match lower_first(upstream_type).as_str() {
+    match &*lower_first(upstream_type) {
         "incomingMessageReceived" => message::message(Direction::Incoming, Origin::Contact, body),
         "outgoingMessageReceived" => message::message(Direction::Outgoing, Origin::Phone, body),
         "outgoingAPIMessageReceived" => message::message(Direction::Outgoing, Origin::Api, body),
@@ -119,9 +121,13 @@ fn kind(upstream_type: &str, body: &Json) -> Kind {
 }
 
 /// One vendor page capitalises the type (reference §9.2), another the typeMessage (§12.5).
-fn lower_first(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + chars.as_str())
+fn lower_first(word: &str) -> Cow<'_, str> {
+    if !word.starts_with(|first: char| first.is_ascii_uppercase()) {
+        return Cow::Borrowed(word);
+    }
+    let mut lowered = word.to_owned();
+    lowered[..1].make_ascii_lowercase();
+    Cow::Owned(lowered)
 }
 
 fn status(direction: Direction, body: &Json) -> Status {

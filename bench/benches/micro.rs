@@ -14,9 +14,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-#[global_allocator]
-static ALLOCATIONS: divan::AllocProfiler = divan::AllocProfiler::system();
-
 const INSTANCE: u64 = 1_101_000_001;
 
 /// Fixtures that between them have every block.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
-use uuid::Uuid;
+use sha1::{Digest as _, Sha1};
+use uuid::{Builder, Uuid};
 
 use super::ChatType;
 
@@ -103,8 +104,8 @@ impl EventId {
     /// (reference §2.1).
     #[must_use]
     pub fn of(source: &str, content: &[u8]) -> Self {
-        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, source.as_bytes());
-        Self(Uuid::new_v5(&namespace, content))
+        let namespace = uuid_v5(&Uuid::NAMESPACE_URL, source.as_bytes());
+        Self(uuid_v5(&namespace, content))
     }
 
     /// The sixteen bytes.
@@ -118,6 +119,15 @@ impl EventId {
     pub fn from_uuid(id: Uuid) -> Self {
         Self(id)
     }
+}
+
+/// `Uuid::new_v5` with a hash that is several times as quick: of all there is to understanding an event, hashing its body
+/// would otherwise take the longest.
+fn uuid_v5(namespace: &Uuid, name: &[u8]) -> Uuid {
+    let hash: [u8; 20] = Sha1::new().chain_update(namespace).chain_update(name).finalize().into();
+    let mut first = [0; 16];
+    first.copy_from_slice(&hash[..16]);
+    Builder::from_sha1_bytes(first).into_uuid()
 }
 
 impl fmt::Display for EventId {

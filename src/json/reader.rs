@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use super::{DEPTH_MAX, Json};
 
+/// Few objects of documented bodies have more.
+const MEMBERS_EXPECTED: usize = 8;
+
 /// One document and nothing behind it.
 pub(super) fn document(text: &str) -> Option<Json<'_>> {
     let mut reader = Reader { text, at: 0 };
@@ -133,12 +136,12 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: usize) -> Option<Json<'a>> {
         self.eat(b'{')?;
-        let mut members = Vec::new();
         self.skip_white_space();
         if self.peek()? == b'}' {
             self.at += 1;
-            return Some(Json::Object(members));
+            return Some(Json::Object(Vec::new()));
         }
+        let mut members = Vec::with_capacity(MEMBERS_EXPECTED);
         loop {
             self.skip_white_space();
             let key = self.string()?;
@@ -176,15 +179,11 @@ impl<'a> Reader<'a> {
     fn string(&mut self) -> Option<Cow<'a, str>> {
         self.eat(b'"')?;
         let start = self.at;
-        loop {
-            match self.peek()? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(Cow::Borrowed(&self.text[start..self.at - 1]));
-                }
-                b'\\' => break,
-                _ => self.at += 1,
-            }
+        let plain = self.text.as_bytes()[start..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        self.at += plain;
+        if self.peek()? == b'"' {
+            self.at += 1;
+            return Some(Cow::Borrowed(&self.text[start..start + plain]));
         }
         let mut resolved = String::with_capacity(self.at - start + 32);
         let mut plain_from = start;

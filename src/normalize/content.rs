@@ -4,6 +4,8 @@
 //! name. So each form asks for its data object under every name it was ever seen with, and where there is none reads
 //! the fields from where the object should have been (§12.4 to §12.7).
 
+use std::borrow::Cow;
+
 use super::{lower_first, owned};
 use crate::event::{ChatId, Content, UpstreamError};
 use crate::json::Json;
@@ -18,7 +20,7 @@ mod text;
 /// The content in `messageData`.
 pub(super) fn of_message(data: &Json) -> Content {
     let type_message = data.get("typeMessage").words();
-    let known = type_message.map(lower_first).or_else(|| type_by_fields(data).map(str::to_owned));
+    let known = type_message.map(lower_first).or_else(|| type_by_fields(data).map(Cow::Borrowed));
     known
         .and_then(|known| of_type(&known, data))
         .unwrap_or_else(|| Content::Unsupported { type_message: type_message.map(str::to_owned) })

@@ -10,6 +10,7 @@ use crate::contender::Contender;
 use crate::drain;
 use crate::fleet::{Run, Scenario};
 use crate::idle::{Idle, PerEvent};
+use crate::scaling::{Growth, Point};
 use crate::stats::{Spread, median};
 use crate::webhook::Intake;
 
@@ -21,6 +22,7 @@ pub(crate) struct Results {
     pub(crate) drain: drain::Summary,
     pub(crate) fleet: BTreeMap<Scenario, BTreeMap<&'static str, Run>>,
     pub(crate) webhook: Vec<Intake>,
+    pub(crate) scaling: Vec<Point>,
     pub(crate) per_event: Vec<PerEvent>,
     pub(crate) idle: Vec<Idle>,
 }
@@ -84,6 +86,9 @@ pub(crate) fn markdown(results: &Results) -> String {
         fleet(&mut out, *scenario, runs);
     }
     webhook(&mut out, &results.webhook);
+    for growth in Growth::ALL {
+        scaling(&mut out, growth, &results.scaling);
+    }
     idle(&mut out, results);
     out
 }
@@ -173,6 +178,35 @@ fn webhook(out: &mut String, intakes: &[Intake]) {
     }
 }
 
+fn scaling(out: &mut String, growth: Growth, points: &[Point]) {
+    let mut points: Vec<&Point> = points.iter().filter(|point| point.growth == growth).collect();
+    points.sort_by_key(|point| point.size);
+    if points.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n### {}\n", growth.title());
+    let _ = writeln!(
+        out,
+        "| {} | | events/s | queue to Kafka p50 / p99 / max ms | CPU µs/event | RSS MiB | lost | repeated |",
+        growth.what()
+    );
+    let _ = writeln!(out, "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for Point { contender, size, run, .. } in points {
+        let _ = writeln!(
+            out,
+            "| {size} | {}{} | {:.0} | {} | {:.0} | {:.0} | {} | {} |",
+            name_of(contender),
+            if run.finished { "" } else { " (cut off)" },
+            run.events_per_second,
+            spread(&run.queue_to_kafka_ms),
+            run.cpu_us_per_event,
+            run.rss_kib as f64 / 1024.0,
+            run.kept.lost,
+            run.kept.repeated
+        );
+    }
+}
+
 fn idle(out: &mut String, results: &Results) {
     if results.idle.is_empty() {
         return;
@@ -184,12 +218,11 @@ fn idle(out: &mut String, results: &Results) {
     );
     let _ = writeln!(out, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     for each in &results.idle {
-        let contender = Contender::ALL.into_iter().find(|contender| contender.slug() == each.contender);
         let allocations = results.per_event.iter().find(|counted| counted.contender == each.contender);
         let _ = writeln!(
             out,
             "| {} | {:.1} s | {:.1} % | {:.1} KiB | {:.1} KiB | {:.1} KiB | {:.0} |",
-            contender.map_or(each.contender, Contender::name),
+            name_of(each.contender),
             each.all_polling_seconds,
             each.cpu_percent,
             each.rss_kib_each,
@@ -202,6 +235,10 @@ fn idle(out: &mut String, results: &Results) {
 
 fn names() -> Vec<&'static str> {
     Contender::DRAIN.map(Contender::name).into()
+}
+
+fn name_of(slug: &'static str) -> &'static str {
+    Contender::ALL.into_iter().find(|contender| contender.slug() == slug).map_or(slug, Contender::name)
 }
 
 fn spread(spread: &Spread) -> String {

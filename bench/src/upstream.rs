@@ -79,6 +79,13 @@ impl Upstream {
         self.control("POST", &format!("/simulator/generate/{instance}?events={events}&first={first}&seed={first}"));
     }
 
+    /// Queues this body, over a connection to the simulator.
+    pub(crate) fn enqueue(&self, http: &mut Http, instance: u64, body: &str) {
+        let answer = http.ask("POST", &format!("/simulator/enqueue/{instance}"), "", body.as_bytes());
+        let (status, _) = answer.expect("the simulator answers");
+        assert_eq!(status, 200, "the simulator takes a body of {} bytes", body.len());
+    }
+
     /// Whether every queue was empty within this time.
     pub(crate) fn emptied(&self, within: Duration) -> bool {
         let seconds = within.as_secs().max(1);

@@ -1,0 +1,251 @@
+//! The figures as plots, SVG.
+//!
+//! On a white ground of their own, for a page may be dark; who is who shows by colour, marker and dashes.
+
+mod axis;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use plotters::coord::Shift;
+use plotters::element::DashedPathElement;
+use plotters::prelude::*;
+
+use crate::contender::Contender;
+use crate::fleet::Run;
+use crate::report::Results;
+use crate::scaling::{Growth, Point};
+use axis::Axis;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+
+const WIDTH: u32 = 960;
+const HEIGHT: u32 = 400;
+const HEAD: u32 = 64;
+const FONT: &str = "sans-serif";
+const GREY: RGBColor = RGBColor(90, 90, 90);
+
+/// Writes those whose figures are there.
+pub(crate) fn write(results: &Results, dir: &Path) -> Vec<PathBuf> {
+    let plots = [
+        (!results.drain.rows.is_empty()).then(|| drain(results)),
+        growth(results, Growth::Rate, "Cost against rate", &[cpu(), p99()]),
+        growth(results, Growth::Instances, "Cost against number of instances", &[cpu(), rss()]),
+        growth(results, Growth::Body, "Cost against size of a body", &[cpu().log(), drained().log()]),
+    ];
+    let names = ["drain", "rate", "instances", "body"];
+    let mut written = Vec::new();
+    for (name, plot) in names.iter().zip(plots).filter_map(|(name, plot)| Some((name, plot?))) {
+        let file = dir.join(format!("bench-{name}.svg"));
+        fs::write(&file, plot.svg()).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        written.push(file);
+    }
+    written
+}
+
+/// A figure of a run.
+struct Figure {
+    label: &'static str,
+    of: fn(&Run) -> f64,
+    log: bool,
+}
+
+impl Figure {
+    fn log(self) -> Self {
+        Self { log: true, ..self }
+    }
+}
+
+fn cpu() -> Figure {
+    Figure { label: "CPU of an event, µs", of: |run| run.cpu_us_per_event, log: false }
+}
+
+fn p99() -> Figure {
+    Figure { label: "queue to Kafka, p99, ms", of: |run| run.queue_to_kafka_ms.p99, log: false }
+}
+
+fn rss() -> Figure {
+    Figure { label: "resident memory, MiB", of: |run| run.rss_kib as f64 / 1024.0, log: false }
+}
+
+fn drained() -> Figure {
+    Figure { label: "backlog drained, events/s", of: |run| run.events_per_second, log: false }
+}
+
+fn growth(results: &Results, growth: Growth, title: &str, figures: &[Figure]) -> Option<Plot> {
+    let points: Vec<&Point> = results.scaling.iter().filter(|point| point.growth == growth).collect();
+    let mut sizes: Vec<f64> = points.iter().map(|point| point.size as f64).collect();
+    sizes.sort_by(f64::total_cmp);
+    sizes.dedup();
+    (sizes.len() > 1).then(|| {
+        let panel = |figure: &Figure| {
+            let of = |contender: Contender| {
+                let own = points.iter().filter(|point| point.contender == contender.slug());
+                Series {
+                    style: Style::of(contender),
+                    points: own.map(|point| (point.size as f64, (figure.of)(&point.run))).collect(),
+                }
+            };
+            Panel::new(Axis::log_at(growth.what(), &sizes), (figure.label, figure.log), Contender::RUST.map(of).into())
+        };
+        Plot { title: title.to_owned(), panels: figures.iter().map(panel).collect() }
+    })
+}
+
+fn drain(results: &Results) -> Plot {
+    let rows = &results.drain.rows;
+    let at = |of: &dyn Fn(usize) -> Option<f64>| -> Vec<(f64, f64)> {
+        (0..rows.len()).filter_map(|number| Some((number as f64, of(number)?))).collect()
+    };
+    let mut series = vec![Series { style: Style::LIMIT, points: at(&|number| rows.get(number).map(|row| row.limit)) }];
+    series.extend(Contender::DRAIN.map(|contender| Series {
+        style: Style::of(contender),
+        points: at(&|number| rows.get(number)?.contenders.get(contender.slug()).copied()),
+    }));
+    let steps = rows.iter().map(|row| row.round_trip_ms.to_string()).collect();
+    let panel = Panel::new(Axis::steps("round trip, ms", steps), ("events/s", true), series);
+    Plot { title: "One instance's backlog: rate against round trip".to_owned(), panels: vec![panel] }
+}
+
+#[derive(Clone, Copy)]
+enum Marker {
+    Disc,
+    Ring,
+    Triangle,
+    Square,
+    Cross,
+    None,
+}
+
+#[derive(Clone, Copy)]
+struct Style {
+    name: &'static str,
+    /// Of Okabe and Ito's, which the colour-blind can tell apart.
+    colour: RGBColor,
+    marker: Marker,
+    dashed: bool,
+}
+
+impl Style {
+    const LIMIT: Self = Self { name: "1/(receive + ack + delete)", colour: BLACK, marker: Marker::None, dashed: true };
+
+    fn of(contender: Contender) -> Self {
+        let (colour, marker, dashed) = match contender {
+            Contender::Chatbridge => (RGBColor(0, 114, 178), Marker::Disc, false),
+            Contender::Overlapped => (RGBColor(86, 180, 233), Marker::Ring, true),
+            Contender::Minimal => (RGBColor(213, 94, 0), Marker::Triangle, true),
+            Contender::Python => (RGBColor(0, 158, 115), Marker::Square, false),
+            Contender::Camel => (RGBColor(204, 121, 167), Marker::Cross, false),
+        };
+        Self { name: contender.name(), colour, marker, dashed }
+    }
+
+    /// From one of these pixels to the next.
+    fn line(&self, on: &Area<'_>, pixels: Vec<(i32, i32)>) -> Drawn {
+        let stroke = self.colour.stroke_width(2);
+        if self.dashed {
+            on.draw(&DashedPathElement::new(pixels, 6, 4, stroke))
+        } else {
+            on.draw(&PathElement::new(pixels, stroke))
+        }
+    }
+
+    fn mark(&self, on: &Area<'_>, at: (i32, i32)) -> Drawn {
+        let (filled, stroke) = (self.colour.filled(), self.colour.stroke_width(2));
+        match self.marker {
+            Marker::Disc => on.draw(&Circle::new(at, 4, filled)),
+            Marker::Ring => {
+                on.draw(&Circle::new(at, 5, WHITE.filled()))?;
+                on.draw(&Circle::new(at, 5, stroke))
+            }
+            Marker::Triangle => on.draw(&TriangleMarker::new(at, 6, filled)),
+            Marker::Square => on.draw(&Rectangle::new([(at.0 - 4, at.1 - 4), (at.0 + 4, at.1 + 4)], filled)),
+            Marker::Cross => on.draw(&Cross::new(at, 4, stroke)),
+            Marker::None => Ok(()),
+        }
+    }
+}
+
+struct Series {
+    style: Style,
+    /// As measured.
+    points: Vec<(f64, f64)>,
+}
+
+struct Panel {
+    x: Axis,
+    y: Axis,
+    series: Vec<Series>,
+}
+
+impl Panel {
+    fn new(x: Axis, (label, log): (&str, bool), series: Vec<Series>) -> Self {
+        let values: Vec<f64> = series.iter().flat_map(|series| series.points.iter().map(|point| point.1)).collect();
+        let y = if log { Axis::log(label, &values) } else { Axis::linear(label, &values) };
+        Self { x, y, series }
+    }
+
+    /// Into `area` of `root`.
+    fn draw(&self, root: &Area<'_>, area: &Area<'_>) -> Drawn {
+        let Self { x, y, series } = self;
+        let mut chart = ChartBuilder::on(area)
+            .margin(8)
+            .margin_right(20)
+            .x_label_area_size(48)
+            .y_label_area_size(64)
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        chart
+            .configure_mesh()
+            .x_desc(&x.label)
+            .y_desc(&y.label)
+            .bold_line_style(RGBColor(225, 225, 225))
+            .light_line_style(TRANSPARENT)
+            .axis_style(GREY)
+            .label_style((FONT, 14).into_font().color(&BLACK))
+            .axis_desc_style((FONT, 15).into_font().color(&BLACK))
+            .draw()?;
+        for Series { style, points } in series {
+            let pixels: Vec<_> = points.iter().map(|point| chart.backend_coord(point)).collect();
+            style.line(root, pixels.clone())?;
+            for pixel in pixels {
+                style.mark(root, pixel)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Plot {
+    title: String,
+    panels: Vec<Panel>,
+}
+
+impl Plot {
+    fn svg(&self) -> String {
+        let mut svg = String::new();
+        let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
+        self.draw(&root).and_then(|()| root.present()).expect("a plot can be drawn into memory");
+        drop(root);
+        svg
+    }
+
+    fn draw(&self, root: &Area<'_>) -> Drawn {
+        root.fill(&WHITE)?;
+        let (_, body) = root.split_vertically(HEAD);
+        root.draw(&Text::new(self.title.clone(), (16, 12), (FONT, 18).into_font().color(&BLACK)))?;
+        let styles = self.panels.first().into_iter().flat_map(|panel| panel.series.iter().map(|series| series.style));
+        let mut left = 16;
+        for style in styles {
+            style.line(root, vec![(left, 50), (left + 32, 50)])?;
+            style.mark(root, (left + 16, 50))?;
+            root.draw(&Text::new(style.name, (left + 38, 43), (FONT, 14).into_font().color(&BLACK)))?;
+            // No font is looked at; 7 px a letter is more than any takes.
+            left += 38 + 7 * style.name.len() as i32 + 18;
+        }
+        for (panel, area) in self.panels.iter().zip(body.split_evenly((1, self.panels.len()))) {
+            panel.draw(root, &area)?;
+        }
+        Ok(())
+    }
+}

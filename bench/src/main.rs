@@ -47,6 +47,9 @@ The chatbridge beside this program is measured, or the one that CHATBRIDGE_BINAR
 const ROUNDS: u32 = 2;
 const PARTS: [&str; 5] = ["drain", "fleet", "webhook", "scaling", "idle"];
 
+/// Those of which everybody has a turn in each round.
+const ROUND_PARTS: [&str; 3] = ["drain", "fleet", "webhook"];
+
 /// What every scenario needs.
 pub(crate) struct Bench {
     pub(crate) programs: Programs,
@@ -230,7 +233,9 @@ fn run(bench: &mut Bench, arguments: &Arguments) -> report::Results {
 
     let (mut drains, mut runs) = (drain::Drains::default(), fleet::Runs::new());
     for round in 1..=arguments.rounds {
-        say(&format!("round {round} of {}", arguments.rounds));
+        if ROUND_PARTS.iter().any(|part| arguments.wants(part)) {
+            say(&format!("round {round} of {}", arguments.rounds));
+        }
         if arguments.wants("drain") {
             drains.round(bench, &Contender::DRAIN);
         }
@@ -238,7 +243,7 @@ fn run(bench: &mut Bench, arguments: &Arguments) -> report::Results {
             fleet::round(bench, &Contender::ALL, &mut runs);
         }
         if arguments.wants("webhook") {
-            results.webhook.extend(Contender::RUST.map(|contender| webhook::run(bench, contender)));
+            results.webhook.extend(Contender::ALL.map(|contender| webhook::run(bench, contender)));
         }
     }
     results.drain = drains.summary();

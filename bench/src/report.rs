@@ -11,7 +11,7 @@ use crate::drain;
 use crate::fleet::{Run, Scenario};
 use crate::idle::{Idle, PerEvent};
 use crate::scaling::{Growth, Point};
-use crate::stats::{Spread, median};
+use crate::stats::{Kept, Spread, median};
 use crate::webhook::Intake;
 
 #[derive(Default, Serialize)]
@@ -158,22 +158,25 @@ fn webhook(out: &mut String, intakes: &[Intake]) {
     let _ = writeln!(out, "\n### Webhook, 16 callers\n");
     let _ = writeln!(
         out,
-        "| | answers/s | p50 / p99 / max ms | CPU µs/event | refused |\n| --- | ---: | ---: | ---: | ---: |"
+        "| | answers/s | p50 / p99 / max ms | CPU µs/event | refused | lost | repeated |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
-    for contender in Contender::RUST {
+    for contender in Contender::ALL {
         let of: Vec<&Intake> = intakes.iter().filter(|intake| intake.contender == contender.slug()).collect();
+        let kept = of.iter().fold(Kept::default(), |sum, intake| sum.and(intake.kept));
         let middle =
             |figure: &dyn Fn(&Intake) -> f64| median(&of.iter().map(|intake| figure(intake)).collect::<Vec<_>>());
         let _ = writeln!(
             out,
-            "| {} | {:.0} | {:.2} / {:.2} / {:.2} | {:.0} | {} |",
+            "| {} | {:.0} | {:.2} / {:.2} / {:.2} | {:.0} | {} | {} | {} |",
             contender.name(),
             middle(&|intake| intake.answers_per_second),
             middle(&|intake| intake.call_ms.p50),
             middle(&|intake| intake.call_ms.p99),
             of.iter().map(|intake| intake.call_ms.max).fold(0.0, f64::max),
             middle(&|intake| intake.cpu_us_per_event),
-            of.iter().map(|intake| intake.refused).sum::<u64>()
+            of.iter().map(|intake| intake.refused).sum::<u64>(),
+            kept.lost,
+            kept.repeated
         );
     }
 }

@@ -70,10 +70,6 @@ impl Upstream {
         TOKEN
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
     /// Queues generated events, of which no two are alike as long as `first` goes on.
     pub(crate) fn generate(&self, instance: u64, events: u64, first: u64) {
         self.control("POST", &format!("/simulator/generate/{instance}?events={events}&first={first}&seed={first}"));

@@ -74,7 +74,9 @@ public final class CamelLoop extends RouteBuilder {
             })
             .to("kafka:" + topic + "?brokers=" + brokers + "&valueSerializer=org.apache.kafka.common.serialization.ByteArraySerializer")
             .removeHeaders("*")
-            .setBody(constant(null));
+            .setBody(constant(null))
+            // Without a body it would be 204.
+            .setHeader(Exchange.HTTP_RESPONSE_CODE, constant(200));
     }
 
     private static void read(Exchange exchange, String instance) throws Exception {

@@ -22,7 +22,7 @@ type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 const WIDTH: u32 = 960;
 const HEIGHT: u32 = 400;
-const HEAD: u32 = 64;
+const LEFT: i32 = 16;
 const FONT: &str = "sans-serif";
 const GREY: RGBColor = RGBColor(90, 90, 90);
 
@@ -30,9 +30,9 @@ const GREY: RGBColor = RGBColor(90, 90, 90);
 pub(crate) fn write(results: &Results, dir: &Path) -> Vec<PathBuf> {
     let plots = [
         (!results.drain.rows.is_empty()).then(|| drain(results)),
-        growth(results, Growth::Rate, "Cost against rate", &[cpu(), p99()]),
-        growth(results, Growth::Instances, "Cost against number of instances", &[cpu(), rss()]),
-        growth(results, Growth::Body, "Cost against size of a body", &[cpu().log(), drained().log()]),
+        growth(results, Growth::Rate, &[cpu(), p99()]),
+        growth(results, Growth::Instances, &[cpu(), rss()]),
+        growth(results, Growth::Body, &[cpu().log(), drained().log()]),
     ];
     let names = ["drain", "rate", "instances", "body"];
     let mut written = Vec::new();
@@ -73,7 +73,7 @@ fn drained() -> Figure {
     Figure { label: "backlog drained, events/s", of: |run| run.events_per_second, log: false }
 }
 
-fn growth(results: &Results, growth: Growth, title: &str, figures: &[Figure]) -> Option<Plot> {
+fn growth(results: &Results, growth: Growth, figures: &[Figure]) -> Option<Plot> {
     let points: Vec<&Point> = results.scaling.iter().filter(|point| point.growth == growth).collect();
     let mut sizes: Vec<f64> = points.iter().map(|point| point.size as f64).collect();
     sizes.sort_by(f64::total_cmp);
@@ -89,7 +89,7 @@ fn growth(results: &Results, growth: Growth, title: &str, figures: &[Figure]) ->
             };
             Panel::new(Axis::log_at(growth.what(), &sizes), (figure.label, figure.log), Contender::RUST.map(of).into())
         };
-        Plot { title: title.to_owned(), panels: figures.iter().map(panel).collect() }
+        Plot { title: growth.title(), panels: figures.iter().map(panel).collect() }
     })
 }
 
@@ -105,7 +105,7 @@ fn drain(results: &Results) -> Plot {
     }));
     let steps = rows.iter().map(|row| row.round_trip_ms.to_string()).collect();
     let panel = Panel::new(Axis::steps("round trip, ms", steps), ("events/s", true), series);
-    Plot { title: "One instance's backlog: rate against round trip".to_owned(), panels: vec![panel] }
+    Plot { title: "One instance's backlog, by round trip".to_owned(), panels: vec![panel] }
 }
 
 #[derive(Clone, Copy)]
@@ -202,8 +202,8 @@ impl Panel {
             .bold_line_style(RGBColor(225, 225, 225))
             .light_line_style(TRANSPARENT)
             .axis_style(GREY)
-            .label_style((FONT, 14).into_font().color(&BLACK))
-            .axis_desc_style((FONT, 15).into_font().color(&BLACK))
+            .label_style((FONT, 16).into_font().color(&BLACK))
+            .axis_desc_style((FONT, 17).into_font().color(&BLACK))
             .draw()?;
         for Series { style, points } in series {
             let pixels: Vec<_> = points.iter().map(|point| chart.backend_coord(point)).collect();
@@ -232,17 +232,20 @@ impl Plot {
 
     fn draw(&self, root: &Area<'_>) -> Drawn {
         root.fill(&WHITE)?;
-        let (_, body) = root.split_vertically(HEAD);
-        root.draw(&Text::new(self.title.clone(), (16, 12), (FONT, 18).into_font().color(&BLACK)))?;
-        let styles = self.panels.first().into_iter().flat_map(|panel| panel.series.iter().map(|series| series.style));
-        let mut left = 16;
-        for style in styles {
-            style.line(root, vec![(left, 50), (left + 32, 50)])?;
-            style.mark(root, (left + 16, 50))?;
-            root.draw(&Text::new(style.name, (left + 38, 43), (FONT, 14).into_font().color(&BLACK)))?;
-            // No font is looked at; 7 px a letter is more than any takes.
-            left += 38 + 7 * style.name.len() as i32 + 18;
+        root.draw(&Text::new(self.title.clone(), (LEFT, 12), (FONT, 21).into_font().color(&BLACK)))?;
+        let (mut left, mut top) = (LEFT, 52);
+        for Series { style, .. } in self.panels.first().map_or(&[][..], |panel| panel.series.as_slice()) {
+            // No font is looked at; 7 px a letter is about what one takes.
+            let width = 38 + 7 * style.name.len() as i32 + 20;
+            if left + width > WIDTH as i32 {
+                (left, top) = (LEFT, top + 22);
+            }
+            style.line(root, vec![(left, top), (left + 32, top)])?;
+            style.mark(root, (left + 16, top))?;
+            root.draw(&Text::new(style.name, (left + 38, top - 8), (FONT, 16).into_font().color(&BLACK)))?;
+            left += width;
         }
+        let (_, body) = root.split_vertically(top + 14);
         for (panel, area) in self.panels.iter().zip(body.split_evenly((1, self.panels.len()))) {
             panel.draw(root, &area)?;
         }

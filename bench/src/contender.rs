@@ -96,6 +96,12 @@ impl Programs {
         let here = std::env::current_exe().expect("this program has a path");
         let beside = |name: &str| here.with_file_name(name);
         let chatbridge = std::env::var_os("CHATBRIDGE_BINARY").map_or_else(|| beside("chatbridge"), PathBuf::from);
+        if !chatbridge.exists() {
+            let path = chatbridge.display();
+            return Err(Unavailable::Missing(format!(
+                "{path} is not there; `make bench` builds it, CHATBRIDGE_BINARY names another"
+            )));
+        }
         let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
         let class_path =
             python::run(&mut Command::new(bench.join("contenders/camel.sh"))).map_err(Unavailable::Broken)?;

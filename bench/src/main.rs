@@ -129,6 +129,8 @@ fn leave_nothing_when_interrupted(dir: PathBuf) {
                 _ = terminate.recv() => {}
             }
         });
+        // The terminal told our children too: that they go is no failure to speak of.
+        std::panic::set_hook(Box::new(|_| {}));
         let _ = std::fs::remove_dir_all(dir);
         std::process::exit(130);
     });

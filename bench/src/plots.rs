@@ -29,14 +29,14 @@ const GREY: RGBColor = RGBColor(90, 90, 90);
 /// Writes those whose figures are there.
 pub(crate) fn write(results: &Results, dir: &Path) -> Vec<PathBuf> {
     let plots = [
-        (!results.drain.rows.is_empty()).then(|| drain(results)),
-        growth(results, Growth::Rate, &[cpu(), p99()]),
-        growth(results, Growth::Instances, &[cpu(), rss()]),
-        growth(results, Growth::Body, &[cpu().log(), drained().log()]),
+        ("drain", (!results.drain.rows.is_empty()).then(|| drain(results))),
+        ("rate", growth(results, Growth::Rate, [CPU, P99])),
+        ("instances", growth(results, Growth::Instances, [CPU, RSS])),
+        ("body", growth(results, Growth::Body, [Figure { log: true, ..CPU }, DRAINED])),
     ];
-    let names = ["drain", "rate", "instances", "body"];
     let mut written = Vec::new();
-    for (name, plot) in names.iter().zip(plots).filter_map(|(name, plot)| Some((name, plot?))) {
+    for (name, plot) in plots {
+        let Some(plot) = plot else { continue };
         let file = dir.join(format!("bench-{name}.svg"));
         fs::write(&file, plot.svg()).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         written.push(file);
@@ -51,35 +51,18 @@ struct Figure {
     log: bool,
 }
 
-impl Figure {
-    fn log(self) -> Self {
-        Self { log: true, ..self }
-    }
-}
+const CPU: Figure = Figure { label: "CPU of an event, µs", of: |run| run.cpu_us_per_event, log: false };
+const P99: Figure = Figure { label: "queue to Kafka, p99, ms", of: |run| run.queue_to_kafka_ms.p99, log: false };
+const RSS: Figure = Figure { label: "resident memory, MiB", of: |run| run.rss_kib as f64 / 1024.0, log: false };
+const DRAINED: Figure = Figure { label: "backlog drained, events/s", of: |run| run.events_per_second, log: true };
 
-fn cpu() -> Figure {
-    Figure { label: "CPU of an event, µs", of: |run| run.cpu_us_per_event, log: false }
-}
-
-fn p99() -> Figure {
-    Figure { label: "queue to Kafka, p99, ms", of: |run| run.queue_to_kafka_ms.p99, log: false }
-}
-
-fn rss() -> Figure {
-    Figure { label: "resident memory, MiB", of: |run| run.rss_kib as f64 / 1024.0, log: false }
-}
-
-fn drained() -> Figure {
-    Figure { label: "backlog drained, events/s", of: |run| run.events_per_second, log: false }
-}
-
-fn growth(results: &Results, growth: Growth, figures: &[Figure]) -> Option<Plot> {
+fn growth(results: &Results, growth: Growth, figures: [Figure; 2]) -> Option<Plot> {
     let points: Vec<&Point> = results.scaling.iter().filter(|point| point.growth == growth).collect();
     let mut sizes: Vec<f64> = points.iter().map(|point| point.size as f64).collect();
     sizes.sort_by(f64::total_cmp);
     sizes.dedup();
     (sizes.len() > 1).then(|| {
-        let panel = |figure: &Figure| {
+        let panel = |figure: Figure| {
             let of = |contender: Contender| {
                 let own = points.iter().filter(|point| point.contender == contender.slug());
                 Series {
@@ -89,7 +72,7 @@ fn growth(results: &Results, growth: Growth, figures: &[Figure]) -> Option<Plot>
             };
             Panel::new(Axis::log_at(growth.what(), &sizes), (figure.label, figure.log), Contender::RUST.map(of).into())
         };
-        Plot { title: growth.title(), panels: figures.iter().map(panel).collect() }
+        Plot { title: growth.title(), panels: figures.map(panel).into() }
     })
 }
 

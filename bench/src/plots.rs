@@ -12,6 +12,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use crate::contender::Contender;
+use crate::drain::Row;
 use crate::fleet::Run;
 use crate::report::Results;
 use crate::scaling::{Growth, Point};
@@ -78,17 +79,26 @@ fn growth(results: &Results, growth: Growth, figures: [Figure; 2]) -> Option<Plo
 
 fn drain(results: &Results) -> Plot {
     let rows = &results.drain.rows;
-    let at = |of: &dyn Fn(usize) -> Option<f64>| -> Vec<(f64, f64)> {
-        (0..rows.len()).filter_map(|number| Some((number as f64, of(number)?))).collect()
+    let panel = |label: &str, log: bool, of: &dyn Fn(&Row, f64) -> f64| {
+        let line = |style: Style, rate: &dyn Fn(&Row) -> Option<f64>| Series {
+            style,
+            points: rows.iter().enumerate().filter_map(|(at, row)| Some((at as f64, of(row, rate(row)?)))).collect(),
+        };
+        let mut series = vec![line(Style::LIMIT, &|row| Some(row.limit))];
+        series.extend(
+            Contender::DRAIN
+                .map(|contender| line(Style::of(contender), &|row| row.contenders.get(contender.slug()).copied())),
+        );
+        let steps = rows.iter().map(|row| row.round_trip_ms.to_string()).collect();
+        Panel::new(Axis::steps("round trip, ms", steps), (label, log), series)
     };
-    let mut series = vec![Series { style: Style::LIMIT, points: at(&|number| rows.get(number).map(|row| row.limit)) }];
-    series.extend(Contender::DRAIN.map(|contender| Series {
-        style: Style::of(contender),
-        points: at(&|number| rows.get(number)?.contenders.get(contender.slug()).copied()),
-    }));
-    let steps = rows.iter().map(|row| row.round_trip_ms.to_string()).collect();
-    let panel = Panel::new(Axis::steps("round trip, ms", steps), ("events/s", true), series);
-    Plot { title: "One instance's backlog, by round trip".to_owned(), panels: vec![panel] }
+    Plot {
+        title: "One instance's backlog; the limit is 1/(receive + ack + delete)".to_owned(),
+        panels: vec![
+            panel("events/s", true, &|_, rate| rate),
+            panel("of the limit", false, &|row, rate| rate / row.limit),
+        ],
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -111,7 +121,7 @@ struct Style {
 }
 
 impl Style {
-    const LIMIT: Self = Self { name: "1/(receive + ack + delete)", colour: BLACK, marker: Marker::None, dashed: true };
+    const LIMIT: Self = Self { name: "limit", colour: BLACK, marker: Marker::None, dashed: true };
 
     fn of(contender: Contender) -> Self {
         let (colour, marker, dashed) = match contender {
@@ -219,7 +229,7 @@ impl Plot {
         let (mut left, mut top) = (LEFT, 52);
         for Series { style, .. } in self.panels.first().map_or(&[][..], |panel| panel.series.as_slice()) {
             // No font is looked at; 7 px a letter is about what one takes.
-            let width = 38 + 7 * style.name.len() as i32 + 20;
+            let width = 38 + 7 * style.name.len() as i32 + 16;
             if left + width > WIDTH as i32 {
                 (left, top) = (LEFT, top + 22);
             }

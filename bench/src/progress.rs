@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Seconds that a part takes on two cores: in each round, and once.
+/// Seconds that a part took on two cores: in each round, and once.
 const SECONDS: [(&str, u64, u64); 5] =
-    [("drain", 1, 0), ("fleet", 1, 0), ("webhook", 1, 0), ("scaling", 0, 1), ("idle", 0, 1)];
+    [("drain", 170, 0), ("fleet", 260, 0), ("webhook", 45, 0), ("scaling", 0, 130), ("idle", 0, 70)];
 
 /// A line, with minutes and seconds since the first.
 pub(crate) fn say(what: &str) {

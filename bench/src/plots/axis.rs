@@ -61,7 +61,7 @@ fn ends(values: &[f64]) -> (f64, f64) {
 }
 
 fn number(value: f64) -> String {
-    if value >= 1.0 || value == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+    if value >= 10.0 || value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
 impl Ranged for Axis {

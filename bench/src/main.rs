@@ -64,8 +64,10 @@ impl Bench {
         let dir = std::env::temp_dir().join(format!("chatbridge-bench-{}", std::process::id()));
         std::fs::create_dir_all(&dir).map_err(|error| Unavailable::Broken(format!("{}: {error}", dir.display())))?;
         leave_nothing_when_interrupted(dir.clone());
-        let programs = Programs::find(&dir)?;
-        let broker = Broker::start()?;
+        let found = Programs::find(&dir).and_then(|programs| Ok((programs, Broker::start()?)));
+        let (programs, broker) = found.inspect_err(|_| {
+            let _ = std::fs::remove_dir_all(&dir);
+        })?;
         let brokers = broker.bootstrap();
         kafka::create(&brokers, &["dead-letters".to_owned()]);
         Ok(Self { programs, broker, brokers, dir })

@@ -41,7 +41,7 @@ soak: ## Simulates the delivery loop for a million events, keeps a real Kafka aw
 	CHATBRIDGE_SIMULATION_EVENTS=1000000 cargo test --release --locked --lib simulation::tests::every -- --nocapture
 	cargo test --release --locked --test kafka soak_ -- --ignored --nocapture
 
-bench: ## Measures the bridge beside three others that do the same, with a real Kafka; prints a table, writes target/bench.json. ARGS=--guard only checks the ratios.
+bench: ## Measures the bridge beside three others that do the same, with a real Kafka; prints tables, writes target/bench.json and plots beside it. ARGS=--guard only checks the ratios, ARGS=--help lists more.
 	@deploy/prerequisites.sh bench
 	cargo build --release --locked
 	cargo build --release --locked --manifest-path bench/Cargo.toml --target-dir target

@@ -9,6 +9,7 @@ use crate::process::Process;
 use crate::support::needs::Unavailable;
 use crate::support::process::free_port;
 use crate::support::python;
+use crate::upstream::Upstream;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
@@ -95,6 +96,12 @@ impl Programs {
         let here = std::env::current_exe().expect("this program has a path");
         let beside = |name: &str| here.with_file_name(name);
         let chatbridge = std::env::var_os("CHATBRIDGE_BINARY").map_or_else(|| beside("chatbridge"), PathBuf::from);
+        if !chatbridge.exists() {
+            let path = chatbridge.display();
+            return Err(Unavailable::Missing(format!(
+                "{path} is not there; `make bench` builds it, CHATBRIDGE_BINARY names another"
+            )));
+        }
         let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
         let class_path =
             python::run(&mut Command::new(bench.join("contenders/camel.sh"))).map_err(Unavailable::Broken)?;
@@ -117,14 +124,19 @@ impl Programs {
 
     /// The contender at work on every target.
     pub(crate) fn start(&self, contender: Contender, job: &Job<'_>) -> Process {
-        self.launch(contender, self.command(contender, job), job)
+        self.launch(contender, self.command(contender, job, None), job)
+    }
+
+    /// The contender being called on this port.
+    pub(crate) fn start_webhook(&self, contender: Contender, job: &Job<'_>, port: u16) -> Process {
+        self.launch(contender, self.command(contender, job, Some(port)), job)
     }
 
     /// The same, its allocations counted.
     pub(crate) fn start_counted(&self, contender: Contender, job: &Job<'_>) -> (Process, Allocations) {
         let file = job.dir.join(format!("{}.allocations", job.topic));
         fs::write(&file, [0; 24]).expect("writable");
-        let mut command = self.command(contender, job);
+        let mut command = self.command(contender, job, None);
         command.env("LD_PRELOAD", &self.allocations).env("BENCH_ALLOCATIONS", &file);
         (self.launch(contender, command, job), Allocations { file })
     }
@@ -135,14 +147,15 @@ impl Programs {
         Process::start(&mut command, &job.dir.join(format!("{}-{number}.log", contender.slug())))
     }
 
-    fn command(&self, contender: Contender, job: &Job<'_>) -> Command {
+    /// Polling, or called on this port.
+    fn command(&self, contender: Contender, job: &Job<'_>, webhook: Option<u16>) -> Command {
         let targets = job.dir.join(format!("{}.targets", job.topic));
         fs::write(&targets, job.targets).expect("writable");
         let mut command = match contender {
             Contender::Chatbridge | Contender::Overlapped => {
                 let config = job.dir.join(format!("{}.toml", job.topic));
-                let more = if contender == Contender::Overlapped { "[green_api]\noverlap_delete = true\n" } else { "" };
-                fs::write(&config, chatbridge_config(job, more)).expect("writable");
+                let overlapped = contender == Contender::Overlapped;
+                fs::write(&config, chatbridge_config(job, overlapped, webhook)).expect("writable");
                 let mut command = Command::new(&self.chatbridge);
                 command.args(["run", "--config"]).arg(config);
                 return command;
@@ -161,23 +174,35 @@ impl Programs {
             }
         };
         command.args([job.brokers, job.topic]).arg(targets);
+        if let Some(port) = webhook {
+            command.args(["webhook", &port.to_string()]);
+        }
         command
     }
 }
 
 /// As it comes: nothing is set but what has to be.
-fn chatbridge_config(job: &Job<'_>, more: &str) -> String {
+fn chatbridge_config(job: &Job<'_>, overlapped: bool, webhook: Option<u16>) -> String {
     let mut config = format!(
-        "[kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"dead-letters\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n{more}",
+        "[kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"dead-letters\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n",
         job.brokers,
         job.topic,
         free_port()
     );
+    if overlapped {
+        config.push_str("[green_api]\noverlap_delete = true\n");
+    }
+    if let Some(port) = webhook {
+        config.push_str(&format!("[webhook]\nlisten = \"127.0.0.1:{port}\"\ntoken = \"{}\"\n", Upstream::token()));
+    }
+    let receive = if webhook.is_some() { "receive = \"webhook\"\n" } else { "" };
     for line in job.targets.lines() {
         let mut words = line.split(' ');
         let (url, id, token) = (words.next(), words.next(), words.next());
         let (url, id, token) = (url.unwrap_or_default(), id.unwrap_or_default(), token.unwrap_or_default());
-        config.push_str(&format!("[[green_api.instances]]\nid = {id}\ntoken = \"{token}\"\napi_url = \"{url}\"\n"));
+        config.push_str(&format!(
+            "[[green_api.instances]]\nid = {id}\ntoken = \"{token}\"\napi_url = \"{url}\"\n{receive}"
+        ));
     }
     config
 }

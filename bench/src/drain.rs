@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::Bench;
 use crate::contender::Contender;
 use crate::kafka;
-use crate::stats::{Kept, median};
-use crate::upstream::{Upstream, Way};
+use crate::progress::say;
+use crate::stats::{Kept, drain_rate, median};
+use crate::upstream::Upstream;
 
 /// Round trip in milliseconds, and the events that take about three seconds at it.
 const ROUND_TRIPS: [(u64, u64); 4] = [(0, 2000), (2, 500), (20, 80), (80, 30)];
@@ -76,8 +77,10 @@ impl Drains {
 
     /// One round: everybody once.
     pub(crate) fn round(&mut self, bench: &Bench, contenders: &[Contender]) {
+        say("one instance's backlog: its three steps");
         self.probe(bench);
         for contender in contenders {
+            say(&format!("one instance's backlog: {}", contender.name()));
             self.run(bench, *contender);
         }
     }
@@ -100,12 +103,7 @@ impl Drains {
             upstream.generate(upstream.instances[0], events, 1);
         }
         for upstream in &upstreams {
-            assert!(
-                upstream.emptied(DRAIN_MAX),
-                "{} does not warm up; logs in {}",
-                contender.name(),
-                bench.dir.display()
-            );
+            assert!(upstream.emptied(DRAIN_MAX), "{} does not warm up", contender.name());
         }
         let mut ways = Vec::new();
         for ((upstream, (round_trip_ms, events)), warm_up) in upstreams.iter().zip(ROUND_TRIPS).zip(WARM_UP) {
@@ -114,7 +112,7 @@ impl Drains {
             assert!(upstream.emptied(DRAIN_MAX), "{} at {round_trip_ms} ms does not come to an end", contender.name());
             let cpu_seconds = process.cpu_seconds() - cpu_before;
             let all = upstream.ways();
-            let rate = rate(&all[warm_up as usize..]);
+            let rate = drain_rate(&all[warm_up as usize..]);
             self.rates.entry((round_trip_ms, contender.slug())).or_default().push(rate);
             if round_trip_ms == 0 {
                 self.cpu.entry(contender.slug()).or_default().push(cpu_seconds * 1e6 / events as f64);
@@ -122,7 +120,7 @@ impl Drains {
             ways.extend(all);
         }
         process.stop();
-        let kept = Kept::of(&ways, &kafka::read(&bench.brokers, &topic));
+        let kept = Kept::of_ways(&ways, &kafka::read(&bench.brokers, &topic));
         let so_far = self.kept.entry(contender.slug()).or_default();
         *so_far = so_far.and(kept);
     }
@@ -177,12 +175,4 @@ impl Drains {
             kept: self.kept.clone(),
         }
     }
-}
-
-/// Events a second from the first delete to the last: neither the start of the backlog nor its making counts.
-fn rate(ways: &[Way]) -> f64 {
-    let deleted: Vec<u64> = ways.iter().filter_map(|way| way.deleted_ms).collect();
-    let (first, last) = (deleted.iter().min(), deleted.iter().max());
-    let took_ms = last.zip(first).map_or(0, |(last, first)| last - first);
-    (deleted.len().saturating_sub(1)) as f64 * 1000.0 / took_ms.max(1) as f64
 }

@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::Bench;
 use crate::contender::Contender;
 use crate::http::Http;
-use crate::kafka;
+use crate::kafka::{self, Found};
 use crate::process::Process;
+use crate::progress::say;
 use crate::stats::{Kept, Spread, median, queue_to_deleted, queue_to_kafka};
 use crate::upstream::{Upstream, Way};
 
@@ -19,7 +20,8 @@ const STEADY_PER_SECOND: u64 = 1000;
 const STEADY_SECONDS: u64 = 10;
 const BURST_EVENTS_EACH: u64 = 100;
 const OUTAGE_EVENTS_EACH: u64 = 5;
-/// Before anything counts.
+/// Before anything counts: over all, and of each.
+const WARM_UP_EVENTS: u64 = 1000;
 const WARM_UP_EVENTS_EACH: u64 = 5;
 const WARM_UP_MAX: Duration = Duration::from_secs(120);
 /// Who is not done by then is cut off, and what was done counts.
@@ -71,6 +73,7 @@ pub(crate) type Runs = BTreeMap<Scenario, BTreeMap<&'static str, Vec<Run>>>;
 pub(crate) fn round(bench: &mut Bench, contenders: &[Contender], runs: &mut Runs) {
     for scenario in Scenario::ALL {
         for contender in contenders {
+            say(&format!("{}: {}", scenario.title(), contender.name()));
             let run = run(bench, *contender, scenario);
             runs.entry(scenario).or_default().entry(contender.slug()).or_default().push(run);
         }
@@ -78,67 +81,98 @@ pub(crate) fn round(bench: &mut Bench, contenders: &[Contender], runs: &mut Runs
 }
 
 fn run(bench: &mut Bench, contender: Contender, scenario: Scenario) -> Run {
-    let upstream = bench.upstream(INSTANCES, ROUND_TRIP_MS);
-    let topic = bench.topic(contender.slug());
-    let process = bench.programs.start(contender, &bench.job(&topic, &upstream.targets()));
-    everywhere(&upstream, WARM_UP_EVENTS_EACH, 1);
-    assert!(upstream.emptied(WARM_UP_MAX), "{} does not warm up; logs in {}", contender.name(), bench.dir.display());
-    let warm_up = upstream.ways().len();
-
-    let cpu_before = process.cpu_seconds();
-    let mut back_at_ms = None;
-    match scenario {
-        Scenario::Steady => steady(bench, &upstream),
-        Scenario::Burst => everywhere(&upstream, BURST_EVENTS_EACH, 1_000_000),
-        Scenario::Outage => {
-            bench.broker.kill();
-            everywhere(&upstream, OUTAGE_EVENTS_EACH, 1_000_000);
-            bench.broker.start_again();
-            back_at_ms = Some(crate::now_ms());
+    let fleet = Fleet::start(bench, contender, INSTANCES, ROUND_TRIP_MS);
+    let upstream = &fleet.upstream;
+    let stretch = match scenario {
+        Scenario::Steady => {
+            let bodies = bench.bodies(upstream, STEADY_PER_SECOND * STEADY_SECONDS);
+            fleet.stretch(bench, |_| steady(upstream, &bodies, STEADY_PER_SECOND))
         }
-    }
-    let finished = upstream.emptied(SCENARIO_MAX);
-    measured(bench, &upstream, &process, warm_up, cpu_before, back_at_ms, finished, &topic)
+        Scenario::Burst => fleet.stretch(bench, |_| everywhere(upstream, BURST_EVENTS_EACH, 1_000_000)),
+        Scenario::Outage => {
+            let mut back_at_ms = 0;
+            let mut stretch = fleet.stretch(bench, |bench| {
+                bench.broker.kill();
+                everywhere(upstream, OUTAGE_EVENTS_EACH, 1_000_000);
+                bench.broker.start_again();
+                back_at_ms = crate::now_ms();
+            });
+            stretch.waited_until(back_at_ms);
+            stretch
+        }
+    };
+    stretch.run()
 }
 
-#[expect(clippy::too_many_arguments, reason = "the end of one function, apart for its length")]
-fn measured(
-    bench: &Bench,
-    upstream: &Upstream,
-    process: &Process,
-    warm_up: usize,
-    cpu_before: f64,
-    back_at_ms: Option<u64>,
+/// A contender at work on many instances, warmed up.
+pub(crate) struct Fleet {
+    pub(crate) upstream: Upstream,
+    topic: String,
+    process: Process,
+}
+
+impl Fleet {
+    pub(crate) fn start(bench: &Bench, contender: Contender, instances: u64, round_trip_ms: u64) -> Self {
+        let upstream = bench.upstream(instances, round_trip_ms);
+        let topic = bench.topic(contender.slug());
+        let process = bench.programs.start(contender, &bench.job(&topic, &upstream.targets()));
+        everywhere(&upstream, (WARM_UP_EVENTS / instances).max(WARM_UP_EVENTS_EACH), 500_000);
+        assert!(upstream.emptied(WARM_UP_MAX), "{} does not warm up", contender.name());
+        Self { upstream, topic, process }
+    }
+
+    /// What the contender makes of what `load` queues.
+    pub(crate) fn stretch(&self, bench: &mut Bench, load: impl FnOnce(&mut Bench)) -> Stretch {
+        let before = self.upstream.ways().len();
+        let cpu_before = self.process.cpu_seconds();
+        load(bench);
+        let finished = self.upstream.emptied(SCENARIO_MAX);
+        let (cpu_seconds, rss_kib) = (self.process.cpu_seconds() - cpu_before, self.process.rss_kib());
+        let mut ways = self.upstream.ways();
+        let found = kafka::read(&bench.brokers, &self.topic);
+        let kept = Kept::of_ways(&ways, &found);
+        ways.drain(..before);
+        Stretch { ways, found, finished, cpu_seconds, rss_kib, kept }
+    }
+}
+
+/// What was seen of a contender from the first event of a load to the last.
+pub(crate) struct Stretch {
+    pub(crate) ways: Vec<Way>,
+    found: Vec<Found>,
     finished: bool,
-    topic: &str,
-) -> Run {
-    let (cpu_seconds, rss_kib) = (process.cpu_seconds() - cpu_before, process.rss_kib());
-    let all = upstream.ways();
-    let found = kafka::read(&bench.brokers, topic);
-    let mut ways: Vec<Way> = all;
-    let kept = Kept::of(&ways, &found);
-    ways.drain(..warm_up);
-    if let Some(back_ms) = back_at_ms {
-        // What waited for Kafka is measured from Kafka's return.
-        for way in &mut ways {
-            let ahead = back_ms.saturating_sub(way.enqueued_unix_ms);
+    cpu_seconds: f64,
+    rss_kib: u64,
+    /// Of everything since the start.
+    kept: Kept,
+}
+
+impl Stretch {
+    /// What was queued before counts from this moment, Unix milliseconds.
+    fn waited_until(&mut self, unix_ms: u64) {
+        for way in &mut self.ways {
+            let ahead = unix_ms.saturating_sub(way.enqueued_unix_ms);
             way.enqueued_unix_ms += ahead;
             way.enqueued_ms += ahead;
             way.deleted_ms = way.deleted_ms.map(|deleted| deleted.max(way.enqueued_ms));
         }
     }
-    let deleted = ways.iter().filter_map(|way| way.deleted_ms);
-    let began = ways.iter().map(|way| way.enqueued_ms).min().unwrap_or_default();
-    let took_ms = deleted.clone().max().unwrap_or_default().saturating_sub(began).max(1);
-    let count = deleted.count() as f64;
-    Run {
-        events_per_second: count * 1000.0 / took_ms as f64,
-        finished,
-        queue_to_kafka_ms: Spread::of(queue_to_kafka(&ways, &found)),
-        queue_to_deleted_ms: Spread::of(queue_to_deleted(&ways)),
-        cpu_us_per_event: cpu_seconds * 1e6 / count.max(1.0),
-        rss_kib,
-        kept,
+
+    pub(crate) fn run(&self) -> Run {
+        let Self { ways, found, finished, cpu_seconds, rss_kib, kept } = self;
+        let deleted = ways.iter().filter_map(|way| way.deleted_ms);
+        let began = ways.iter().map(|way| way.enqueued_ms).min().unwrap_or_default();
+        let took_ms = deleted.clone().max().unwrap_or_default().saturating_sub(began).max(1);
+        let count = deleted.count() as f64;
+        Run {
+            events_per_second: count * 1000.0 / took_ms as f64,
+            finished: *finished,
+            queue_to_kafka_ms: Spread::of(queue_to_kafka(ways, found)),
+            queue_to_deleted_ms: Spread::of(queue_to_deleted(ways)),
+            cpu_us_per_event: cpu_seconds * 1e6 / count.max(1.0),
+            rss_kib: *rss_kib,
+            kept: *kept,
+        }
     }
 }
 
@@ -149,17 +183,15 @@ fn everywhere(upstream: &Upstream, events: u64, first: u64) {
 }
 
 /// One event after the other, one instance after the other, at the wanted rate.
-fn steady(bench: &Bench, upstream: &Upstream) {
-    let bodies = bench.bodies(upstream, STEADY_PER_SECOND * STEADY_SECONDS);
+pub(crate) fn steady(upstream: &Upstream, bodies: &[String], per_second: u64) {
     let mut http = Http::connect(upstream.port).expect("the simulator is there");
     let started = Instant::now();
     for (number, (body, instance)) in bodies.iter().zip(upstream.instances.iter().cycle()).enumerate() {
-        let due = Duration::from_secs_f64(number as f64 / STEADY_PER_SECOND as f64);
+        let due = Duration::from_secs_f64(number as f64 / per_second as f64);
         if let Some(early) = due.checked_sub(started.elapsed()) {
             std::thread::sleep(early);
         }
-        let path = format!("/simulator/enqueue/{instance}");
-        http.ask("POST", &path, "", body.as_bytes()).expect("the simulator takes it");
+        upstream.enqueue(&mut http, *instance, body);
     }
 }
 

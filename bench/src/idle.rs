@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::Bench;
 use crate::contender::Contender;
 use crate::process::tcp_memory_kib;
+use crate::progress::say;
 
 const INSTANCES: u64 = 10_000;
 /// Of which a start costs what any start costs.
@@ -38,6 +39,7 @@ pub(crate) struct PerEvent {
 }
 
 pub(crate) fn idle(bench: &Bench, contender: Contender) -> Idle {
+    say(&format!("{INSTANCES} idle instances: {}", contender.name()));
     let (few_rss, few_heap, ..) = at_rest(bench, contender, FEW_INSTANCES, Duration::from_secs(2));
     let kernel_before = tcp_memory_kib();
     let (rss, heap, all_polling_seconds, cpu_percent, kernel) = at_rest(bench, contender, INSTANCES, WATCHED);
@@ -75,6 +77,7 @@ fn at_rest(bench: &Bench, contender: Contender, instances: u64, watched: Duratio
 
 /// Allocations of one event on its way, librdkafka's among them.
 pub(crate) fn per_event(bench: &Bench, contender: Contender) -> PerEvent {
+    say(&format!("allocations of an event: {}", contender.name()));
     let upstream = bench.upstream(1, 0);
     let topic = bench.topic(contender.slug());
     let (process, allocations) = bench.programs.start_counted(contender, &bench.job(&topic, &upstream.targets()));

@@ -37,7 +37,7 @@ pub(crate) fn create(brokers: &str, topics: &[String]) {
     }
 }
 
-/// Everything in the topic.
+/// Everything in the topic now; whoever was cut off may still write into it.
 pub(crate) fn read(brokers: &str, topic: &str) -> Vec<Found> {
     let reader: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
@@ -45,17 +45,21 @@ pub(crate) fn read(brokers: &str, topic: &str) -> Vec<Found> {
         .set("enable.auto.commit", "false")
         .create()
         .expect("a consumer");
-    let mut wanted = 0;
+    let (mut wanted, mut ends) = (0, Vec::new());
     let mut all = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
         let (low, high) = reader.fetch_watermarks(topic, partition, PATIENCE).expect("watermarks");
         wanted += usize::try_from(high - low).unwrap_or_default();
+        ends.push(high);
         all.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
     }
     reader.assign(&all).expect("assigned");
     let mut found = Vec::with_capacity(wanted);
     while found.len() < wanted {
         let record = reader.poll(PATIENCE).expect("the records up to the watermarks").expect("readable");
+        if ends.get(record.partition() as usize).is_none_or(|end| record.offset() >= *end) {
+            continue;
+        }
         let value: Value = serde_json::from_slice(record.payload().unwrap_or_default()).expect("JSON");
         let appended_ms = u64::try_from(record.timestamp().to_millis().unwrap_or_default()).unwrap_or_default();
         found.push(Found { body: identity(value), appended_ms });

@@ -10,26 +10,45 @@ mod guard;
 mod http;
 mod idle;
 mod kafka;
+mod plots;
 mod process;
+mod progress;
 mod report;
+mod scaling;
 mod stats;
 mod support;
 mod upstream;
 mod webhook;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use contender::{Contender, Job, Programs};
+use progress::say;
 use support::broker::Broker;
 use support::needs::Unavailable;
+use tokio::signal::unix::{SignalKind, signal};
 use upstream::Upstream;
 
-const USAGE: &str = "usage: chatbridge-bench [--guard] [--rounds N] [--only drain,fleet,webhook,idle] [--json FILE]";
+const USAGE: &str = "\
+usage: chatbridge-bench [--guard] [--rounds N] [--only PART,PART] [--json FILE] [--plots DIR]
+
+Measures chatbridge beside others that do the same, with a real Kafka. Tables go to standard output.
+
+  --guard        only whether the ratios hold that must not get worse; the exit code says it
+  --rounds N     turns that everybody has in drain, fleet and webhook [2]
+  --only PARTS   some of drain, fleet, webhook, scaling, idle
+  --json FILE    where the figures are written [target/bench.json]
+  --plots DIR    where the plots are written, as SVG [beside the figures]
+
+The chatbridge beside this program is measured, or the one that CHATBRIDGE_BINARY names.";
 const ROUNDS: u32 = 2;
-const PARTS: [&str; 4] = ["drain", "fleet", "webhook", "idle"];
+const PARTS: [&str; 5] = ["drain", "fleet", "webhook", "scaling", "idle"];
+
+/// Those of which everybody has a turn in each round.
+const ROUND_PARTS: [&str; 3] = ["drain", "fleet", "webhook"];
 
 /// What every scenario needs.
 pub(crate) struct Bench {
@@ -44,8 +63,11 @@ impl Bench {
     fn start() -> Result<Self, Unavailable> {
         let dir = std::env::temp_dir().join(format!("chatbridge-bench-{}", std::process::id()));
         std::fs::create_dir_all(&dir).map_err(|error| Unavailable::Broken(format!("{}: {error}", dir.display())))?;
-        let programs = Programs::find(&dir)?;
-        let broker = Broker::start()?;
+        leave_nothing_when_interrupted(dir.clone());
+        let found = Programs::find(&dir).and_then(|programs| Ok((programs, Broker::start()?)));
+        let (programs, broker) = found.inspect_err(|_| {
+            let _ = std::fs::remove_dir_all(&dir);
+        })?;
         let brokers = broker.bootstrap();
         kafka::create(&brokers, &["dead-letters".to_owned()]);
         Ok(Self { programs, broker, brokers, dir })
@@ -88,41 +110,102 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or_default()
 }
 
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            say(&format!("failed; everybody's logs are in {}", self.dir.display()));
+        } else {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// Whatever was started is watched, and ends when this process does.
+fn leave_nothing_when_interrupted(dir: PathBuf) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let mut terminate = signal(SignalKind::terminate()).expect("a signal to wait for");
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        // The terminal told our children too: that they go is no failure to speak of.
+        std::panic::set_hook(Box::new(|_| {}));
+        let _ = std::fs::remove_dir_all(dir);
+        std::process::exit(130);
+    });
+}
+
 struct Arguments {
     guard: bool,
     rounds: u32,
     parts: Vec<String>,
     json: PathBuf,
+    plots: Option<PathBuf>,
 }
 
 impl Arguments {
-    fn read() -> Option<Self> {
+    /// What is wrong with them, otherwise; nothing, where help was asked for.
+    fn read() -> Result<Self, Option<String>> {
         let json = PathBuf::from("target/bench.json");
         let parts = PARTS.map(str::to_owned).into();
-        let mut read = Self { guard: false, rounds: ROUNDS, parts, json };
+        let mut read = Self { guard: false, rounds: ROUNDS, parts, json, plots: None };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or(format!("{word} takes a value"));
             match word.as_str() {
                 "--guard" => read.guard = true,
-                "--rounds" => read.rounds = words.next()?.parse().ok().filter(|rounds| *rounds > 0)?,
-                "--only" => read.parts = words.next()?.split(',').map(str::to_owned).collect(),
-                "--json" => read.json = words.next()?.into(),
-                _ => return None,
+                "--rounds" => {
+                    let rounds = value()?;
+                    let number = rounds.parse().ok().filter(|number| *number > 0);
+                    read.rounds = number.ok_or(format!("--rounds {rounds}: not a number above 0"))?;
+                }
+                "--only" => read.parts = value()?.split(',').map(str::to_owned).collect(),
+                "--json" => read.json = value()?.into(),
+                "--plots" => read.plots = Some(value()?.into()),
+                "--help" | "-h" => return Err(None),
+                _ => return Err(Some(format!("{word}: there is no such option"))),
             }
         }
-        read.parts.iter().all(|part| PARTS.contains(&part.as_str())).then_some(read)
+        match read.parts.iter().find(|part| !PARTS.contains(&part.as_str())) {
+            Some(unknown) => Err(Some(format!("--only {unknown}: there is no such part"))),
+            None => Ok(read),
+        }
     }
 
     fn wants(&self, part: &str) -> bool {
         self.parts.iter().any(|wanted| wanted == part)
     }
+
+    /// Where the plots go.
+    fn plots(&self) -> &Path {
+        let beside = || self.json.parent().unwrap_or(Path::new(""));
+        self.plots.as_deref().unwrap_or_else(beside)
+    }
 }
 
 fn main() -> ExitCode {
-    let Some(arguments) = Arguments::read() else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(64);
+    let arguments = match Arguments::read() {
+        Ok(arguments) => arguments,
+        Err(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(Some(wrong)) => {
+            eprintln!("{wrong}\n\n{USAGE}");
+            return ExitCode::from(64);
+        }
     };
+    for dir in [arguments.json.parent().unwrap_or(Path::new("")), arguments.plots()] {
+        // Before the minutes that it takes, not after.
+        if let Err(error) = std::fs::create_dir_all(dir) {
+            eprintln!("{}: {error}", dir.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    say("starting Kafka; the first time, what the contenders need is fetched");
     let mut bench = match Bench::start() {
         Ok(bench) => bench,
         Err(unavailable) => {
@@ -131,20 +214,21 @@ fn main() -> ExitCode {
         }
     };
     if arguments.guard {
-        let held = guard::run(&bench);
-        let _ = std::fs::remove_dir_all(&bench.dir);
-        return if held { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return if guard::run(&bench) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let results = run(&mut bench, &arguments);
     println!("{}", report::markdown(&results));
     std::fs::write(&arguments.json, report::json(&results)).expect("the JSON file can be written");
-    eprintln!("written: {}", arguments.json.display());
-    let _ = std::fs::remove_dir_all(&bench.dir);
+    say(&format!("written: {}", arguments.json.display()));
+    for plot in plots::write(&results, arguments.plots()) {
+        say(&format!("written: {}", plot.display()));
+    }
     ExitCode::SUCCESS
 }
 
 fn run(bench: &mut Bench, arguments: &Arguments) -> report::Results {
-    let say = |what: &str| eprintln!("bench: {what}");
+    let minutes = progress::expected(&arguments.parts, arguments.rounds).as_secs().div_ceil(60);
+    say(&format!("{}: about {minutes} minutes", arguments.parts.join(", ")));
     let mut results = report::Results { machine: report::Machine::look(), ..report::Results::default() };
     say("the simulator's own limit");
     let upstream = bench.upstream(8, 0);
@@ -153,23 +237,25 @@ fn run(bench: &mut Bench, arguments: &Arguments) -> report::Results {
 
     let (mut drains, mut runs) = (drain::Drains::default(), fleet::Runs::new());
     for round in 1..=arguments.rounds {
+        if ROUND_PARTS.iter().any(|part| arguments.wants(part)) {
+            say(&format!("round {round} of {}", arguments.rounds));
+        }
         if arguments.wants("drain") {
-            say(&format!("round {round}: one instance's backlog"));
             drains.round(bench, &Contender::DRAIN);
         }
         if arguments.wants("fleet") {
-            say(&format!("round {round}: 200 instances"));
             fleet::round(bench, &Contender::ALL, &mut runs);
         }
         if arguments.wants("webhook") {
-            say(&format!("round {round}: webhook"));
-            results.webhook.extend(Contender::RUST.map(|contender| webhook::run(bench, contender)));
+            results.webhook.extend(Contender::ALL.map(|contender| webhook::run(bench, contender)));
         }
     }
     results.drain = drains.summary();
     results.fleet = fleet::summary(&runs);
+    if arguments.wants("scaling") {
+        results.scaling = scaling::run(bench);
+    }
     if arguments.wants("idle") {
-        say("allocations of an event, and 10,000 idle instances");
         results.per_event = Contender::RUST.map(|contender| idle::per_event(bench, contender)).into();
         results.idle = Contender::RUST.map(|contender| idle::idle(bench, contender)).into();
     }

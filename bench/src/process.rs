@@ -5,13 +5,16 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::process::watch;
+
 /// `getconf CLK_TCK`, which has been this on every Linux for decades.
 const TICKS_PER_SECOND: f64 = 100.0;
 const STOP_MAX: Duration = Duration::from_secs(30);
 
-/// A child that ends with this value.
+/// A child that ends with this value, or with this program, however that dies.
 pub(crate) struct Process {
     child: Child,
+    watch: Child,
 }
 
 impl Process {
@@ -21,7 +24,9 @@ impl Process {
         let errors = log.try_clone().expect("a second handle");
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { child }
+        // Its log stays: no folder is to go with it.
+        let watch = watch(&child, Path::new("")).expect("sh starts");
+        Self { child, watch }
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
@@ -56,8 +61,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // The watch first: once the child is reaped, its number may belong to somebody else.
+        for process in [&mut self.watch, &mut self.child] {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 

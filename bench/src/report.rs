@@ -10,7 +10,8 @@ use crate::contender::Contender;
 use crate::drain;
 use crate::fleet::{Run, Scenario};
 use crate::idle::{Idle, PerEvent};
-use crate::stats::{Spread, median};
+use crate::scaling::{Growth, Point};
+use crate::stats::{Kept, Spread, median};
 use crate::webhook::Intake;
 
 #[derive(Default, Serialize)]
@@ -21,6 +22,7 @@ pub(crate) struct Results {
     pub(crate) drain: drain::Summary,
     pub(crate) fleet: BTreeMap<Scenario, BTreeMap<&'static str, Run>>,
     pub(crate) webhook: Vec<Intake>,
+    pub(crate) scaling: Vec<Point>,
     pub(crate) per_event: Vec<PerEvent>,
     pub(crate) idle: Vec<Idle>,
 }
@@ -84,6 +86,9 @@ pub(crate) fn markdown(results: &Results) -> String {
         fleet(&mut out, *scenario, runs);
     }
     webhook(&mut out, &results.webhook);
+    for growth in Growth::ALL {
+        scaling(&mut out, growth, &results.scaling);
+    }
     idle(&mut out, results);
     out
 }
@@ -153,22 +158,54 @@ fn webhook(out: &mut String, intakes: &[Intake]) {
     let _ = writeln!(out, "\n### Webhook, 16 callers\n");
     let _ = writeln!(
         out,
-        "| | answers/s | p50 / p99 / max ms | CPU µs/event | refused |\n| --- | ---: | ---: | ---: | ---: |"
+        "| | answers/s | p50 / p99 / max ms | CPU µs/event | refused | lost | repeated |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
-    for contender in Contender::RUST {
+    for contender in Contender::ALL {
         let of: Vec<&Intake> = intakes.iter().filter(|intake| intake.contender == contender.slug()).collect();
+        let kept = of.iter().fold(Kept::default(), |sum, intake| sum.and(intake.kept));
         let middle =
             |figure: &dyn Fn(&Intake) -> f64| median(&of.iter().map(|intake| figure(intake)).collect::<Vec<_>>());
         let _ = writeln!(
             out,
-            "| {} | {:.0} | {:.2} / {:.2} / {:.2} | {:.0} | {} |",
+            "| {} | {:.0} | {:.2} / {:.2} / {:.2} | {:.0} | {} | {} | {} |",
             contender.name(),
             middle(&|intake| intake.answers_per_second),
             middle(&|intake| intake.call_ms.p50),
             middle(&|intake| intake.call_ms.p99),
             of.iter().map(|intake| intake.call_ms.max).fold(0.0, f64::max),
             middle(&|intake| intake.cpu_us_per_event),
-            of.iter().map(|intake| intake.refused).sum::<u64>()
+            of.iter().map(|intake| intake.refused).sum::<u64>(),
+            kept.lost,
+            kept.repeated
+        );
+    }
+}
+
+fn scaling(out: &mut String, growth: Growth, points: &[Point]) {
+    let mut points: Vec<&Point> = points.iter().filter(|point| point.growth == growth).collect();
+    points.sort_by_key(|point| point.size);
+    if points.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n### {}\n", growth.title());
+    let _ = writeln!(
+        out,
+        "| {} | | events/s | queue to Kafka p50 / p99 / max ms | CPU µs/event | RSS MiB | lost | repeated |",
+        growth.what()
+    );
+    let _ = writeln!(out, "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for Point { contender, size, run, .. } in points {
+        let _ = writeln!(
+            out,
+            "| {size} | {}{} | {:.0} | {} | {:.0} | {:.0} | {} | {} |",
+            name_of(contender),
+            if run.finished { "" } else { " (cut off)" },
+            run.events_per_second,
+            spread(&run.queue_to_kafka_ms),
+            run.cpu_us_per_event,
+            run.rss_kib as f64 / 1024.0,
+            run.kept.lost,
+            run.kept.repeated
         );
     }
 }
@@ -184,12 +221,11 @@ fn idle(out: &mut String, results: &Results) {
     );
     let _ = writeln!(out, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     for each in &results.idle {
-        let contender = Contender::ALL.into_iter().find(|contender| contender.slug() == each.contender);
         let allocations = results.per_event.iter().find(|counted| counted.contender == each.contender);
         let _ = writeln!(
             out,
             "| {} | {:.1} s | {:.1} % | {:.1} KiB | {:.1} KiB | {:.1} KiB | {:.0} |",
-            contender.map_or(each.contender, Contender::name),
+            name_of(each.contender),
             each.all_polling_seconds,
             each.cpu_percent,
             each.rss_kib_each,
@@ -202,6 +238,10 @@ fn idle(out: &mut String, results: &Results) {
 
 fn names() -> Vec<&'static str> {
     Contender::DRAIN.map(Contender::name).into()
+}
+
+fn name_of(slug: &'static str) -> &'static str {
+    Contender::ALL.into_iter().find(|contender| contender.slug() == slug).map_or(slug, Contender::name)
 }
 
 fn spread(spread: &Spread) -> String {

@@ -36,35 +36,51 @@ pub(crate) fn median(samples: &[f64]) -> f64 {
     }
 }
 
-/// Queue and topic compared.
+/// What was sent and what is in the topic, compared.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Kept {
-    /// Deleted from the queue and in Kafka nowhere.
+    /// Taken from the sender for good (deleted from the queue; a call answered with 200), and in Kafka nowhere.
     pub(crate) lost: u64,
-    /// In Kafka more often than they were queued.
+    /// In Kafka more often than they were sent.
     pub(crate) repeated: u64,
 }
 
 impl Kept {
-    pub(crate) fn of(ways: &[Way], found: &[Found]) -> Self {
-        // Queued, deleted, found; by body, for bodies may be equal.
+    /// Of everything sent, by its body's identity, and whether it was taken for good.
+    pub(crate) fn of(sent: impl IntoIterator<Item = (u64, bool)>, found: &[Found]) -> Self {
+        // Sent, taken, found; by body, for bodies may be equal.
         let mut counts: HashMap<u64, [u64; 3]> = HashMap::new();
-        for way in ways {
-            let count = counts.entry(way.body).or_default();
+        for (body, taken) in sent {
+            let count = counts.entry(body).or_default();
             count[0] += 1;
-            count[1] += u64::from(way.deleted_ms.is_some());
+            count[1] += u64::from(taken);
         }
         for record in found {
             counts.entry(record.body).or_default()[2] += 1;
         }
-        let lost = counts.values().map(|[_, deleted, found]| deleted.saturating_sub(*found)).sum();
-        let repeated = counts.values().map(|[queued, _, found]| found.saturating_sub(*queued)).sum();
+        let lost = counts.values().map(|[_, taken, found]| taken.saturating_sub(*found)).sum();
+        let repeated = counts.values().map(|[sent, _, found]| found.saturating_sub(*sent)).sum();
         Self { lost, repeated }
+    }
+
+    /// Of events that went through queues.
+    pub(crate) fn of_ways(ways: &[Way], found: &[Found]) -> Self {
+        Self::of(ways.iter().map(|way| (way.body, way.deleted_ms.is_some())), found)
     }
 
     pub(crate) fn and(self, other: Self) -> Self {
         Self { lost: self.lost + other.lost, repeated: self.repeated + other.repeated }
     }
+}
+
+/// Deletes a second of a backlog, from the first delete after all was queued to the last: neither the start of the
+/// backlog nor its making counts.
+pub(crate) fn drain_rate(ways: &[Way]) -> f64 {
+    let made = ways.iter().map(|way| way.enqueued_ms).max().unwrap_or_default();
+    let deleted: Vec<u64> = ways.iter().filter_map(|way| way.deleted_ms).filter(|deleted| *deleted >= made).collect();
+    let (first, last) = (deleted.iter().min(), deleted.iter().max());
+    let took_ms = last.zip(first).map_or(0, |(last, first)| last - first);
+    (deleted.len().saturating_sub(1)) as f64 * 1000.0 / took_ms.max(1) as f64
 }
 
 /// From the queue into Kafka's log: when the broker appended it, by the clock all processes here share.

@@ -70,13 +70,16 @@ impl Upstream {
         TOKEN
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
     /// Queues generated events, of which no two are alike as long as `first` goes on.
     pub(crate) fn generate(&self, instance: u64, events: u64, first: u64) {
         self.control("POST", &format!("/simulator/generate/{instance}?events={events}&first={first}&seed={first}"));
+    }
+
+    /// Queues this body, over a connection to the simulator.
+    pub(crate) fn enqueue(&self, http: &mut Http, instance: u64, body: &str) {
+        let answer = http.ask("POST", &format!("/simulator/enqueue/{instance}"), "", body.as_bytes());
+        let (status, _) = answer.expect("the simulator answers");
+        assert_eq!(status, 200, "the simulator takes a body of {} bytes", body.len());
     }
 
     /// Whether every queue was empty within this time.

@@ -3,7 +3,9 @@
 //! What is compared are ratios: every contender has its turn in each round, on the same machine, minutes apart. See
 //! docs/performance.md for the method and a run's figures.
 
+mod connections;
 mod contender;
+mod cpu;
 mod drain;
 mod fleet;
 mod guard;
@@ -27,9 +29,10 @@ use support::broker::Broker;
 use support::needs::Unavailable;
 use upstream::Upstream;
 
-const USAGE: &str = "usage: chatbridge-bench [--guard] [--rounds N] [--only drain,fleet,webhook,idle] [--json FILE]";
+const USAGE: &str =
+    "usage: chatbridge-bench [--guard] [--rounds N] [--only drain,fleet,webhook,idle,connections] [--json FILE]";
 const ROUNDS: u32 = 2;
-const PARTS: [&str; 4] = ["drain", "fleet", "webhook", "idle"];
+const PARTS: [&str; 5] = ["drain", "fleet", "webhook", "idle", "connections"];
 
 /// What every scenario needs.
 pub(crate) struct Bench {
@@ -172,6 +175,10 @@ fn run(bench: &mut Bench, arguments: &Arguments) -> report::Results {
         say("allocations of an event, and 10,000 idle instances");
         results.per_event = Contender::RUST.map(|contender| idle::per_event(bench, contender)).into();
         results.idle = Contender::RUST.map(|contender| idle::idle(bench, contender)).into();
+    }
+    if arguments.wants("connections") {
+        say("what connections cost, plain, by TLS and by HTTP/2");
+        results.connections = connections::run(bench);
     }
     results
 }

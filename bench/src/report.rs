@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde::Serialize;
 
+use crate::connections::Connections;
 use crate::contender::Contender;
 use crate::drain;
 use crate::fleet::{Run, Scenario};
@@ -23,6 +24,7 @@ pub(crate) struct Results {
     pub(crate) webhook: Vec<Intake>,
     pub(crate) per_event: Vec<PerEvent>,
     pub(crate) idle: Vec<Idle>,
+    pub(crate) connections: Connections,
 }
 
 #[derive(Default, Serialize)]
@@ -85,6 +87,7 @@ pub(crate) fn markdown(results: &Results) -> String {
     }
     webhook(&mut out, &results.webhook);
     idle(&mut out, results);
+    results.connections.markdown(&mut out);
     out
 }
 

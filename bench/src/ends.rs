@@ -33,7 +33,7 @@ mod cpu;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Longer than a start takes, shorter than anybody's patience.
-const HELD: Duration = Duration::from_secs(30);
+const HELD: Duration = Duration::from_secs(25);
 /// So many begin together, lest the listener's queue overflow.
 const CROWD: u64 = 100;
 const CONNECT_LOOPS: u64 = 8;

@@ -94,13 +94,14 @@ impl Config {
     }
 
     /// Longer than any poller is silent of its own accord: the longest poll that another configuration could ask for and
-    /// every wait there is, one after the other, and as much again as the waits that GREEN-API may ask for (a minute at
-    /// most) and a busy machine.
+    /// every wait there is, one after the other, the turns of all instances' connections among them (a receive's and a
+    /// delete's), and as much again as the waits that GREEN-API may ask for (a minute at most) and a busy machine.
     #[must_use]
     pub fn silence_max(&self) -> Duration {
         let api = &self.green_api;
         let answered = RECEIVE_TIMEOUT_MAX + api.receive_grace + api.connect_timeout + api.delete_timeout;
-        answered + api.retry_max + api.misconfigured_retry + Duration::from_secs(120)
+        let turns = api.connect_interval * (2 * self.instances.len() as u32);
+        answered + turns + api.retry_max + api.misconfigured_retry + Duration::from_secs(120)
     }
 }
 
@@ -162,6 +163,8 @@ pub struct Admin {
 pub struct GreenApi {
     /// How long a connection may take.
     pub connect_timeout: Duration,
+    /// From one new connection to the next, over all instances.
+    pub connect_interval: Duration,
     /// How long a delete may take.
     pub delete_timeout: Duration,
     /// How long past `receive_timeout` an answer may take.

@@ -4,6 +4,7 @@
 //! function, every error loses its URL before it leaves, and what upstream answers is searched for the token before a
 //! word of it is repeated (a 500 of deleteNotification quotes the whole path, §2.2).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -21,6 +22,10 @@ use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 pub(crate) mod answer;
 pub mod debug;
 pub mod examine;
+mod pace;
+
+pub use pace::Pace;
+use pace::PaceLayer;
 
 /// Answers of the small methods: a state, a count.
 const SMALL_ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -28,21 +33,37 @@ const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A contact may be a shop with all its products (reference §6).
 const CONTACT_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// Makes the HTTP client all instances share: one connection pool, one TLS configuration.
+/// What instances send through: one connection pool, one TLS configuration, one pace of connecting.
+#[derive(Clone)]
+pub struct Http {
+    client: Client,
+    pace: Arc<Pace>,
+}
+
+impl Http {
+    /// The `timeout` begins when a new connection would have its turn. Otherwise of ten thousand polls that begin together
+    /// those at the end would be given up though nothing is wrong.
+    fn request(&self, verb: Method, url: Url, timeout: Duration) -> RequestBuilder {
+        self.client.request(verb, url).timeout(self.pace.wait_max() + timeout)
+    }
+}
+
+/// Makes what instances send through.
 ///
 /// `direct`: past any proxy the environment names, for a simulator in the same process.
 ///
 /// # Errors
 /// Where the TLS backend cannot be set up: no usable root certificates.
-pub fn http_client(config: &config::GreenApi, direct: bool) -> Result<Client, reqwest::Error> {
+pub fn http_client(config: &config::GreenApi, direct: bool, pace: &Arc<Pace>) -> Result<Http, reqwest::Error> {
     let builder = Client::builder()
-        .connect_timeout(config.connect_timeout)
+        .connector_layer(PaceLayer { pace: Arc::clone(pace), connect_timeout: config.connect_timeout })
         .tcp_keepalive(Duration::from_secs(30))
         .tcp_nodelay(true)
         // A redirect would carry the token, which is part of the path, to another place.
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")));
-    if direct { builder.no_proxy() } else { builder }.build()
+    let client = if direct { builder.no_proxy() } else { builder }.build()?;
+    Ok(Http { client, pace: Arc::clone(pace) })
 }
 
 /// Whether `url` leads to this machine's own loopback address.
@@ -66,7 +87,7 @@ pub fn decode(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, 
 
 /// One instance's queue.
 pub struct InstanceClient {
-    http: Client,
+    http: Http,
     instance: InstanceId,
     api_url: Url,
     token: SecretString,
@@ -79,7 +100,7 @@ pub struct InstanceClient {
 impl InstanceClient {
     /// The client of `instance`, sending through `http`.
     #[must_use]
-    pub fn new(http: Client, config: &config::GreenApi, instance: &config::Instance) -> Self {
+    pub fn new(http: Http, config: &config::GreenApi, instance: &config::Instance) -> Self {
         Self {
             http,
             instance: instance.id,
@@ -107,7 +128,7 @@ impl InstanceClient {
         if method == "receiveNotification" {
             url.query_pairs_mut().append_pair("receiveTimeout", &self.receive_timeout.as_secs().to_string());
         }
-        self.http.request(verb, url).timeout(timeout)
+        self.http.request(verb, url, timeout)
     }
 
     async fn send(&self, request: RequestBuilder, bytes_max: usize) -> Result<Answer, QueueError> {
@@ -234,7 +255,8 @@ mod tests {
             receive_timeout: Duration::from_secs(20),
             receive: crate::config::Receive::Poll,
         };
-        InstanceClient::new(http_client(&config, true).expect("a client"), &config, &instance)
+        let http = http_client(&config, true, &Pace::of(&config)).expect("a client");
+        InstanceClient::new(http, &config, &instance)
     }
 
     #[test]

@@ -25,7 +25,8 @@
 //! 3. **Odd is not lost.** [`normalize`](normalize::normalize) never fails; what is not JSON, and what the broker
 //!    refuses, goes to the dead letters, and is deleted on *their* acknowledgement.
 //! 4. **One bad instance never slows another.** Each has its own task under [`supervisor::supervise`], its own waits,
-//!    its own telemetry. They share a connection pool and a producer, nothing that one could hold on to.
+//!    its own telemetry. They share a connection pool, the pace of opening connections and a producer, nothing that one
+//!    could hold on to.
 //! 5. **The clock that matters is shown.** [`telemetry::status`] knows for each instance how close it is to the 24
 //!    hours after which GREEN-API forgets; [`kafka_watch`] tells when Kafka takes nothing, whatever the reason.
 //!

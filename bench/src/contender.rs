@@ -134,11 +134,27 @@ impl Programs {
 
     /// The same, its allocations counted.
     pub(crate) fn start_counted(&self, contender: Contender, job: &Job<'_>) -> (Process, Allocations) {
-        let file = job.dir.join(format!("{}.allocations", job.topic));
-        fs::write(&file, [0; 24]).expect("writable");
+        self.start_counted_with(contender, job, &[])
+    }
+
+    /// The same, with something in its environment.
+    pub(crate) fn start_counted_with(
+        &self,
+        contender: Contender,
+        job: &Job<'_>,
+        environment: &[(&str, &Path)],
+    ) -> (Process, Allocations) {
         let mut command = self.command(contender, job, None);
+        command.envs(environment.iter().copied());
+        self.counted(&mut command, job.dir, job.topic)
+    }
+
+    /// Any program, its allocations counted; its files begin with `name`.
+    pub(crate) fn counted(&self, command: &mut Command, dir: &Path, name: &str) -> (Process, Allocations) {
+        let file = dir.join(format!("{name}.allocations"));
+        fs::write(&file, [0; 24]).expect("writable");
         command.env("LD_PRELOAD", &self.allocations).env("BENCH_ALLOCATIONS", &file);
-        (self.launch(contender, command, job), Allocations { file })
+        (Process::start(command, &dir.join(format!("{name}.counted.log"))), Allocations { file })
     }
 
     fn launch(&self, contender: Contender, mut command: Command, job: &Job<'_>) -> Process {

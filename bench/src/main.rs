@@ -3,7 +3,9 @@
 //! What is compared are ratios: every contender has its turn in each round, on the same machine, minutes apart. See
 //! docs/performance.md for the method and a run's figures.
 
+mod connections;
 mod contender;
+mod cpu;
 mod drain;
 mod fleet;
 mod guard;
@@ -38,14 +40,14 @@ usage: chatbridge-bench [--guard] [--rounds N] [--only PART,PART] [--json FILE] 
 Measures chatbridge beside others that do the same, with a real Kafka. Tables go to standard output.
 
   --guard        only whether the ratios hold that must not get worse; the exit code says it
-  --rounds N     turns that everybody has in drain, fleet and webhook [2]
-  --only PARTS   some of drain, fleet, webhook, scaling, idle
+  --rounds N     turns that everybody has in drain, fleet and webhook [1]
+  --only PARTS   some of drain, fleet, webhook, scaling, idle, connections
   --json FILE    where the figures are written [target/bench.json]
   --plots DIR    where the plots are written, as SVG [beside the figures]
 
 The chatbridge beside this program is measured, or the one that CHATBRIDGE_BINARY names.";
-const ROUNDS: u32 = 2;
-const PARTS: [&str; 5] = ["drain", "fleet", "webhook", "scaling", "idle"];
+const ROUNDS: u32 = 1;
+const PARTS: [&str; 6] = ["drain", "fleet", "webhook", "scaling", "idle", "connections"];
 
 /// Those of which everybody has a turn in each round.
 const ROUND_PARTS: [&str; 3] = ["drain", "fleet", "webhook"];
@@ -258,6 +260,10 @@ fn run(bench: &mut Bench, arguments: &Arguments) -> report::Results {
     if arguments.wants("idle") {
         results.per_event = Contender::RUST.map(|contender| idle::per_event(bench, contender)).into();
         results.idle = Contender::RUST.map(|contender| idle::idle(bench, contender)).into();
+    }
+    if arguments.wants("connections") {
+        say("what connections cost, plain, by TLS and by HTTP/2");
+        results.connections = connections::run(bench);
     }
     results
 }

@@ -141,7 +141,8 @@ async fn main() -> Result<(), Failure> {
         .set("linger.ms", "0")
         .set("compression.type", "lz4")
         .create()?;
-    let http = Client::builder().no_proxy().tcp_nodelay(true).build()?;
+    tokio_rustls::rustls::crypto::ring::default_provider().install_default().map_err(|_| "a second provider")?;
+    let http = Client::builder().no_proxy().http1_only().tcp_nodelay(true).build()?;
     let targets = std::fs::read_to_string(targets)?;
     let loops = targets.lines().filter_map(|target| Loop::new(&http, &producer, topic, target));
     match mode {

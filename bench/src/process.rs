@@ -5,10 +5,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::cpu;
 use crate::support::process::watch;
 
-/// `getconf CLK_TCK`, which has been this on every Linux for decades.
-const TICKS_PER_SECOND: f64 = 100.0;
 const STOP_MAX: Duration = Duration::from_secs(30);
 
 /// A child that ends with this value, or with this program, however that dies.
@@ -35,11 +34,7 @@ impl Process {
 
     /// User and system time so far, in seconds.
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        // The name may hold spaces; what follows its closing bracket does not.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
-        (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+        cpu::seconds(&self.child.id().to_string())
     }
 
     /// Memory that is resident now, in KiB.
@@ -76,4 +71,22 @@ pub(crate) fn tcp_memory_kib() -> u64 {
     let words: Vec<&str> = line.split_whitespace().collect();
     let pages = words.iter().position(|word| *word == "mem").and_then(|at| words.get(at + 1)?.parse::<u64>().ok());
     pages.unwrap_or_default() * 4
+}
+
+/// What the kernel's own structures of sockets take, in KiB, buffers aside: TCP, inode, file, epoll. Where the kernel tells
+/// only root, all that it cannot give back.
+pub(crate) fn socket_memory_kib() -> u64 {
+    const CACHES: [&str; 6] = ["TCP", "TCPv6", "sock_inode_cache", "filp", "eventpoll_epi", "eventpoll_pwq"];
+    let Ok(caches) = fs::read_to_string("/proc/slabinfo") else {
+        let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let line = memory.lines().find_map(|line| line.strip_prefix("SUnreclaim:")).unwrap_or_default();
+        return line.trim().trim_end_matches(" kB").parse().unwrap_or_default();
+    };
+    let bytes = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
+        // Those in use, and the size of each.
+        if words.first().is_some_and(|name| CACHES.contains(name)) { number(1) * number(3) } else { 0 }
+    };
+    caches.lines().map(bytes).sum::<u64>() / 1024
 }

@@ -4,8 +4,14 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Seconds that a part took on two cores: in each round, and once.
-const SECONDS: [(&str, u64, u64); 5] =
-    [("drain", 170, 0), ("fleet", 260, 0), ("webhook", 45, 0), ("scaling", 0, 130), ("idle", 0, 70)];
+const SECONDS: [(&str, u64, u64); 6] = [
+    ("drain", 170, 0),
+    ("fleet", 260, 0),
+    ("webhook", 45, 0),
+    ("scaling", 0, 130),
+    ("idle", 0, 110),
+    ("connections", 0, 90),
+];
 
 /// A line, with minutes and seconds since the first.
 pub(crate) fn say(what: &str) {

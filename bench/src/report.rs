@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde::Serialize;
 
+use crate::connections::Connections;
 use crate::contender::Contender;
 use crate::drain;
 use crate::fleet::{Run, Scenario};
@@ -25,6 +26,7 @@ pub(crate) struct Results {
     pub(crate) scaling: Vec<Point>,
     pub(crate) per_event: Vec<PerEvent>,
     pub(crate) idle: Vec<Idle>,
+    pub(crate) connections: Connections,
 }
 
 #[derive(Default, Serialize)]
@@ -90,6 +92,7 @@ pub(crate) fn markdown(results: &Results) -> String {
         scaling(&mut out, growth, &results.scaling);
     }
     idle(&mut out, results);
+    results.connections.markdown(&mut out);
     out
 }
 

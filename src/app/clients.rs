@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use reqwest::Client;
-
 use crate::chatapp::api::{self, Api};
 use crate::config::{self, GreenApi, Instance};
-use crate::green_api::{InstanceClient, http_client, is_loopback};
+use crate::green_api::{Http, InstanceClient, Pace, http_client, is_loopback};
 
-/// Makes clients of instances out of one pool of connections.
+/// Makes clients of instances out of one pool of connections, which are opened at one pace.
 pub struct InstanceClients {
     green_api: GreenApi,
-    proxied: Client,
-    direct: Client,
+    proxied: Http,
+    direct: Http,
 }
 
 impl InstanceClients {
@@ -21,7 +19,8 @@ impl InstanceClients {
     /// # Errors
     /// Where TLS towards GREEN-API cannot be set up.
     pub fn new(green_api: &GreenApi) -> Result<Self, reqwest::Error> {
-        let (proxied, direct) = (http_client(green_api, false)?, http_client(green_api, true)?);
+        let pace = Pace::of(green_api);
+        let (proxied, direct) = (http_client(green_api, false, &pace)?, http_client(green_api, true, &pace)?);
         Ok(Self { green_api: green_api.clone(), proxied, direct })
     }
 

@@ -11,7 +11,7 @@ use super::normalize::enveloped;
 use super::{EXIT_FAILED, EXIT_USAGE, block_on, complain, simulate};
 use crate::config::GreenApi;
 use crate::green_api::debug::DebugEndpoint;
-use crate::green_api::{http_client, is_loopback};
+use crate::green_api::{Pace, http_client, is_loopback};
 
 /// Arguments of `inject`.
 #[derive(Debug, clap::Args)]
@@ -62,7 +62,9 @@ fn read(input: Box<dyn io::BufRead>) -> io::Result<Vec<String>> {
 }
 
 async fn post(url: &Url, bodies: Vec<String>) -> Result<usize, (usize, String)> {
-    let http = http_client(&GreenApi::default(), is_loopback(url)).map_err(|error| (0, error.to_string()))?;
+    let green_api = GreenApi::default();
+    let http =
+        http_client(&green_api, is_loopback(url), &Pace::of(&green_api)).map_err(|error| (0, error.to_string()))?;
     let endpoint = DebugEndpoint::new(http, url.clone());
     let count = bodies.len();
     for (done, body) in bodies.into_iter().enumerate() {

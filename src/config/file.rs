@@ -173,6 +173,9 @@ pub(super) struct GreenApi {
     /// How long a connection may take.
     #[schemars(range(min = 1, max = 60))]
     pub(super) connect_timeout_seconds: u64,
+    /// How many connections are opened in a second, over all instances; the others wait for their turn, in order.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) connections_per_second_max: u32,
     /// How long a delete may take.
     #[schemars(range(min = 1, max = 300))]
     pub(super) delete_timeout_seconds: u64,
@@ -210,6 +213,7 @@ impl Default for GreenApi {
             receive_timeout_seconds: 20,
             receive_grace_seconds: 15,
             connect_timeout_seconds: 10,
+            connections_per_second_max: 500,
             delete_timeout_seconds: 30,
             response_bytes_max: 8 * 1024 * 1024,
             retry_min_ms: 500,

@@ -152,6 +152,15 @@ fn the_alarm_comes_after_the_warning_and_before_the_loss() {
 }
 
 #[test]
+fn a_poller_that_waits_for_its_turn_to_connect_is_not_stalled() {
+    let patience = |per_second: u32| {
+        let text = format!("[green_api]\nconnections_per_second_max = {per_second}\n{SMALLEST}");
+        load(&text, &[]).expect("valid").silence_max()
+    };
+    assert_eq!(patience(1) - patience(100), Duration::from_secs(2) * 99 / 100);
+}
+
+#[test]
 fn a_problem_never_repeats_a_secret() {
     for text in [
         "[[green_api.instances]]\nid = 7\ntoken = [\"hunter2\"]\n",

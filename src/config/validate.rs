@@ -263,8 +263,11 @@ fn green_api(file: &file::GreenApi, problems: &mut Vec<Problem>) -> GreenApi {
     let loss_alarm_after = timed("loss_alarm_after_seconds", file.loss_alarm_after_seconds, after_warning..=86_399);
     let retry_min = number(&key("retry_min_ms"), file.retry_min_ms, 1..=60_000, problems);
     let retry_max = number(&key("retry_max_ms"), file.retry_max_ms, retry_min.max(1)..=3_600_000, problems);
+    let per_second_max = file.connections_per_second_max;
+    let connections_per_second = number(&key("connections_per_second_max"), per_second_max, 1..=100_000, problems);
     GreenApi {
         connect_timeout,
+        connect_interval: Duration::from_secs(1) / connections_per_second.max(1),
         delete_timeout,
         receive_grace,
         response_bytes_max: number(

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use url::Url;
+
+use super::Http;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Posts notifications to one address.
 pub struct DebugEndpoint {
-    http: Client,
+    http: Http,
     url: Url,
 }
 
@@ -28,7 +30,7 @@ pub enum InjectError {
 impl DebugEndpoint {
     /// The endpoint at `url`, asked through `http`.
     #[must_use]
-    pub fn new(http: Client, url: Url) -> Self {
+    pub fn new(http: Http, url: Url) -> Self {
         Self { http, url }
     }
 
@@ -37,7 +39,7 @@ impl DebugEndpoint {
     /// # Errors
     /// Where it was not taken; the bodies before it were.
     pub async fn inject(&self, body: String) -> Result<(), InjectError> {
-        let request = self.http.post(self.url.clone()).timeout(TIMEOUT).body(body);
+        let request = self.http.request(Method::POST, self.url.clone(), TIMEOUT).body(body);
         let json = HeaderValue::from_static("application/json");
         let unreachable = |error: reqwest::Error| InjectError::Unreachable(self.url.clone(), error.without_url());
         let answer = request.header(CONTENT_TYPE, json).send().await.map_err(unreachable)?;

@@ -139,6 +139,7 @@ fn libraries_stay_at_the_rim() {
     only(&["otlp"], "opentelemetry");
     only(&["admin", "simulator", "chatapp_simulator", "webhook"], "axum::");
     only(&["chatapp/pusher/link", "chatapp_simulator/socket"], "tungstenite::");
+    only(&["green_api/pace"], "tower_");
     only(&["cli", "logging"], "clap::");
 }
 

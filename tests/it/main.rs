@@ -28,6 +28,7 @@ mod doctor_chatapp;
 mod loss;
 mod managed_kafka;
 mod normalize;
+mod pace;
 mod page;
 mod policies;
 mod properties;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chatbridge::config;
 use chatbridge::event::InstanceId;
-use chatbridge::green_api::{InstanceClient, http_client};
+use chatbridge::green_api::{InstanceClient, Pace, http_client};
 use chatbridge::logging::{self, LogFormat};
 use chatbridge::simulator::{Fault, FaultKind, Method};
 use chatbridge::source::{NotificationQueue, QueueError};
@@ -92,7 +92,8 @@ fn no_error_of_a_queue_prints_the_token_in_any_form() {
             receive_timeout: Duration::from_secs(5),
             receive: config::Receive::Poll,
         };
-        InstanceClient::new(http_client(&config, true).expect("a client"), &config, &instance)
+        let http = http_client(&config, true, &Pace::of(&config)).expect("a client");
+        InstanceClient::new(http, &config, &instance)
     };
     let (simulated, nobody) = (client(scene.simulator.url(), TOKEN), client("http://127.0.0.1:9", TOKEN));
     let receive =

@@ -44,7 +44,8 @@
 //! 5. [`publish::kafka::KafkaPublisher`] sends it with `acks=all` and idempotence, for as long as it takes, through a
 //!    new producer where the old one failed for good.
 //! 6. The poller deletes the receipt it was handed out with. Where the answer leaves it open whether that worked, it
-//!    pauses and receives again: back to 3.
+//!    pauses and receives again: back to 3. With `overlap_delete` the next receive may set out before the delete is
+//!    answered (`source/overlap` says when); what it brings waits for that answer, so that one is in hand as ever.
 //!
 //! An instance that is received by webhook has [`source::intake`] in place of the poller: [`webhook`] says who may call,
 //! the intake takes what a call brought from 2 to 4 and acknowledges it. 5 is the same, and 6 is the 200.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::contender::{Allocations, Contender};
 use crate::http::Http;
 use crate::process::{Process, socket_memory_kib, tcp_memory_kib};

@@ -16,6 +16,8 @@ pub(crate) enum Contender {
     Chatbridge,
     /// The same with `overlap_delete`.
     Overlapped,
+    /// The same with the longest poll that GREEN-API documents.
+    Patient,
     /// The leanest correct Rust.
     Minimal,
     /// GREEN-API's SDK for Python and confluent-kafka.
@@ -27,12 +29,14 @@ pub(crate) enum Contender {
 impl Contender {
     pub(crate) const ALL: [Self; 4] = [Self::Chatbridge, Self::Minimal, Self::Python, Self::Camel];
     pub(crate) const DRAIN: [Self; 5] = [Self::Chatbridge, Self::Overlapped, Self::Minimal, Self::Python, Self::Camel];
+    pub(crate) const IDLE: [Self; 3] = [Self::Chatbridge, Self::Patient, Self::Minimal];
     pub(crate) const RUST: [Self; 2] = [Self::Chatbridge, Self::Minimal];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Chatbridge => "chatbridge",
             Self::Overlapped => "with overlap_delete",
+            Self::Patient => "with polls of 60 s",
             Self::Minimal => "minimal loop",
             Self::Python => "Python status quo",
             Self::Camel => "Apache Camel",
@@ -44,6 +48,7 @@ impl Contender {
         match self {
             Self::Chatbridge => "chatbridge",
             Self::Overlapped => "overlapped",
+            Self::Patient => "patient",
             Self::Minimal => "minimal",
             Self::Python => "python",
             Self::Camel => "camel",
@@ -55,10 +60,24 @@ impl Contender {
 pub(crate) struct Programs {
     pub(crate) chatbridge: PathBuf,
     pub(crate) minimal: PathBuf,
-    python: PathBuf,
-    camel_class_path: String,
+    /// Absent in the guard, which compares with the minimal loop alone.
+    others: Option<Others>,
     /// Preloaded, it counts allocations.
     allocations: PathBuf,
+}
+
+/// What has to be fetched.
+struct Others {
+    python: PathBuf,
+    camel_class_path: String,
+}
+
+impl Others {
+    fn find() -> Result<Self, Unavailable> {
+        let camel = crate::bench_path("contenders/camel.sh");
+        let class_path = python::run(&mut Command::new(camel)).map_err(Unavailable::Broken)?;
+        Ok(Self { python: python::python()?, camel_class_path: class_path.trim().to_owned() })
+    }
 }
 
 /// What a contender is pointed at.
@@ -92,34 +111,24 @@ impl Allocations {
 }
 
 impl Programs {
-    pub(crate) fn find(work: &Path) -> Result<Self, Unavailable> {
-        let here = std::env::current_exe().expect("this program has a path");
-        let beside = |name: &str| here.with_file_name(name);
-        let chatbridge = std::env::var_os("CHATBRIDGE_BINARY").map_or_else(|| beside("chatbridge"), PathBuf::from);
+    /// `all` of them, or chatbridge and the minimal loop.
+    pub(crate) fn find(work: &Path, all: bool) -> Result<Self, Unavailable> {
+        let [chatbridge, minimal] = crate::built();
         if !chatbridge.exists() {
             let path = chatbridge.display();
             return Err(Unavailable::Missing(format!(
                 "{path} is not there; `make bench` builds it, CHATBRIDGE_BINARY names another"
             )));
         }
-        let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let class_path =
-            python::run(&mut Command::new(bench.join("contenders/camel.sh"))).map_err(Unavailable::Broken)?;
         let allocations = work.join("allocations.so");
         python::run(
             Command::new("cc")
                 .args(["-O2", "-shared", "-fPIC", "-o"])
                 .arg(&allocations)
-                .arg(bench.join("contenders/allocations.c")),
+                .arg(crate::bench_path("contenders/allocations.c")),
         )
         .map_err(Unavailable::Broken)?;
-        Ok(Self {
-            chatbridge,
-            minimal: beside("chatbridge-bench-minimal"),
-            python: python::python()?,
-            camel_class_path: class_path.trim().to_owned(),
-            allocations,
-        })
+        Ok(Self { chatbridge, minimal, others: all.then(Others::find).transpose()?, allocations })
     }
 
     /// The contender at work on every target.
@@ -167,25 +176,25 @@ impl Programs {
     fn command(&self, contender: Contender, job: &Job<'_>, webhook: Option<u16>) -> Command {
         let targets = job.dir.join(format!("{}.targets", job.topic));
         fs::write(&targets, job.targets).expect("writable");
+        let others = || self.others.as_ref().expect("whoever measures all has looked for all");
         let mut command = match contender {
-            Contender::Chatbridge | Contender::Overlapped => {
+            Contender::Chatbridge | Contender::Overlapped | Contender::Patient => {
                 let config = job.dir.join(format!("{}.toml", job.topic));
-                let overlapped = contender == Contender::Overlapped;
-                fs::write(&config, chatbridge_config(job, overlapped, webhook)).expect("writable");
+                fs::write(&config, chatbridge_config(job, contender, webhook)).expect("writable");
                 let mut command = Command::new(&self.chatbridge);
                 command.args(["run", "--config"]).arg(config);
                 return command;
             }
             Contender::Minimal => Command::new(&self.minimal),
             Contender::Python => {
-                let mut command = Command::new(&self.python);
-                command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("contenders/status_quo.py"));
+                let mut command = Command::new(&others().python);
+                command.arg(crate::bench_path("contenders/status_quo.py"));
                 command
             }
             Contender::Camel => {
                 let mut command = Command::new("java");
                 command.args(["-Xmx512m", "-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
-                command.args(["-cp", &self.camel_class_path, "CamelLoop"]);
+                command.args(["-cp", &others().camel_class_path, "CamelLoop"]);
                 command
             }
         };
@@ -198,16 +207,18 @@ impl Programs {
 }
 
 /// As it comes: nothing is set but what has to be.
-fn chatbridge_config(job: &Job<'_>, overlapped: bool, webhook: Option<u16>) -> String {
+fn chatbridge_config(job: &Job<'_>, contender: Contender, webhook: Option<u16>) -> String {
     let mut config = format!(
         "[kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"dead-letters\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n",
         job.brokers,
         job.topic,
         free_port()
     );
-    if overlapped {
-        config.push_str("[green_api]\noverlap_delete = true\n");
-    }
+    config.push_str(match contender {
+        Contender::Overlapped => "[green_api]\noverlap_delete = true\n",
+        Contender::Patient => "[green_api]\nreceive_timeout_seconds = 60\n",
+        _ => "",
+    });
     if let Some(port) = webhook {
         config.push_str(&format!("[webhook]\nlisten = \"127.0.0.1:{port}\"\ntoken = \"{}\"\n", Upstream::token()));
     }

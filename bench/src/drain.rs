@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::contender::Contender;
 use crate::kafka;
 use crate::progress::say;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::contender::Contender;
 use crate::http::Http;
 use crate::kafka::{self, Found};
@@ -95,7 +95,7 @@ fn run(bench: &mut Bench, contender: Contender, scenario: Scenario) -> Run {
                 bench.broker.kill();
                 everywhere(upstream, OUTAGE_EVENTS_EACH, 1_000_000);
                 bench.broker.start_again();
-                back_at_ms = crate::now_ms();
+                back_at_ms = crate::bench::now_ms();
             });
             stretch.waited_until(back_at_ms);
             stretch

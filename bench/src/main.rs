@@ -3,6 +3,7 @@
 //! What is compared are ratios: every contender has its turn in each round, on the same machine, minutes apart. See
 //! docs/performance.md for the method and a run's figures.
 
+mod bench;
 mod connections;
 mod contender;
 mod cpu;
@@ -23,16 +24,11 @@ mod upstream;
 mod webhook;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::process::ExitCode;
 
-use contender::{Contender, Job, Programs};
+use bench::Bench;
+use contender::Contender;
 use progress::say;
-use support::broker::Broker;
-use support::needs::Unavailable;
-use tokio::signal::unix::{SignalKind, signal};
-use upstream::Upstream;
 
 const USAGE: &str = "\
 usage: chatbridge-bench [--guard] [--rounds N] [--only PART,PART] [--json FILE] [--plots DIR]
@@ -52,92 +48,16 @@ const PARTS: [&str; 6] = ["drain", "fleet", "webhook", "scaling", "idle", "conne
 /// Those of which everybody has a turn in each round.
 const ROUND_PARTS: [&str; 3] = ["drain", "fleet", "webhook"];
 
-/// What every scenario needs.
-pub(crate) struct Bench {
-    pub(crate) programs: Programs,
-    pub(crate) broker: Broker,
-    pub(crate) brokers: String,
-    /// Of logs and configurations; gone with the run, unless that fails.
-    pub(crate) dir: PathBuf,
+/// Where the contenders' files are.
+pub(crate) fn bench_path(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
 }
 
-impl Bench {
-    fn start() -> Result<Self, Unavailable> {
-        let dir = std::env::temp_dir().join(format!("chatbridge-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).map_err(|error| Unavailable::Broken(format!("{}: {error}", dir.display())))?;
-        leave_nothing_when_interrupted(dir.clone());
-        let found = Programs::find(&dir).and_then(|programs| Ok((programs, Broker::start()?)));
-        let (programs, broker) = found.inspect_err(|_| {
-            let _ = std::fs::remove_dir_all(&dir);
-        })?;
-        let brokers = broker.bootstrap();
-        kafka::create(&brokers, &["dead-letters".to_owned()]);
-        Ok(Self { programs, broker, brokers, dir })
-    }
-
-    pub(crate) fn upstream(&self, instances: u64, round_trip_ms: u64) -> Upstream {
-        self.upstream_from(1, instances, round_trip_ms)
-    }
-
-    pub(crate) fn upstream_from(&self, first: u64, instances: u64, round_trip_ms: u64) -> Upstream {
-        Upstream::start(&self.programs.chatbridge, &self.dir, first, instances, round_trip_ms)
-    }
-
-    /// A topic of its own for a run.
-    pub(crate) fn topic(&self, name: &str) -> String {
-        static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let topic = format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        kafka::create(&self.brokers, std::slice::from_ref(&topic));
-        topic
-    }
-
-    pub(crate) fn job<'a>(&'a self, topic: &'a str, targets: &'a str) -> Job<'a> {
-        Job { brokers: &self.brokers, topic, targets, dir: &self.dir }
-    }
-
-    /// So many bodies of the upstream's instances, in turn.
-    pub(crate) fn bodies(&self, upstream: &Upstream, events: u64) -> Vec<String> {
-        let mut command = Command::new(&self.programs.chatbridge);
-        command.args(["simulate", "--print", &events.to_string()]);
-        for id in &upstream.instances {
-            command.args(["--instance", &format!("{id}:x")]);
-        }
-        let printed = command.output().expect("the simulator prints").stdout;
-        String::from_utf8(printed).expect("JSON").lines().map(str::to_owned).collect()
-    }
-}
-
-/// Milliseconds by the clock that the simulator and the broker go by.
-pub(crate) fn now_ms() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or_default()
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            say(&format!("failed; everybody's logs are in {}", self.dir.display()));
-        } else {
-            let _ = std::fs::remove_dir_all(&self.dir);
-        }
-    }
-}
-
-/// Whatever was started is watched, and ends when this process does.
-fn leave_nothing_when_interrupted(dir: PathBuf) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            let mut terminate = signal(SignalKind::terminate()).expect("a signal to wait for");
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        // The terminal told our children too: that they go is no failure to speak of.
-        std::panic::set_hook(Box::new(|_| {}));
-        let _ = std::fs::remove_dir_all(dir);
-        std::process::exit(130);
-    });
+/// chatbridge and the minimal loop, as built.
+pub(crate) fn built() -> [PathBuf; 2] {
+    let here = std::env::current_exe().expect("this program has a path");
+    let chatbridge = std::env::var_os("CHATBRIDGE_BINARY").map(PathBuf::from);
+    [chatbridge.unwrap_or_else(|| here.with_file_name("chatbridge")), here.with_file_name("chatbridge-bench-minimal")]
 }
 
 struct Arguments {
@@ -208,7 +128,7 @@ fn main() -> ExitCode {
         }
     }
     say("starting Kafka; the first time, what the contenders need is fetched");
-    let mut bench = match Bench::start() {
+    let mut bench = match Bench::start(!arguments.guard) {
         Ok(bench) => bench,
         Err(unavailable) => {
             eprintln!("{unavailable}");
@@ -259,7 +179,7 @@ fn run(bench: &mut Bench, arguments: &Arguments) -> report::Results {
     }
     if arguments.wants("idle") {
         results.per_event = Contender::RUST.map(|contender| idle::per_event(bench, contender)).into();
-        results.idle = Contender::RUST.map(|contender| idle::idle(bench, contender)).into();
+        results.idle = Contender::IDLE.map(|contender| idle::idle(bench, contender)).into();
     }
     if arguments.wants("connections") {
         say("what connections cost, plain, by TLS and by HTTP/2");

@@ -128,7 +128,11 @@ async fn webhook(producer: FutureProducer, topic: String, port: u16) -> Result<(
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    run(std::env::args().skip(1).collect()).await
+}
+
+/// Apart from `main`, because tests/guard is this program too.
+pub(crate) async fn run(arguments: Vec<String>) -> Result<(), Failure> {
     let [brokers, topic, targets, mode @ ..] = arguments.as_slice() else {
         return Err("usage: BROKERS TOPIC TARGETS [steps WARM_UP EVENTS | webhook PORT]".into());
     };

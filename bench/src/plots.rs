@@ -125,7 +125,7 @@ impl Style {
 
     fn of(contender: Contender) -> Self {
         let (colour, marker, dashed) = match contender {
-            Contender::Chatbridge => (RGBColor(0, 114, 178), Marker::Disc, false),
+            Contender::Chatbridge | Contender::Patient => (RGBColor(0, 114, 178), Marker::Disc, false),
             Contender::Overlapped => (RGBColor(86, 180, 233), Marker::Ring, true),
             Contender::Minimal => (RGBColor(213, 94, 0), Marker::Triangle, true),
             Contender::Python => (RGBColor(0, 158, 115), Marker::Square, false),

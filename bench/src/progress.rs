@@ -9,7 +9,7 @@ const SECONDS: [(&str, u64, u64); 6] = [
     ("fleet", 260, 0),
     ("webhook", 45, 0),
     ("scaling", 0, 130),
-    ("idle", 0, 110),
+    ("idle", 0, 280),
     ("connections", 0, 90),
 ];
 

@@ -227,14 +227,14 @@ fn idle(out: &mut String, results: &Results) {
         let allocations = results.per_event.iter().find(|counted| counted.contender == each.contender);
         let _ = writeln!(
             out,
-            "| {} | {:.1} s | {:.1} % | {:.1} KiB | {:.1} KiB | {:.1} KiB | {:.0} |",
+            "| {} | {:.1} s | {:.1} % | {:.1} KiB | {:.1} KiB | {:.1} KiB | {} |",
             name_of(each.contender),
             each.all_polling_seconds,
             each.cpu_percent,
             each.rss_kib_each,
             each.heap_kib_each,
             each.kernel_kib_each,
-            allocations.map_or(0.0, |counted| counted.allocations)
+            allocations.map_or_else(|| "as above".to_owned(), |counted| format!("{:.0}", counted.allocations))
         );
     }
 }
@@ -244,7 +244,8 @@ fn names() -> Vec<&'static str> {
 }
 
 fn name_of(slug: &'static str) -> &'static str {
-    Contender::ALL.into_iter().find(|contender| contender.slug() == slug).map_or(slug, Contender::name)
+    let mut all = Contender::DRAIN.into_iter().chain(Contender::IDLE);
+    all.find(|contender| contender.slug() == slug).map_or(slug, Contender::name)
 }
 
 fn spread(spread: &Spread) -> String {

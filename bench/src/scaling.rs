@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::contender::Contender;
 use crate::fleet::{Fleet, Run, steady};
 use crate::http::Http;

@@ -12,7 +12,7 @@ pub(crate) mod python;
 /// In place of the tests' own, which would look for its folders here.
 pub(crate) mod needs {
     use std::fmt;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     #[derive(Clone, Debug)]
     pub(crate) enum Unavailable {
@@ -28,6 +28,6 @@ pub(crate) mod needs {
     }
 
     pub(crate) fn tests_path(below: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").join(below)
+        crate::bench_path("../tests").join(below)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::contender::Contender;
 use crate::http::Http;
 use crate::kafka::{self, identity_of};

@@ -32,7 +32,7 @@ test: ## Runs every check of the code: format, lints, documentation, tests, and 
 	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=2 $(LONG:%=--skip %) $(ALONE:%=--skip %)
 	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 $(LONG:%=--skip %) $(ALONE)
 	cargo fmt --check --manifest-path bench/Cargo.toml
-	cargo test --locked --test guard
+	cargo test --locked --test guard -- --ignored
 
 faults: ## Does every fault to the bridge and a real Kafka, and writes the table of tests/README.md. Takes about 20 minutes.
 	@deploy/prerequisites.sh test

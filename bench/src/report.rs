@@ -220,7 +220,7 @@ fn idle(out: &mut String, results: &Results) {
     let _ = writeln!(out, "\n### 10,000 idle instances, and an event's allocations\n");
     let _ = writeln!(
         out,
-        "| | all polling after | CPU, of a core | RSS each | of that heap | kernel each (both ends) | allocations/event |"
+        "| | all polling after | CPU, of a core | RSS each | heap each | socket buffers each (both ends) | allocations/event |"
     );
     let _ = writeln!(out, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     for each in &results.idle {

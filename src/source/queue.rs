@@ -53,7 +53,7 @@ type Answer = Result<Option<Received>, QueueError>;
 /// A receive on its way, or its answer.
 struct Receive<'q> {
     asked_at: Instant,
-    answer: Pin<Box<MaybeDone<Asked<'q>>>>,
+    answer: MaybeDone<Asked<'q>>,
 }
 
 type Asked<'q> = Pin<Box<dyn Future<Output = Answer> + Send + 'q>>;
@@ -61,11 +61,11 @@ type Asked<'q> = Pin<Box<dyn Future<Output = Answer> + Send + 'q>>;
 impl<'q> Receive<'q> {
     fn begin(queue: &'q impl NotificationQueue) -> Self {
         let asked: Asked<'q> = Box::pin(queue.receive());
-        Self { asked_at: Instant::now(), answer: Box::pin(maybe_done(asked)) }
+        Self { asked_at: Instant::now(), answer: maybe_done(asked) }
     }
 
     fn has_come(&self) -> bool {
-        !matches!(*self.answer, MaybeDone::Future(_))
+        !matches!(self.answer, MaybeDone::Future(_))
     }
 }
 
@@ -143,16 +143,17 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     ) -> Option<Received> {
         while begun.is_some() || !ending.is_asked() {
             self.telemetry.polling();
-            let Receive { asked_at, mut answer } = begun.take().unwrap_or_else(|| Receive::begin(&self.queue));
+            let mut asked = begun.take().unwrap_or_else(|| Receive::begin(&self.queue));
             // What has come already is delivered, though an end was asked for meanwhile.
-            if matches!(*answer, MaybeDone::Future(_)) {
+            if !asked.has_come() {
                 select! {
                     biased;
                     () = ending.stop.cancelled() => return None,
-                    () = &mut answer => {}
+                    () = &mut asked.answer => {}
                 }
             }
-            let answer = answer.as_mut().take_output()?;
+            let asked_at = asked.asked_at;
+            let answer = Pin::new(&mut asked.answer).take_output()?;
             let pause =
                 if asked_at.elapsed() * 2 < self.pacing.receive_timeout { EMPTY_TOO_SOON } else { Duration::ZERO };
             let wait = match answer {

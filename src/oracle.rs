@@ -1,19 +1,20 @@
 //! Was the promise kept? What was queued, against what lies in the topics. Pure.
 //!
-//! Events are told apart by any text that identifies their content ([`content`] makes one that does not rest on the
-//! bridge's own ids). Two events of the same content cannot be told apart by anybody, so of those only the number
-//! counts; and since the bridge publishes an immediate repeat once, neighbours of the same content in the queue ask for
-//! one appearance together. Of each event there are a few dozen bytes here, never its body.
+//! Events are told apart by any text that identifies their content; whoever reads them makes that text. Two events
+//! of the same content cannot be told apart by anybody, so of those only the number counts; and since the bridge publishes
+//! an immediate repeat once, neighbours of the same content in the queue ask for one appearance together. Of each event there are a few dozen bytes here, never its body.
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 use uuid::Uuid;
 
-pub mod content;
 mod judgement;
 
 pub use judgement::{Judgement, LostBy, Verdict};
+
+/// What the key of an event without a chat begins with; the instance's id follows.
+pub const INSTANCE_KEY: &str = "instance:";
 
 /// Holds what was queued against what appeared.
 #[derive(Debug, Default)]
@@ -205,8 +206,8 @@ impl Oracle {
             return Remarks { is_unexpected: true, ..Remarks::default() };
         };
         let event = &mut self.events[found.0 as usize];
-        let has_wrong_key = event.key != digest(record.key)
-            && !(record.is_dead_letter && record.key.starts_with(content::INSTANCE_KEY));
+        let has_wrong_key =
+            event.key != digest(record.key) && !(record.is_dead_letter && record.key.starts_with(INSTANCE_KEY));
         self.seen.wrong_key += u64::from(has_wrong_key);
         let is_first = event.appearances() == 0;
         // Topics and partitions are read one beside the other, so the earliest need not come first.

@@ -46,7 +46,7 @@ mod ledger;
 mod method;
 mod methods;
 mod push;
-pub(crate) mod queue;
+pub mod queue;
 mod routes;
 pub(crate) mod server;
 mod world;

@@ -27,6 +27,7 @@ use crate::consume::{ConsumedRecord, ReadError, TopicReader};
 use crate::oracle::{Remarks, Sighting};
 use crate::policy::Policy;
 
+mod content;
 mod journal;
 mod record;
 mod report;

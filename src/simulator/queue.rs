@@ -11,12 +11,17 @@ use super::config::{EntryId, Receipts, Redelivery, SimulatorConfig};
 
 /// The rules of the queue that the configuration decides.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct QueueRules {
-    pub(crate) retention: Duration,
-    pub(crate) redelivery: Redelivery,
-    pub(crate) receipts: Receipts,
-    pub(crate) first_receipt: u64,
-    pub(crate) events_max: usize,
+pub struct QueueRules {
+    /// How long an event stays.
+    pub retention: Duration,
+    /// What is handed out while an event is not deleted.
+    pub redelivery: Redelivery,
+    /// Which receipts delete.
+    pub receipts: Receipts,
+    /// The first receipt of all.
+    pub first_receipt: u64,
+    /// How many events may be queued.
+    pub events_max: usize,
 }
 
 impl From<&SimulatorConfig> for QueueRules {
@@ -33,27 +38,33 @@ impl From<&SimulatorConfig> for QueueRules {
 
 /// An event on its way to a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HandOut {
-    pub(crate) entry: EntryId,
-    pub(crate) receipt: u64,
-    pub(crate) body: Bytes,
+pub struct HandOut {
+    /// Which event it is.
+    pub entry: EntryId,
+    /// What deletes it.
+    pub receipt: u64,
+    /// Its text.
+    pub body: Bytes,
 }
 
 /// What a receive finds.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Received {
+pub enum Received {
+    /// An event.
     Event(HandOut),
     /// Nothing to hand out; with a time when everything queued is merely hidden until then.
     Nothing {
+        /// When the first of the hidden events shows again.
         hidden_until: Option<Instant>,
     },
 }
 
 /// The queue holds as many events as it may.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the queue is full")]
-pub(crate) struct QueueFull;
+pub struct QueueFull;
 
+#[derive(Debug)]
 struct Entry {
     id: EntryId,
     body: Bytes,
@@ -69,7 +80,8 @@ impl Entry {
 }
 
 /// FIFO; the head stays until it is deleted or too old (reference §2.3).
-pub(crate) struct Queue {
+#[derive(Debug)]
+pub struct Queue {
     rules: QueueRules,
     entries: VecDeque<Entry>,
     /// The receipts that delete: the latest of each event that is handed out, or all of them.
@@ -79,7 +91,9 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(rules: QueueRules) -> Self {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(rules: QueueRules) -> Self {
         Self {
             rules,
             entries: VecDeque::new(),
@@ -89,7 +103,12 @@ impl Queue {
         }
     }
 
-    pub(crate) fn enqueue(&mut self, body: Bytes, now: Instant) -> Result<EntryId, QueueFull> {
+    /// Puts an event at its end.
+    ///
+    /// # Errors
+    ///
+    /// Where it holds as many as it may.
+    pub fn enqueue(&mut self, body: Bytes, now: Instant) -> Result<EntryId, QueueFull> {
         if self.entries.len() >= self.rules.events_max {
             return Err(QueueFull);
         }
@@ -100,7 +119,7 @@ impl Queue {
     }
 
     /// Removes what is older than the retention, silently for the client (reference §2.3), and names it.
-    pub(crate) fn expire(&mut self, now: Instant) -> Vec<EntryId> {
+    pub fn expire(&mut self, now: Instant) -> Vec<EntryId> {
         let mut expired = Vec::new();
         while let Some(due) = self.next_expiry()
             && due <= now
@@ -112,7 +131,8 @@ impl Queue {
         expired
     }
 
-    pub(crate) fn receive(&mut self, now: Instant) -> Received {
+    /// Hands out the event whose turn it is.
+    pub fn receive(&mut self, now: Instant) -> Received {
         let position = match self.rules.redelivery {
             Redelivery::SameHead => (!self.entries.is_empty()).then_some(0),
             Redelivery::SameHeadAfter(_) => self.entries.front().filter(|head| head.is_visible(now)).map(|_| 0),
@@ -142,18 +162,19 @@ impl Queue {
     }
 
     /// Removes the event last handed out under this receipt; `None` when there is no such event.
-    pub(crate) fn delete(&mut self, receipt: u64) -> Option<EntryId> {
+    pub fn delete(&mut self, receipt: u64) -> Option<EntryId> {
         let id = self.handed_out.remove(&receipt)?;
         self.remove(id)
     }
 
     /// The oldest event, whether or not a receiver has it: what is pushed (reference §7).
-    pub(crate) fn head(&self) -> Option<(EntryId, Bytes)> {
+    #[must_use]
+    pub fn head(&self) -> Option<(EntryId, Bytes)> {
         self.entries.front().map(|head| (head.id, head.body.clone()))
     }
 
     /// Removes this event; `None` when it is gone.
-    pub(crate) fn remove(&mut self, id: EntryId) -> Option<EntryId> {
+    pub fn remove(&mut self, id: EntryId) -> Option<EntryId> {
         // Entries are in the order of their ids, with gaps where later ones were deleted first.
         let position = self.entries.binary_search_by_key(&id, |entry| entry.id).ok()?;
         let entry = self.entries.remove(position)?;
@@ -161,12 +182,16 @@ impl Queue {
         Some(id)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many events are queued.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// When the oldest event will vanish.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Instant> {
         self.entries.front().map(|head| head.enqueued_at + self.rules.retention)
     }
 

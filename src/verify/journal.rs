@@ -9,9 +9,9 @@ use std::sync::atomic::Ordering;
 use serde_json::value::RawValue;
 
 use super::Progress;
+use super::content::Content;
 use crate::event::InstanceId;
 use crate::normalize::normalize;
-use crate::oracle::content::Content;
 use crate::oracle::{EventRef, LeftBy, Oracle};
 use crate::policy::{self, Policy};
 use crate::simulator::{EntryId, JournalEntry, JournalEvent};

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::content::Content;
 use crate::consume::ConsumedRecord;
-use crate::oracle::content::Content;
 use crate::record::dead_letter::MARK_REASON;
 
 /// Confluent's wire format: a zero byte and four bytes of schema id before the JSON.

@@ -1,4 +1,4 @@
-//! What tells one body from another, and the key its record must have, in the oracle's own words.
+//! What tells one body from another, and the key its record must have, as `verify` reads both.
 //!
 //! Content is compared in the canonical form of [`crate::json`]: any spelling of the same JSON is the same content; half
 //! a surrogate pair, numbers of any size and any depth are content like all else. What is not JSON is compared byte by
@@ -8,27 +8,26 @@ use serde_json::value::RawValue;
 
 use crate::event::EventId;
 use crate::json::Json;
+use crate::oracle::INSTANCE_KEY;
 
-/// What the key of an event without a chat begins with; the instance's id follows.
-pub const INSTANCE_KEY: &str = "instance:";
 /// The member that is left out of a record that Kafka found too large.
 const THUMBNAIL: &str = "jpegThumbnail";
 
 /// A body as the oracle sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
+pub(super) struct Content {
     /// Identifies the content; for JSON this is what the event's `ce_id` has to be.
-    pub identity: String,
+    pub(super) identity: String,
     /// Identifies the content without preview pictures, where it has any.
-    pub without_thumbnails: Option<String>,
+    pub(super) without_thumbnails: Option<String>,
     /// The key of its chat.
-    pub key: String,
+    pub(super) key: String,
 }
 
 impl Content {
     /// Reads the body that `instance` had in its queue, or a record's copy of it.
     #[must_use]
-    pub fn of(instance: u64, body: &[u8]) -> Self {
+    pub(super) fn of(instance: u64, body: &[u8]) -> Self {
         let json = std::str::from_utf8(body)
             .ok()
             .and_then(|text| serde_json::from_str::<&RawValue>(text).ok())
@@ -45,7 +44,7 @@ impl Content {
 
     /// What identifies the body whose copy without preview pictures this is, small ones left in or not.
     #[must_use]
-    pub fn as_reduced(&self) -> String {
+    pub(super) fn as_reduced(&self) -> String {
         self.without_thumbnails.clone().unwrap_or_else(|| reduced(&self.identity))
     }
 }

@@ -1,14 +1,14 @@
 //! What tells one body from another, and the key its record must have, as `verify` reads both.
 //!
-//! Content is compared in the canonical form of [`crate::json`]: any spelling of the same JSON is the same content; half
+//! Content is compared in the canonical form of [`chatbridge_base::json`]: any spelling of the same JSON is the same content; half
 //! a surrogate pair, numbers of any size and any depth are content like all else. What is not JSON is compared byte by
 //! byte. The instance takes part: two instances may be told the same.
 
 use serde_json::value::RawValue;
 
-use crate::event::EventId;
-use crate::json::Json;
-use crate::oracle::INSTANCE_KEY;
+use chatbridge_base::json::Json;
+use chatbridge_event::event::EventId;
+use chatbridge_lab::oracle::INSTANCE_KEY;
 
 /// The member that is left out of a record that Kafka found too large.
 const THUMBNAIL: &str = "jpegThumbnail";

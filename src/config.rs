@@ -20,6 +20,7 @@ mod difference;
 mod file;
 mod load;
 mod schema_registry;
+mod secrets;
 mod tracing;
 mod validate;
 mod webhook;
@@ -29,6 +30,7 @@ pub use create_topics::CreateTopics;
 pub use difference::Fingerprint;
 pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
+pub use secrets::{FileFault, SECRET_FILE_BYTES_MAX, SecretFault, read_regular_file, secret_of};
 pub use tracing::{Otlp, Tracing};
 pub use webhook::{TlsFiles, Webhook, bare_token};
 

@@ -12,6 +12,7 @@ use url::Url;
 use super::chatapp::chatapp;
 use super::create_topics::create_topics;
 use super::schema_registry::schema_registry;
+use super::secrets::{given_secret, secret, secret_file};
 use super::tracing::tracing;
 use super::webhook::{webhook, webhook_token};
 use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
@@ -163,10 +164,19 @@ fn topic(key: &str, name: &str, problems: &mut Vec<Problem>) {
 }
 
 fn properties(
-    mut properties: BTreeMap<String, SecretString>,
-    files: BTreeMap<String, std::path::PathBuf>,
+    given: BTreeMap<String, SecretString>,
+    files: BTreeMap<String, PathBuf>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, SecretString> {
+    let mut properties = BTreeMap::new();
+    for (name, value) in given {
+        // To librdkafka, no text is the property's default.
+        let value = match value.expose_secret() {
+            "" => Some(value),
+            _ => given_secret(format!("kafka.properties.{name}"), &value, problems),
+        };
+        properties.extend(value.map(|value| (name, value)));
+    }
     for (name, path) in files {
         let key = format!("kafka.property_files.{name}");
         match properties.entry(name) {
@@ -184,34 +194,6 @@ fn properties(
         }
     }
     properties
-}
-
-pub(super) fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
-    // What has no folder may be the secret itself, put where its file belongs.
-    let shown =
-        if path.parent().is_some_and(|folder| folder != "") { path.to_string_lossy() } else { "the file".into() };
-    match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => complain(problems, key, format!("{shown} is empty")),
-        Ok(text) => Some(text.trim().to_owned().into()),
-        Err(error) => complain(problems, key, format!("{shown} cannot be read: {error}")),
-    }
-}
-
-/// The secret from its key or its file; outside `None` where that failed.
-pub(super) fn secret(
-    key: impl Fn(&str) -> String,
-    name: &str,
-    given: Option<SecretString>,
-    path: Option<&Path>,
-    problems: &mut Vec<Problem>,
-) -> Option<Option<SecretString>> {
-    let file_key = key(&format!("{name}_file"));
-    match (given, path) {
-        (Some(_), Some(_)) => complain(problems, file_key, format!("{name} is given as well: keep one")),
-        (Some(secret), None) if secret.expose_secret().is_empty() => complain(problems, key(name), "is empty"),
-        (None, Some(path)) => secret_file(&file_key, path, problems).map(Some),
-        (given, None) => Some(given),
-    }
 }
 
 /// An address and nothing more: paths are joined to it, and secrets have keys of their own where they cannot be printed.
@@ -361,17 +343,12 @@ fn token(
     file: Option<&Path>,
     problems: &mut Vec<Problem>,
 ) -> Option<SecretString> {
-    let token = match (token, file) {
-        (Some(_), Some(_)) => return complain(problems, key("token_file"), "token is given as well: keep one"),
-        (None, None) => {
-            return complain(problems, key("token"), "the apiTokenInstance of the console is missing (or token_file)");
-        }
-        (Some(token), None) => token,
-        (None, Some(path)) => secret_file(&key("token_file"), path, problems)?,
+    let Some(token) = secret(key, "token", token, file, problems)? else {
+        return complain(problems, key("token"), "the apiTokenInstance of the console is missing (or token_file)");
     };
     // It becomes a path segment; a placeholder or a stray line break would only show as a 401 later.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    if token.expose_secret().is_empty() || !token.expose_secret().bytes().all(plain) {
+    if !token.expose_secret().bytes().all(plain) {
         return complain(problems, key("token"), "is not an apiTokenInstance: letters and digits are expected");
     }
     Some(token)

@@ -16,7 +16,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{self, Headers as _, Message};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::debug;
@@ -292,22 +291,20 @@ impl TopicReader {
     }
 }
 
-/// The operator's own properties first: they say how to log in. Those that only a producer knows are passed over.
+/// The operator's properties say how to log in. Those that only a producer knows are passed over.
 fn client_config(kafka: &Kafka) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("client.id", "chatbridge").set("reconnect.backoff.max.ms", "2000");
-    for (name, value) in &kafka.properties {
-        config.set(name, value.expose_secret());
-    }
-    config
-        .set("bootstrap.servers", &kafka.brokers)
+    let before = [("client.id", "chatbridge"), ("reconnect.backoff.max.ms", "2000")];
+    let behind = [
+        ("bootstrap.servers", kafka.brokers.as_str()),
         // Only a name librdkafka asks for: no group is joined.
-        .set("group.id", "chatbridge-reader")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "earliest")
-        .set("allow.auto.create.topics", "false")
-        .set_log_level(RDKafkaLogLevel::Info);
+        ("group.id", "chatbridge-reader"),
+        ("enable.auto.commit", "false"),
+        ("enable.partition.eof", "true"),
+        ("auto.offset.reset", "earliest"),
+        ("allow.auto.create.topics", "false"),
+    ];
+    let mut config = ClientConfig::from_iter(kafka.client_properties(&before, &behind));
+    config.set_log_level(RDKafkaLogLevel::Info);
     config
 }
 

@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
+mod causes;
 mod chatapp;
 
 /// A file of this content, gone with the test.

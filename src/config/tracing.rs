@@ -101,10 +101,10 @@ pub(super) fn tracing(file: File, problems: &mut Vec<Problem>) -> Tracing {
     let interval_ms = number(&key("otlp_export_interval_ms"), file.otlp_export_interval_ms, 100..=60_000, problems);
     let timeout = seconds(&key("otlp_timeout_seconds"), file.otlp_timeout_seconds, 1..=60, problems);
     let headers = headers(file.otlp_headers, file.otlp_header_files, problems);
-    let endpoint = file.otlp_endpoint.and_then(|text| endpoint(&text, problems));
-    if endpoint.is_none() && !headers.is_empty() {
+    if file.otlp_endpoint.is_none() && !headers.is_empty() {
         problems.push(Problem::new(key("otlp_endpoint"), "is missing: the headers are for that collector"));
     }
+    let endpoint = file.otlp_endpoint.and_then(|text| endpoint(&text, problems));
     let otlp = endpoint.map(|endpoint| Otlp {
         endpoint,
         headers,

@@ -54,10 +54,47 @@ fn properties_that_contradict_each_other_are_a_problem_too() {
 }
 
 #[test]
+fn as_many_requests_on_their_way_as_could_overtake_are_refused_in_every_spelling() {
+    for name in ["max.in.flight", "max.in.flight.requests.per.connection"] {
+        assert_eq!(problems(&kafka("localhost:1", &[(name, "6")])).len(), 1, "{name}");
+        assert_eq!(problems(&kafka("localhost:1", &[(name, "5")])), [], "{name}");
+    }
+}
+
+#[test]
+fn the_operators_spelling_replaces_the_default_every_time() {
+    for (name, value) in [
+        ("compression.codec", "zstd"),
+        ("compression.type", "zstd"),
+        ("topic.compression.type", "zstd"),
+        ("queue.buffering.max.ms", "7"),
+        ("linger.ms", "7"),
+        ("client.id", "mine"),
+    ] {
+        // A map without an order of its own is what let chance decide.
+        for _ in 0..20 {
+            let config = client_config(&kafka("localhost:1", &[(name, value)]));
+            let mut seen = std::collections::HashSet::new();
+            let map = config.config_map();
+            assert!(map.keys().all(|key| seen.insert(crate::config::canonical(key))), "{map:?}");
+            let told = config.create_native_config().and_then(|native| native.get(crate::config::canonical(name)));
+            let of_topics = name.starts_with("topic.");
+            assert!(of_topics || told.as_deref() == Ok(value), "{name}: {told:?}");
+        }
+    }
+}
+
+#[test]
 fn tokens_that_nobody_would_fetch_are_a_problem() {
-    let oauth = [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "OAUTHBEARER")];
-    let problems = problems(&kafka("localhost:1", &oauth));
-    assert!(problems.iter().any(|problem| problem.message.contains("use PLAIN, SCRAM")), "{problems:?}");
+    for name in ["sasl.mechanism", "sasl.mechanisms"] {
+        let problems = problems(&kafka("localhost:1", &[("security.protocol", "SASL_SSL"), (name, "OAUTHBEARER")]));
+        let problem = problems.iter().find(|problem| problem.message.contains("use PLAIN, SCRAM"));
+        assert_eq!(
+            problem.map(|problem| problem.key.clone()),
+            Some(format!("kafka.properties.{name}")),
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]

@@ -201,6 +201,33 @@ async fn a_broker_that_was_away_gets_the_record_when_it_is_back() {
 }
 
 #[test]
+fn what_the_client_remarks_is_a_reason_to_ask_and_no_verdict() {
+    for code in [Code::AllBrokersDown, Code::Authentication, Code::SaslAuthenticationFailed, Code::SSL] {
+        let context = Context::default();
+        assert!(!context.health.take_suspicion());
+        context.error(KafkaError::Global(code), "1/1 brokers are down");
+        assert_eq!(context.health.down_since(), None, "{code:?}: nobody was asked");
+        assert!(context.health.take_suspicion() && !context.health.take_suspicion(), "{code:?}: to be asked once");
+    }
+}
+
+#[tokio::test]
+async fn brokers_that_were_asked_in_vain_are_away_until_they_answer() {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic("chat-events", 1, 1).expect("a topic");
+    let publisher = KafkaPublisher::new(&kafka(&cluster.bootstrap_servers(), &[])).expect("a publisher");
+    let health = publisher.health();
+    publisher.find_topic("chat-events".into()).await.expect("it is there");
+    cluster.broker_down(-1).expect("down");
+    publisher.find_topic("chat-events".into()).await.expect_err("nobody answers");
+    assert!(health.down_since().is_some() && health.last_error().is_some());
+    cluster.broker_up(-1).expect("up");
+    publisher.find_topic("chat-events".into()).await.expect("it is there again");
+    publisher.found();
+    assert_eq!((health.down_since(), health.last_error()), (None, None));
+}
+
+#[test]
 fn a_publisher_prints_no_property() {
     let secret = [("sasl.password", "hunter2")];
     let publisher = KafkaPublisher::new(&kafka("localhost:1", &secret)).expect("a publisher");

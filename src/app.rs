@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Shown};
@@ -20,7 +19,8 @@ use crate::readiness::Readiness;
 use crate::reload::Reloads;
 use crate::schema_registry::SchemaRegistry;
 use crate::source::watch;
-use crate::systemd;
+use crate::supervisor::keep_running;
+use crate::systemd::Systemd;
 use crate::telemetry::config::LiveConfig;
 use crate::telemetry::loss_radar::Thresholds;
 use crate::telemetry::loss_watch;
@@ -30,12 +30,14 @@ use crate::telemetry::webhook::WebhookTelemetry;
 use crate::webhook::{self, Callback, Certificate, TlsError};
 use chatbridge_event::record::{RecordFactory, ValueForm};
 
+mod background;
 mod chatapp;
 mod clients;
 mod fleet;
 mod framing;
 mod spans;
 
+use background::Background;
 use chatapp::ChatApp;
 use fleet::Fleet;
 
@@ -104,9 +106,9 @@ pub async fn run(
     let readiness = Readiness::default();
     let health = publisher.health();
     let all_found = readiness.latch();
-    let background = TaskTracker::new();
-    let background_stop = CancellationToken::new();
-    let kafka = KafkaWatch::new(Arc::clone(&publisher), &config, Arc::clone(&board), Arc::clone(&metrics));
+    let background = Background::default();
+    let systemd = Arc::new(Systemd::from_environment());
+    let kafka = Arc::new(KafkaWatch::new(Arc::clone(&publisher), &config, Arc::clone(&board), Arc::clone(&metrics)));
     let (spans, exporting) = spans::export(&config.tracing, &metrics)?.unzip();
     let mut fleet =
         Fleet::new(&config, Arc::clone(&metrics), Arc::clone(&board), spans, stop.clone()).map_err(StartError::Http)?;
@@ -131,16 +133,26 @@ pub async fn run(
         silence_max: config.silence_max(),
         started: Instant::now(),
     };
-    background.spawn(admin::serve(listeners.admin, shown, background_stop.clone()));
-    background.spawn(systemd::watchdog(Arc::clone(&board), config.silence_max(), background_stop.clone()));
-    background.spawn(loss_watch::watch(Arc::clone(&board), stop.clone()));
+    background.run("the admin server", admin::serve(listeners.admin, shown, background.stop.clone()));
+    background.keep_running("the watchdog of systemd", &background.stop, {
+        let (systemd, board, silence_max) = (Arc::clone(&systemd), Arc::clone(&board), config.silence_max());
+        move |stop| {
+            let (systemd, board) = (Arc::clone(&systemd), Arc::clone(&board));
+            async move { systemd.watchdog(board, silence_max, stop).await }
+        }
+    });
+    background.keep_running("the watch over losses", &stop, {
+        let board = Arc::clone(&board);
+        move |stop| loss_watch::watch(Arc::clone(&board), stop)
+    });
 
     if let (Some(listener), Some(settings)) = (listeners.webhook, config.webhook.clone()) {
         let telemetry = Arc::new(WebhookTelemetry::new(Arc::clone(&metrics)));
         let secret = config.chatapp.as_ref().and_then(|chatapp| chatapp.callback_secret.clone());
         let callback = chatapp.as_ref().zip(secret).map(|(chatapp, secret)| Callback::new(secret, chatapp.intake()));
         let (intakes, stop) = (fleet.intakes(), stop.clone());
-        background.spawn(webhook::serve(listener, certificate, settings, intakes, callback, telemetry, stop));
+        let serving = webhook::serve(listener, certificate, settings, intakes, callback, telemetry, stop);
+        background.run("the webhook's listener", serving);
     }
 
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());
@@ -148,33 +160,41 @@ pub async fn run(
         version = env!("CARGO_PKG_VERSION"), librdkafka = librdkafka_version(), features = librdkafka_features(),
         instances = config.instances.len(), topic = %config.kafka.topic, "started"
     );
-    systemd::ready(WAITING);
+    systemd.ready(WAITING);
 
-    let mut reloading = Reloading { reloads, fleet, live, running: config.clone(), waiting_for: WAITING };
+    let (reloaded, running) = (Arc::clone(&systemd), config.clone());
+    let mut reloading = Reloading { reloads, fleet, live, running, systemd: reloaded, waiting_for: WAITING };
     if let Some(interval) = config.green_api.watch_interval {
-        background.spawn(watch::watch(reloading.fleet.watched(), interval, stop.clone()));
+        let watched = reloading.fleet.watched();
+        let look = move |stop| watch::watch(watched.clone(), interval, stop);
+        background.keep_running("the slow look at each instance", &stop, look);
     }
     let form = framing::value_form(&config, registry.as_ref());
-    let found = async { tokio::join!(kafka.found(), form) };
+    let watching = |what: &'static str, for_ever: bool| {
+        let kafka = Arc::clone(&kafka);
+        keep_running(what, stop.clone(), move || {
+            let kafka = Arc::clone(&kafka);
+            async move { if for_ever { kafka.watch().await } else { kafka.found().await } }
+        })
+    };
+    let found = async { tokio::join!(watching("the search for Kafka", false), form) };
     if let Some(((), form)) = stop.run_until_cancelled(reloading.until(found)).await {
         drop(all_found);
         reloading.waiting_for = DELIVERING;
-        systemd::status(DELIVERING);
+        systemd.status(DELIVERING);
         info!("Kafka is there; receiving begins");
         let bridge = Arc::new(Bridge::new(Arc::clone(&publisher), records(&config, form), policy(&config)));
         if let Some(chatapp) = &mut chatapp {
             chatapp.deliver(Arc::clone(&bridge));
         }
         reloading.fleet.begin(bridge);
-        stop.run_until_cancelled(reloading.until(kafka.watch())).await;
+        stop.run_until_cancelled(reloading.until(watching("the watch over Kafka", true))).await;
     }
     readiness.stopping();
-    systemd::stopping();
+    systemd.stopping();
     drain(&mut reloading.fleet, chatapp.as_mut(), &config, &publisher, exporting).await;
     // Last, so that a final scrape sees the end; but nobody who reads slowly holds the process.
-    background_stop.cancel();
-    background.close();
-    if tokio::time::timeout(LAST_SCRAPE_MAX, background.wait()).await.is_err() {
+    if !background.end(LAST_SCRAPE_MAX).await {
         info!("a client of the admin server was still reading");
     }
     info!("stopped");
@@ -188,6 +208,7 @@ struct Reloading {
     live: Arc<LiveConfig>,
     /// What runs, the instances as they are now.
     running: Config,
+    systemd: Arc<Systemd>,
     /// What the process is doing, for systemd.
     waiting_for: &'static str,
 }
@@ -212,7 +233,7 @@ impl Reloading {
     }
 
     fn reload(&mut self, read: Result<Config, ConfigError>) {
-        systemd::reloading();
+        self.systemd.reloading();
         match read {
             Ok(new) => {
                 let waiting_for_restart = self.running.needs_restart_for(&new);
@@ -232,7 +253,7 @@ impl Reloading {
                 self.live.refused(&refused);
             }
         }
-        systemd::ready(self.waiting_for);
+        self.systemd.ready(self.waiting_for);
     }
 }
 

@@ -14,21 +14,27 @@ use url::Url;
 
 use chatbridge_event::event::InstanceId;
 
+mod brokers;
 mod chatapp;
 mod create_topics;
 mod difference;
 mod file;
 mod load;
+mod properties;
 mod schema_registry;
+mod secrets;
 mod tracing;
 mod validate;
 mod webhook;
 
+pub use brokers::broker_list;
 pub use chatapp::{ChatApp, Login};
 pub use create_topics::CreateTopics;
 pub use difference::Fingerprint;
 pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
+pub use properties::canonical;
+pub use secrets::{FileFault, SECRET_FILE_BYTES_MAX, SecretFault, read_regular_file, secret_of};
 pub use tracing::{Otlp, Tracing};
 pub use webhook::{TlsFiles, Webhook, bare_token};
 
@@ -108,7 +114,7 @@ impl Config {
 /// Where records go.
 #[derive(Debug, Clone)]
 pub struct Kafka {
-    /// `host:port`, comma separated.
+    /// `host:port`, comma separated, as [`broker_list`] gives it.
     pub brokers: String,
     /// Topic of events.
     pub topic: Arc<str>,
@@ -116,7 +122,8 @@ pub struct Kafka {
     pub dead_letter_topic: Arc<str>,
     /// Where an event's CloudEvents attributes are.
     pub cloudevents_mode: CloudEventsMode,
-    /// librdkafka properties as given. Values may be passwords, so none of them prints.
+    /// librdkafka properties as given, none of them twice, whatever its spelling. Values may be passwords, so none of
+    /// them prints.
     pub properties: BTreeMap<String, SecretString>,
     /// How missing topics are made; `None`: not at all.
     pub create_topics: Option<CreateTopics>,

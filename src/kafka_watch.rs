@@ -1,8 +1,8 @@
 //! Does Kafka take records? Waits for it at the start, watches it afterwards, and says so once a minute.
 //!
-//! Brokers that are away are heard of; brokers that are there and take nothing (a right that is missing, a topic that
-//! was deleted, a broker that hangs, too few replicas) only show in records that wait. Both are told here, once for the
-//! whole process, and not by every instance.
+//! Brokers that are away are asked in vain; the client says when it is worth asking. Brokers that are there and take
+//! nothing (a right that is missing, a topic that was deleted, a broker that hangs, too few replicas) only show in records
+//! that wait. Both are told here, once for the whole process, and not by every instance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,7 +132,13 @@ impl KafkaWatch {
         let mut told_at = None;
         loop {
             tokio::time::sleep(PROBE_INTERVAL).await;
-            let now = status(&self.publisher.health(), &self.board);
+            let health = self.publisher.health();
+            if health.take_suspicion() || health.down_since().is_some() {
+                // Before anything is said. Nor does the client say by itself that brokers are back, without traffic. The
+                // outcome shows in the health.
+                drop(self.find().await);
+            }
+            let now = status(&health, &self.board);
             self.metrics.kafka_up(now.usable);
             if now.usable {
                 if told_at.take().is_some() {
@@ -142,10 +148,6 @@ impl KafkaWatch {
             }
             if is_due(&mut told_at) {
                 tell(&now);
-            }
-            if now.away_seconds.is_some() {
-                // Without traffic librdkafka does not say that brokers are back. The outcome shows in the health.
-                drop(self.find().await);
             }
         }
     }

@@ -130,8 +130,11 @@ impl ChatApp {
     /// Receiving begins, whether or not Kafka is there: there is a disk.
     pub(super) fn receive(&mut self) {
         let (account, stop) = (Arc::clone(&self.parts.desk.history), self.stop.clone());
-        self.tasks.spawn(async move {
-            let _ = stop.run_until_cancelled(account.keep_up()).await;
+        self.supervised("the renewal of ChatApp's tokens", move || {
+            let (account, stop) = (Arc::clone(&account), stop.clone());
+            async move {
+                let _ = stop.run_until_cancelled(account.keep_up()).await;
+            }
         });
         let (parts, stop) = (Arc::clone(&self.parts), self.stop.clone());
         self.supervised("the session with ChatApp", move || Arc::clone(&parts).listen(stop.clone()));

@@ -20,7 +20,7 @@ use crate::source::carrier::Carrier;
 use crate::source::ending::Ending;
 use crate::source::intake::{Intake, Turn};
 use crate::source::queue::{Pacing, Poller};
-use crate::supervisor::supervise;
+use crate::supervisor::{keep_running, supervise};
 use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::SpanQueue;
@@ -234,8 +234,13 @@ impl Fleet {
                 let intake = Intake::new(carrier.with_caller_names(caller_names), turn, calls_max, patience);
                 let (intake, ending) = (Arc::new(intake), member.ending.clone());
                 self.intakes.open(id, Arc::clone(&intake));
+                let what = "the intake of an instance that GREEN-API calls us for";
                 self.tasks.spawn(async move {
-                    intake.run(ending).await;
+                    keep_running(what, ending.stop.clone(), || {
+                        let (intake, ending) = (Arc::clone(&intake), ending.clone());
+                        async move { intake.run(ending).await }
+                    })
+                    .await;
                     id
                 });
             }

@@ -20,6 +20,7 @@ use super::intake::Intake;
 use super::ledger::{Entry, Ledger};
 use super::spool::{Road, Spool, SpoolError};
 use super::standing::Unheard;
+use crate::supervisor::keep_running;
 use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
 use chatbridge_base::retry::Backoff;
 use chatbridge_event::event::{Channel, Gap, GapReason, KindName};
@@ -79,14 +80,22 @@ impl Keepers {
         let keeper = Keeper { name: name.to_owned(), channel, entry, desk: desk.clone(), telemetry };
         let stop = self.stop.clone();
         self.names.insert(name.to_owned());
+        let what = format!("the keeper of ChatApp's channel {name}");
+        let keeper = Arc::new(keeper);
         self.tasks.spawn(async move {
-            while let Err(failure) = keeper.run(stop.clone()).await {
-                if stop.is_cancelled() {
-                    return;
+            keep_running(&what, stop.clone(), || {
+                let (keeper, stop) = (Arc::clone(&keeper), stop.clone());
+                async move {
+                    while let Err(failure) = keeper.run(stop.clone()).await {
+                        if stop.is_cancelled() {
+                            return;
+                        }
+                        error!(channel = keeper.name, %failure, "a channel is not looked after: tried again");
+                        sleep(TROUBLE_PAUSE).await;
+                    }
                 }
-                error!(channel = keeper.name, %failure, "a channel is not looked after: tried again");
-                sleep(TROUBLE_PAUSE).await;
-            }
+            })
+            .await;
         });
     }
 

@@ -9,7 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::validate::{bare_url, complain, number, seconds, secret};
+use super::secrets::{given_secret, secret};
+use super::validate::{bare_url, complain, number, seconds};
 use super::{Problem, file};
 
 /// The longest name that a Pusher server takes (reference chatapp §5.6).
@@ -247,6 +248,7 @@ fn login(
 ) -> Option<Option<Login>> {
     let given = [("email", email.is_some()), ("password", password.is_some()), ("app_id", app_id.is_some())];
     if let (Some(email), Some(password), Some(app_id)) = (email, password, app_id) {
+        let email = given_secret("chatapp.email", &email, problems)?;
         if !email.expose_secret().contains('@') {
             return complain(problems, "chatapp.email", "is not an e-mail address");
         }

@@ -62,7 +62,8 @@ impl Default for File {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Kafka {
-    /// `host:port`, several separated by commas.
+    /// `host:port`, several separated by commas. An IPv6 address stands in brackets; a scheme such as ssl:// does not belong
+    /// here, see `security.protocol`.
     pub(super) brokers: String,
     /// Topic of events.
     pub(super) topic: String,
@@ -70,7 +71,7 @@ pub(super) struct Kafka {
     pub(super) dead_letter_topic: String,
     /// Where an event's CloudEvents attributes are: binary (in headers) or structured (around the value).
     pub(super) cloudevents_mode: CloudEventsMode,
-    /// Any librdkafka property but those the promise rests on.
+    /// Any librdkafka property but those the promise rests on, each in one of its spellings.
     #[schemars(with = "BTreeMap<String, String>")]
     pub(super) properties: BTreeMap<String, SecretString>,
     /// Properties whose value is read from a file: passwords.

@@ -11,8 +11,11 @@ use serde::Deserialize;
 use url::Url;
 
 use super::Problem;
-use super::validate::{bare_url, complain, number, seconds, secret};
+use super::secrets::secret;
+use super::validate::{bare_url, complain, number, seconds};
 
+/// What a token may be written with.
+const SCHEMES: [&str; 2] = ["Bearer ", "Basic "];
 /// Stands for every address that GREEN-API has published.
 const GREEN_API: &str = "green-api";
 /// What GREEN-API has published so far, the older list and the newer one (reference §7).
@@ -205,7 +208,7 @@ pub(super) fn webhook(file: File, problems: &mut Vec<Problem>) -> (Option<Webhoo
 #[must_use]
 pub fn bare_token(text: &str) -> &str {
     let text = text.trim_start();
-    ["Bearer ", "Basic "].iter().find_map(|scheme| strip_ignoring_case(text, scheme)).unwrap_or(text).trim()
+    SCHEMES.iter().find_map(|scheme| strip_ignoring_case(text, scheme)).unwrap_or(text).trim()
 }
 
 fn strip_ignoring_case<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
@@ -221,7 +224,8 @@ pub(super) fn webhook_token(
 ) -> Option<SecretString> {
     let token = secret(&key, "token", token, file.as_deref(), problems)??;
     let bare = bare_token(token.expose_secret());
-    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let is_scheme_alone = SCHEMES.iter().any(|scheme| scheme.trim_end().eq_ignore_ascii_case(bare));
+    if bare.is_empty() || is_scheme_alone || !bare.bytes().all(|byte| byte.is_ascii_graphic()) {
         return complain(
             problems,
             key("token"),

@@ -42,6 +42,7 @@ mod sdk;
 mod secrets;
 mod shells;
 mod switching;
+mod systemd;
 mod tail;
 mod tracing;
 mod verify;

@@ -111,7 +111,9 @@ fn every_fault_costs_time_and_nothing_else() {
 /// Runs these plays, as many at once as do no harm to each other. `None` where the machine has no Kafka.
 fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, Result<Outcome, String>)>> {
     let runtime = Runtime::new().expect("a runtime");
-    let shared = or_skip(Broker::start())?;
+    let idle_ms = (kafka::IDLE_SECONDS * 1000).to_string();
+    let forgetful = [("connections.max.idle.ms", idle_ms.as_str())];
+    let shared = or_skip(Broker::start_with(&forgetful))?;
     let toxiproxy = or_skip(Toxiproxy::start());
     let toxiproxy = toxiproxy.as_ref();
     let place = |at: &usize| plays[*at].row.place;
@@ -143,7 +145,7 @@ fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize
                 let (mut harmed, mut cluster) = (None, None);
                 for at in harsh {
                     if place(&at) == Place::Cluster {
-                        cluster = cluster.or_else(|| or_skip(Cluster::start()));
+                        cluster = cluster.or_else(|| or_skip(Cluster::start_with(&forgetful)));
                     } else {
                         harmed = harmed.or_else(|| Harmed::start(toxiproxy));
                     }

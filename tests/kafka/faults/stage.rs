@@ -78,6 +78,8 @@ pub(crate) struct Shown {
     pub(crate) phases: BTreeSet<String>,
     /// `/status` said that Kafka is not usable.
     pub(crate) kafka_unusable: bool,
+    /// `/metrics` said so.
+    pub(crate) kafka_down: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -301,6 +303,7 @@ impl<'a> Stage<'a> {
             let phase = seen["instances"][0]["phase"].as_str().unwrap_or_default();
             self.shown.phases.insert(phase.to_owned());
             self.shown.kafka_unusable |= seen["kafka"]["usable"] == false;
+            self.shown.kafka_down |= metrics.contains("\nchatbridge_kafka_up 0\n");
         }
         self.shown.metrics = metrics;
         self.shown.status.push_str(&status);

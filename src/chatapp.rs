@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod normalize;
 pub mod overview;
 pub mod pusher;
+mod reserve;
 mod signing;
 pub mod spool;
 mod standing;

@@ -14,6 +14,7 @@ pub mod keeper;
 mod lanes;
 pub mod ledger;
 pub mod overview;
+mod reserve;
 mod signing;
 pub mod spool;
 mod standing;

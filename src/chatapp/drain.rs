@@ -120,7 +120,7 @@ impl<P: Publisher + 'static> Drain<P> {
                     }
                 }
                 _ = forgetting.tick(), if !stopping => {
-                    self.spool.forget_published_before(Timestamp::now() - PUBLISHED_KEPT);
+                    self.spool.forget_published(Timestamp::now(), PUBLISHED_KEPT);
                 }
                 else => return,
             }

@@ -72,7 +72,7 @@ impl Overview {
         let (connection, tokens, depth) = (self.telemetry.connection(), self.account.tokens(), self.spool.depth());
         let (condition, trouble) = match &*self.spool.condition().borrow() {
             Condition::Well => ("well", None),
-            Condition::Full => ("full", None),
+            Condition::Full(why) => ("full", Some(why.clone())),
             Condition::Failing(why) => ("failing", Some(why.clone())),
         };
         ChatAppView {

@@ -5,26 +5,31 @@
 //! `fsync`. What cannot be written is not acknowledged: the append waits and tries again, says so, and with it the
 //! reading stands still. The same holds for a spool that is full.
 //!
+//! Taking frames out has to be written as well. So appends leave some of the disk free (`room`), a reserve is kept for when
+//! others fill it up, and an append that fails or waits holds up nothing else (`writer`).
+//!
 //! Beside the frames lie what must outlive a crash with them: how far each channel was heard ([`Spool::mark`]) and which
 //! events were published lately ([`Spool::settle`]), for events that come by two roads.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tracing::{info, warn};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::bridge::Settled;
 use chatbridge_event::event::EventId;
 
 mod frame;
+mod place;
+mod room;
 mod store;
 mod writer;
 
 pub use frame::{Frame, Road};
+use place::{FilePlace, Place};
 use store::Store;
 
 /// The file's name in `chatapp.state_dir`.
@@ -64,6 +69,8 @@ pub struct Depth {
     pub bytes: u64,
     /// When the oldest was received.
     pub oldest: Option<Timestamp>,
+    /// Bytes that the file occupies on its disk, as of the last write.
+    pub file_bytes: u64,
 }
 
 /// How the spool is.
@@ -71,9 +78,9 @@ pub struct Depth {
 pub enum Condition {
     /// It takes frames.
     Well,
-    /// It takes none until Kafka has taken some.
-    Full,
-    /// The disk takes nothing; tried again and again.
+    /// It takes none until Kafka has taken some, or there is more room; in words.
+    Full(String),
+    /// The disk takes nothing, or the file is not where it belongs; tried again and again.
     Failing(String),
 }
 
@@ -89,8 +96,8 @@ struct Shared {
     store: Store,
     lying: Mutex<Lying>,
     bytes_max: u64,
-    /// Frames were removed.
-    room: Notify,
+    file_bytes: AtomicU64,
+    /// The last frame that counts as received.
     last: watch::Sender<Option<Sequence>>,
     condition: watch::Sender<Condition>,
 }
@@ -119,29 +126,39 @@ enum Command {
     Append(Vec<u8>, Timestamp, oneshot::Sender<Sequence>),
     Settle(Sequence, Vec<Settled>, Timestamp, oneshot::Sender<()>),
     Mark(String, Timestamp, oneshot::Sender<()>),
-    Forget(Timestamp),
+    /// As of that time, what is older than this.
+    Forget(Timestamp, SignedDuration),
+    /// To see how the disk is now.
+    Look,
 }
 
 impl Spool {
-    /// Opens the spool at `path`, readable and writable for nobody else, or makes it. It holds `bytes_max` at the most,
-    /// not counting what the file needs for itself. Blocks for as long as the disk takes.
+    /// Opens the spool at `path`, readable and writable for nobody else, or makes it. The file occupies `bytes_max` at the
+    /// most, but for what taking frames out needs. Blocks for as long as the disk takes.
     ///
     /// # Errors
     /// Where the file cannot be used.
     pub fn open(path: &Path, bytes_max: u64) -> Result<Self, SpoolError> {
         let unusable = |detail: String| SpoolError::Unusable { path: path.to_owned(), detail };
-        let store = Store::at(path).map_err(|error| unusable(error.to_string()))?;
-        Self::over(store, bytes_max).map_err(|error| unusable(error.to_string()))
+        let place = FilePlace::at(path).map_err(|error| unusable(error.to_string()))?;
+        Self::over(Box::new(place), bytes_max).map_err(|error| unusable(error.to_string()))
     }
 
-    fn over(store: Store, bytes_max: u64) -> Result<Self, redb::Error> {
+    fn over(place: Box<dyn Place>, bytes_max: u64) -> Result<Self, redb::Error> {
+        let store = Store::at(place)?;
         let lying = store.lying()?;
-        let last = watch::Sender::new(lying.frames.keys().next_back().copied());
-        let condition = watch::Sender::new(Condition::Well);
-        let shared = Shared { store, lying: Mutex::new(lying), bytes_max, room: Notify::new(), last, condition };
-        let shared = Arc::new(shared);
+        let last = lying.frames.keys().next_back().copied();
+        let given = last.max(Some(store.last_given()?)).unwrap_or(Sequence(0));
+        let shared = Arc::new(Shared {
+            store,
+            lying: Mutex::new(lying),
+            bytes_max,
+            file_bytes: AtomicU64::new(0),
+            last: watch::Sender::new(last),
+            condition: watch::Sender::new(Condition::Well),
+        });
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
-        writer::start(Arc::clone(&shared), received)?;
+        writer::start(Arc::clone(&shared), given, received, commands.downgrade())?;
         Ok(Self { commands, shared })
     }
 
@@ -172,7 +189,8 @@ impl Spool {
     /// Returns when the frame has its place in the order; what it gives returns when the frame will outlive a crash.
     pub(super) async fn begin_append(&self, frame: &Frame) -> Result<oneshot::Receiver<Sequence>, SpoolError> {
         let bytes = frame.encode();
-        self.wait_for_room(bytes.len() as u64).await;
+        // The writer has the last word; but nobody should read more while there is no room.
+        let _ = self.condition().wait_for(|condition| *condition == Condition::Well).await;
         let (answer, answered) = oneshot::channel();
         let command = Command::Append(bytes, frame.received_at, answer);
         self.commands.send(command).await.map_err(|_| SpoolError::Closed)?;
@@ -214,10 +232,10 @@ impl Spool {
         reading(move || shared.store.published(&ids)).await
     }
 
-    /// Forgets which events were published before `at`, sooner or later.
-    pub fn forget_published_before(&self, at: Timestamp) {
+    /// Forgets, sooner or later, which events were published longer ago than `kept`; less long where they are too many.
+    pub fn forget_published(&self, now: Timestamp, kept: SignedDuration) {
         // A busy writer forgets another time.
-        let _ = self.commands.try_send(Command::Forget(at));
+        let _ = self.commands.try_send(Command::Forget(now, kept));
     }
 
     /// The frames behind `after`, oldest first: at most `frames_max`, and no more once there are `bytes_max`.
@@ -231,7 +249,8 @@ impl Spool {
         bytes_max: usize,
     ) -> Result<Vec<(Sequence, Frame)>, SpoolError> {
         let shared = Arc::clone(&self.shared);
-        reading(move || shared.store.frames(after, frames_max, bytes_max)).await
+        let Some(last) = *shared.last.borrow() else { return Ok(Vec::new()) };
+        reading(move || shared.store.frames(after, last, frames_max, bytes_max)).await
     }
 
     /// Returns when a frame lies behind `after`.
@@ -248,6 +267,7 @@ impl Spool {
             frames: lying.frames.len() as u64,
             bytes: lying.bytes,
             oldest: lying.frames.values().next().map(|(_, at)| *at),
+            file_bytes: self.shared.file_bytes.load(Ordering::Relaxed),
         }
     }
 
@@ -255,26 +275,6 @@ impl Spool {
     #[must_use]
     pub fn condition(&self) -> watch::Receiver<Condition> {
         self.shared.condition.subscribe()
-    }
-
-    async fn wait_for_room(&self, bytes: u64) {
-        loop {
-            let freed = self.shared.room.notified();
-            if self.shared.has_room_for(bytes) {
-                if self.shared.is(Condition::Well, |was| *was == Condition::Full) {
-                    info!("the spool has room again");
-                }
-                return;
-            }
-            if self.shared.is(Condition::Full, |was| *was == Condition::Well) {
-                warn!(
-                    bytes_max = self.shared.bytes_max,
-                    "the spool is full: nothing more of ChatApp is received until Kafka has taken some of it; mend Kafka, or \
-                     raise chatapp.spool_bytes_max and restart"
-                );
-            }
-            freed.await;
-        }
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, SpoolError> {
@@ -288,23 +288,6 @@ impl Shared {
     fn lying(&self) -> MutexGuard<'_, Lying> {
         self.lying.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// A frame that is larger than the whole spool is taken by an empty one.
-    fn has_room_for(&self, bytes: u64) -> bool {
-        let lying = self.lying();
-        lying.frames.is_empty() || lying.bytes + bytes <= self.bytes_max
-    }
-
-    /// Whether that is a change.
-    fn is(&self, condition: Condition, from: impl Fn(&Condition) -> bool) -> bool {
-        self.condition.send_if_modified(|was| {
-            let changes = from(was) && *was != condition;
-            if changes {
-                *was = condition;
-            }
-            changes
-        })
-    }
 }
 
 /// Reads off the runtime's threads, where a slow disk holds nobody up.
@@ -316,9 +299,6 @@ async fn reading<T: Send + 'static>(
         Err(panicked) => Err(SpoolError::Unreadable(panicked.to_string())),
     }
 }
-
-/// Between two tries of a disk that takes nothing.
-const RETRY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,72 @@
+//! A file that is taken away under the spool.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn lying(spool: &Spool) -> Vec<Frame> {
+    spool.read(None, 99, usize::MAX).await.expect("readable").into_iter().map(|(_, frame)| frame).collect()
+}
+
+#[tokio::test]
+async fn a_file_that_was_deleted_is_put_back_with_all_that_was_in_it() {
+    let place = Place::new();
+    let spool = place.open(1 << 20);
+    spool.append(&frame(1)).await.expect("open");
+    spool.mark("a", at(5)).await.expect("open");
+    std::fs::remove_file(place.file()).expect("there");
+    timeout(PATIENCE, spool.append(&frame(2))).await.expect("in time").expect("open");
+    assert_eq!(std::fs::metadata(place.file()).expect("back").permissions().mode() & 0o777, 0o600);
+    spool.append(&frame(3)).await.expect("open");
+    drop(spool);
+    let spool = place.open(1 << 20);
+    assert_eq!(lying(&spool).await, [frame(1), frame(2), frame(3)]);
+    assert_eq!(spool.heard_until("a").await.expect("readable"), Some(at(5)));
+}
+
+#[tokio::test]
+async fn it_is_noticed_though_nothing_is_written_and_though_the_folder_went_with_it() {
+    let place = Place::new();
+    let spool = place.open(1 << 20);
+    spool.append(&frame(1)).await.expect("open");
+    let elsewhere = Place::new();
+    std::fs::rename(&place.0, elsewhere.0.join("taken away")).expect("ours");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !place.file().exists() {
+        assert!(tokio::time::Instant::now() < deadline, "{:?}", *spool.condition().borrow());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(lying(&spool).await, [frame(1)]);
+    assert_eq!(std::fs::metadata(&place.0).expect("back").permissions().mode() & 0o777, 0o700);
+}
+
+#[tokio::test]
+async fn a_file_in_its_place_is_left_alone_and_nothing_counts_as_received() {
+    let place = Place::new();
+    let spool = place.open(1 << 20);
+    spool.append(&frame(1)).await.expect("open");
+    std::fs::rename(place.file(), place.0.join("moved")).expect("ours");
+    std::fs::write(place.file(), "of somebody else").expect("writable");
+    let mut condition = spool.condition();
+    let waiting = tokio::spawn({
+        let spool = spool.clone();
+        async move { spool.append(&frame(2)).await }
+    });
+    let failing = |condition: &Condition| matches!(condition, Condition::Failing(why) if why.contains("another file"));
+    timeout(PATIENCE, condition.wait_for(failing)).await.expect("in time").expect("open");
+    assert!(!waiting.is_finished());
+    assert_eq!(std::fs::read(place.file()).expect("there"), b"of somebody else");
+    // What is there is delivered all the same.
+    let first = spool.read(None, 1, usize::MAX).await.expect("readable").remove(0).0;
+    timeout(PATIENCE, spool.settle(first, Vec::new(), at(1))).await.expect("in time").expect("open");
+    std::fs::remove_file(place.file()).expect("there");
+    timeout(PATIENCE, waiting).await.expect("in time").expect("no panic").expect("open");
+    assert_eq!(lying(&spool).await, [frame(2)]);
+    let moved = std::fs::metadata(place.0.join("moved")).expect("there");
+    assert_ne!(std::fs::metadata(place.file()).expect("back").ino(), moved.ino());
+}

@@ -1,7 +1,7 @@
 //! Bodies whose shape could cost more memory than their length tells.
 
 /// So long is each of them, roughly.
-const BYTES: usize = 1024 * 1024;
+const BYTES: usize = 512 * 1024;
 
 /// `piece` again and again, with commas between.
 fn list(piece: &str) -> String {

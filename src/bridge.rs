@@ -149,13 +149,13 @@ impl Prepared {
 #[must_use]
 pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> Prepared {
     let Notification { instance, receipt_id, body } = notification;
+    let source = SourceId::GreenApi(instance);
     let undecodable_content = body.undecodable_content();
     match body {
         Body::Json(raw) => decided(normalize(instance, raw), receipt_id, policy, now),
         Body::Undecodable { bytes, reason, error, .. } => {
-            let content = undecodable_content.unwrap_or_default();
-            let undecodable = Undecodable { bytes, reason, error };
-            buried(SourceId::GreenApi(instance), &content, undecodable, receipt_id, now)
+            let id = EventId::of(&source.uri(), &undecodable_content.unwrap_or_default());
+            buried(id, source, Undecodable { bytes, reason, error }, receipt_id, now)
         }
     }
 }
@@ -169,20 +169,20 @@ pub fn prepare_event(event: Event, policy: &Policy, first_seen: Timestamp) -> Pr
 /// Sends bytes of `source` that nobody could read to the dead letters.
 #[must_use]
 pub fn prepare_undecodable(source: SourceId, undecodable: Undecodable, first_seen: Timestamp) -> Prepared {
-    let content = undecodable.bytes.clone();
-    buried(source, &content, undecodable, None, first_seen)
+    let id = EventId::of(&source.uri(), &undecodable.bytes);
+    buried(id, source, undecodable, None, first_seen)
 }
 
 fn buried(
+    id: EventId,
     source: SourceId,
-    content: &[u8],
     undecodable: Undecodable,
     receipt_id: Option<String>,
     first_seen: Timestamp,
 ) -> Prepared {
     let Undecodable { bytes, reason, error } = undecodable;
     let letter = DeadLetter {
-        id: EventId::of(&source.uri(), content),
+        id,
         kind: None,
         key: source.key(),
         source,
@@ -242,7 +242,7 @@ impl<P: Publisher> Bridge<P> {
         let started = Instant::now();
         let outcome = match &prepared.destination {
             Destination::Topic(event) => self.deliver_event(prepared, event, telemetry).await,
-            Destination::DeadLetters(letter) => self.bury(DeadLetter::clone(letter), telemetry).await,
+            Destination::DeadLetters(letter) => self.bury(letter, telemetry).await,
             Destination::Nowhere(_, reason) => {
                 telemetry.dropped(*reason);
                 Outcome::Dropped(*reason)
@@ -282,17 +282,17 @@ impl<P: Publisher> Bridge<P> {
             let reason = if refusal.too_large { DeadLetterReason::TooLarge } else { DeadLetterReason::Refused };
             let receipt_id = prepared.receipt_id.clone();
             let letter = letter_of_event(event, reason, &refusal.detail, receipt_id, prepared.first_seen);
-            return self.bury(DeadLetter { attempts, ..letter }, telemetry).await;
+            return self.bury(&DeadLetter { attempts, ..letter }, telemetry).await;
         }
     }
 
     /// Publishes a dead letter, cut as short as the broker wants it. Should even that be refused, its source is
     /// parked: nothing is forgotten and the letter is offered again until somebody has mended the topic.
-    async fn bury(&self, letter: DeadLetter, telemetry: &impl DeliveryTelemetry) -> Outcome {
+    async fn bury(&self, letter: &DeadLetter, telemetry: &impl DeliveryTelemetry) -> Outcome {
         loop {
             let mut last_refusal = None;
             for value_bytes_max in DEAD_LETTER_BYTES_TRIED {
-                let record = self.records.dead_letter(&letter, value_bytes_max, Timestamp::now());
+                let record = self.records.dead_letter(letter, value_bytes_max, Timestamp::now());
                 match self.publish_until_answered(&record, telemetry).await {
                     Ok(delivered) => {
                         warn!(

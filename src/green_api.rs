@@ -77,8 +77,10 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// What a receive's answer of these bytes means, for the fuzzer, which has no server to answer it.
-#[cfg(fuzzing)]
+/// What a receive's answer of these bytes means, for tests and fuzzers, which have no server to answer them.
+///
+/// # Errors
+/// As a receive has them.
 pub fn decode(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, QueueError> {
     answer::received(instance, Answer { status: 200, retry_after: None, bytes, complete: true }, &|text| {
         text.to_owned()

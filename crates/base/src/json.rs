@@ -3,7 +3,14 @@
 //! The text has already been checked by `serde_json` (as a `RawValue`), so this module only has to *read* it, and it
 //! reads what a typed decoder would refuse: a lone surrogate escape (`"\ud83d"`) becomes U+FFFD, a number keeps its own
 //! digits however many there are, nesting deeper than [`DEPTH_MAX`] stays an opaque slice, of two equal keys the last
-//! one counts. Upstream bodies do all of this (`reference/green-api.md` §12, §15.7).
+//! one counts. Upstream bodies do all of this.
+//!
+//! # How much memory a document takes
+//!
+//! A value takes up to 56 bytes here and as few as two in the text (`0,`), so a view of everything in a document could
+//! be thirty times as large as its text. Therefore at most [`VALUES_MAX`] values are taken apart. A container that holds
+//! more of them than are left stays an opaque slice, as one that is nested too deep does; what stands beside it is read
+//! as ever. With this a view takes at most 8 MiB, and besides no more bytes than the text has.
 //!
 //! No I/O, nothing of ours beside it.
 
@@ -15,6 +22,10 @@ mod reader;
 
 /// Containers nested deeper than this are kept as text and not looked into. Documented bodies nest five deep.
 pub const DEPTH_MAX: usize = 64;
+
+/// So many values of a document are taken apart. The largest bodies known, votes in a poll of a large group, have some
+/// twelve thousand.
+pub const VALUES_MAX: usize = 32_768;
 
 /// One JSON value, borrowing from the text it was read from.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +42,7 @@ pub enum Json<'a> {
     Array(Vec<Json<'a>>),
     /// An object in the order of the text; keys may repeat.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
-    /// A container below [`DEPTH_MAX`], as text.
+    /// A container below [`DEPTH_MAX`] or with more than [`VALUES_MAX`] allows, as text.
     Opaque(&'a str),
 }
 
@@ -65,6 +76,17 @@ impl<'a> Json<'a> {
     #[must_use]
     pub fn is_object(&self) -> bool {
         matches!(self, Json::Object(_))
+    }
+
+    /// Whether anything in here was not taken apart.
+    #[must_use]
+    pub fn has_opaque(&self) -> bool {
+        match self {
+            Json::Opaque(_) => true,
+            Json::Array(items) => items.iter().any(Json::has_opaque),
+            Json::Object(members) => members.iter().any(|(_, value)| value.has_opaque()),
+            _ => false,
+        }
     }
 
     /// A string, or a number or boolean in its own spelling: upstream scalars wobble between the forms (§12.8).
@@ -174,16 +196,39 @@ impl<'a> Json<'a> {
     }
 }
 
-/// The members of an object, each with where its value stands in the text; `None` where the text is no object.
+/// Where the members `names` of an object stand in its text, of several of one name the last; and how many members of any
+/// name it has. `None` where the text is no object.
 #[must_use]
-pub fn members_of(text: &str) -> Option<Vec<(Cow<'_, str>, Range<usize>)>> {
-    reader::members(text)
+pub fn members<const N: usize>(text: &str, names: [&str; N]) -> Option<([Option<Range<usize>>; N], usize)> {
+    reader::members(text, names)
 }
 
-/// Where each item of an array stands in the text; `None` where the text is no array.
-#[must_use]
-pub fn items_of(text: &str) -> Option<Vec<Range<usize>>> {
-    reader::items(text)
+/// Goes through the items of an array one by one, without keeping any. Does not hold the text, so that whoever owns the
+/// text can keep this beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Items {
+    at: usize,
+}
+
+impl Items {
+    /// At the first item; `None` where the text is no array.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        Some(Self { at: reader::first_item(text)? })
+    }
+
+    /// Where the next item stands in `text`, which has to be the same text each time.
+    pub fn next(&mut self, text: &str) -> Option<Range<usize>> {
+        let (item, next) = reader::item(text, self.at)?;
+        self.at = next;
+        Some(item)
+    }
+
+    /// How many items are left.
+    #[must_use]
+    pub fn count(mut self, text: &str) -> usize {
+        std::iter::from_fn(|| self.next(text)).count()
+    }
 }
 
 /// The same JSON on one line, all else untouched.

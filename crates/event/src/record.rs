@@ -30,6 +30,8 @@ pub use value_form::{SchemaIds, ValueForm, unframed};
 const TIMESTAMP_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Brokers refuse stamps far in the future (`message.timestamp.after.max.ms`).
 const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
+/// What a value of a documented body has beside `raw`.
+const VALUE_BYTES_BESIDE_RAW: usize = 1024;
 /// A thumbnail this short is not worth taking out.
 const THUMBNAIL_BYTES_KEPT: usize = 256;
 
@@ -156,9 +158,10 @@ impl RecordFactory {
         self.traceparent.map(|sampling| trace::traceparent(event, sampling))
     }
 
-    /// A gap is the bridge's own word. What nobody understands is nowhere else.
-    fn wants_raw(&self, kind: &Kind) -> bool {
-        !matches!(kind, Kind::Gap(_)) && (self.include_raw || !kind.is_understood())
+    /// A gap is the bridge's own word. What nobody understands, or has read to its end, is nowhere else.
+    fn wants_raw(&self, event: &Event) -> bool {
+        let is_elsewhere = event.kind.is_understood() && !event.unread;
+        !matches!(event.kind, Kind::Gap(_)) && (self.include_raw || !is_elsewhere)
     }
 
     /// Whether events go to this topic.
@@ -198,11 +201,13 @@ impl RecordFactory {
             quick_response: if let Kind::QuickResponse(change) = &event.kind { Some(change) } else { None },
             gap: if let Kind::Gap(gap) = &event.kind { Some(gap) } else { None },
             reduced: reduced.is_some().then_some(true),
-            raw: self.wants_raw(&event.kind).then_some(&*event.raw),
+            raw: self.wants_raw(event).then_some(&*event.raw),
         };
         let traceparent = self.traceparent(event.id);
         let attributes = attributes(event, traceparent.as_deref());
         let mut value = self.form.opening(topic, &attributes);
+        // Most of a value is `raw`: with room for it from the start, a large one does not have to move as it grows.
+        value.reserve(event.raw.get().len() + VALUE_BYTES_BESIDE_RAW);
         serde_json::to_writer(&mut value, &object)
             .expect("string keys and a Vec: nothing in a value can fail to serialise");
         value.extend_from_slice(self.form.closing());

@@ -3,64 +3,81 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{DEPTH_MAX, Json};
-
-/// Few objects of documented bodies have more.
-const MEMBERS_EXPECTED: usize = 8;
+use super::{DEPTH_MAX, Json, VALUES_MAX};
 
 /// One document and nothing behind it.
 pub(super) fn document(text: &str) -> Option<Json<'_>> {
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader::new(text, 0);
     let value = reader.value(0)?;
     reader.skip_white_space();
     (reader.at == text.len()).then_some(value)
 }
 
-/// The members of the object that the text is.
-pub(super) fn members(text: &str) -> Option<Vec<(Cow<'_, str>, Range<usize>)>> {
-    let mut reader = Reader { text, at: 0 };
-    let mut members = Vec::new();
+/// Where the members of these names stand, and how many members of any name there are.
+pub(super) fn members<const N: usize>(text: &str, names: [&str; N]) -> Option<([Option<Range<usize>>; N], usize)> {
+    let mut reader = Reader::new(text, 0);
+    let (mut found, mut count) = ([const { None }; N], 0);
     reader.eat(b'{')?;
     reader.skip_white_space();
     if reader.peek()? == b'}' {
-        return Some(members);
+        return Some((found, count));
     }
     loop {
         reader.skip_white_space();
         let key = reader.string()?;
         reader.eat(b':')?;
-        members.push((key, reader.step_over()?));
+        let value = reader.step_over()?;
+        count += 1;
+        if let Some(at) = names.iter().position(|name| *name == key) {
+            found[at] = Some(value);
+        }
         match reader.peek()? {
             b',' => reader.at += 1,
-            _ => return reader.eat(b'}').map(|()| members),
+            _ => return reader.eat(b'}').map(|()| (found, count)),
         }
     }
 }
 
-/// The items of the array that the text is.
-pub(super) fn items(text: &str) -> Option<Vec<Range<usize>>> {
-    let mut reader = Reader { text, at: 0 };
-    let mut items = Vec::new();
+/// Steps into an array. Gives where its first item is to be looked for.
+pub(super) fn first_item(text: &str) -> Option<usize> {
+    let mut reader = Reader::new(text, 0);
     reader.eat(b'[')?;
     reader.skip_white_space();
+    Some(reader.at)
+}
+
+/// The item that stands at `at`, and where the next one is to be looked for. `None` where there is none.
+pub(super) fn item(text: &str, at: usize) -> Option<(Range<usize>, usize)> {
+    let mut reader = Reader::new(text, at);
     if reader.peek()? == b']' {
-        return Some(items);
+        return None;
     }
-    loop {
-        items.push(reader.step_over()?);
-        match reader.peek()? {
-            b',' => reader.at += 1,
-            _ => return reader.eat(b']').map(|()| items),
-        }
+    let item = reader.step_over()?;
+    match reader.peek()? {
+        b',' => reader.at += 1,
+        _ => return (reader.peek()? == b']').then_some((item, reader.at)),
     }
+    reader.skip_white_space();
+    Some((item, reader.at))
 }
 
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// How many more values may be taken apart.
+    values_left: usize,
+    /// Items of the arrays that are being read, those of the innermost last. An array moves out of here when its end is
+    /// known, into a vector of exactly its length.
+    items: Vec<Json<'a>>,
+    /// The same for the members of objects.
+    members: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
 impl<'a> Reader<'a> {
+    fn new(text: &'a str, at: usize) -> Self {
+        Self { text, at, values_left: VALUES_MAX, items: Vec::new(), members: Vec::new() }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -90,7 +107,11 @@ impl<'a> Reader<'a> {
             b't' => self.literal("true", Json::Bool(true)),
             b'f' => self.literal("false", Json::Bool(false)),
             b'"' => Some(Json::String(self.string()?)),
-            b'{' | b'[' if depth >= DEPTH_MAX => self.opaque(),
+            b'{' | b'[' if depth >= DEPTH_MAX => {
+                let start = self.at;
+                self.at += 1;
+                self.rest_as_text(start)
+            }
             b'{' => self.object(depth),
             b'[' => self.array(depth),
             b'-' | b'0'..=b'9' => Some(self.number()),
@@ -98,14 +119,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Where the next value stands; and on to what follows it.
+    /// Where the next value stands; and on to what follows it. Keeps nothing of it.
     fn step_over(&mut self) -> Option<Range<usize>> {
         self.skip_white_space();
         let start = self.at;
-        self.value(DEPTH_MAX)?;
+        match self.peek()? {
+            b'"' => self.skip_string()?,
+            _ => drop(self.value(DEPTH_MAX)?),
+        }
         let end = self.at;
         self.skip_white_space();
         Some(start..end)
+    }
+
+    /// One value more is to be taken apart; whether it may be.
+    fn may_go_on(&mut self) -> bool {
+        let may = self.values_left > 0;
+        self.values_left = self.values_left.saturating_sub(1);
+        may
     }
 
     fn number(&mut self) -> Json<'a> {
@@ -117,52 +148,64 @@ impl<'a> Reader<'a> {
     }
 
     fn array(&mut self, depth: usize) -> Option<Json<'a>> {
+        let (start, first, values_left) = (self.at, self.items.len(), self.values_left);
         self.eat(b'[')?;
-        let mut items = Vec::new();
         self.skip_white_space();
         if self.peek()? == b']' {
             self.at += 1;
-            return Some(Json::Array(items));
+            return Some(Json::Array(Vec::new()));
         }
         loop {
-            items.push(self.value(depth + 1)?);
+            if !self.may_go_on() {
+                self.items.truncate(first);
+                self.values_left = values_left;
+                return self.rest_as_text(start);
+            }
+            let item = self.value(depth + 1)?;
+            self.items.push(item);
             self.skip_white_space();
             match self.peek()? {
                 b',' => self.at += 1,
-                _ => return self.eat(b']').map(|()| Json::Array(items)),
+                _ => return self.eat(b']').map(|()| Json::Array(self.items.drain(first..).collect())),
             }
         }
     }
 
     fn object(&mut self, depth: usize) -> Option<Json<'a>> {
+        let (start, first, values_left) = (self.at, self.members.len(), self.values_left);
         self.eat(b'{')?;
         self.skip_white_space();
         if self.peek()? == b'}' {
             self.at += 1;
             return Some(Json::Object(Vec::new()));
         }
-        let mut members = Vec::with_capacity(MEMBERS_EXPECTED);
         loop {
+            if !self.may_go_on() {
+                self.members.truncate(first);
+                self.values_left = values_left;
+                return self.rest_as_text(start);
+            }
             self.skip_white_space();
             let key = self.string()?;
             self.eat(b':')?;
-            members.push((key, self.value(depth + 1)?));
+            let value = self.value(depth + 1)?;
+            self.members.push((key, value));
             self.skip_white_space();
             match self.peek()? {
                 b',' => self.at += 1,
-                _ => return self.eat(b'}').map(|()| Json::Object(members)),
+                _ => return self.eat(b'}').map(|()| Json::Object(self.members.drain(first..).collect())),
             }
         }
     }
 
-    /// Steps over a container without recursion, so that no depth can exhaust the stack.
-    fn opaque(&mut self) -> Option<Json<'a>> {
-        let start = self.at;
-        let mut open = 0_usize;
-        loop {
+    /// Steps over what is left of the container that began at `start`. Without recursion, so that no depth can exhaust
+    /// the stack, and without a look at what was read before.
+    fn rest_as_text(&mut self, start: usize) -> Option<Json<'a>> {
+        let mut open = 1_usize;
+        while open > 0 {
             match self.peek()? {
                 b'"' => {
-                    self.string()?;
+                    self.skip_string()?;
                     continue;
                 }
                 b'{' | b'[' => open += 1,
@@ -170,9 +213,21 @@ impl<'a> Reader<'a> {
                 _ => {}
             }
             self.at += 1;
-            if open == 0 {
-                return Some(Json::Opaque(&self.text[start..self.at]));
+        }
+        Some(Json::Opaque(&self.text[start..self.at]))
+    }
+
+    fn skip_string(&mut self) -> Option<()> {
+        self.eat(b'"')?;
+        loop {
+            let special = self.text.as_bytes()[self.at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+            self.at += special + 1;
+            if self.text.as_bytes()[self.at - 1] == b'"' {
+                return Some(());
             }
+            // Whatever is escaped, its first byte is no end of the string.
+            self.at += 1;
+            self.peek()?;
         }
     }
 
@@ -180,29 +235,30 @@ impl<'a> Reader<'a> {
         self.eat(b'"')?;
         let start = self.at;
         let plain = self.text.as_bytes()[start..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-        self.at += plain;
-        if self.peek()? == b'"' {
-            self.at += 1;
+        if self.text.as_bytes()[start + plain] == b'"' {
+            self.at += plain + 1;
             return Some(Cow::Borrowed(&self.text[start..start + plain]));
         }
-        let mut resolved = String::with_capacity(self.at - start + 32);
+        self.at -= 1;
+        self.skip_string()?;
+        let end = self.at - 1;
+        // No escape is shorter than what it stands for, so this never has to grow.
+        let mut resolved = String::with_capacity(end - start);
+        self.at = start + plain;
         let mut plain_from = start;
-        loop {
-            match self.peek()? {
-                b'"' => {
-                    resolved.push_str(&self.text[plain_from..self.at]);
-                    self.at += 1;
-                    return Some(Cow::Owned(resolved));
-                }
-                b'\\' => {
-                    resolved.push_str(&self.text[plain_from..self.at]);
-                    self.at += 1;
-                    resolved.push(self.escape()?);
-                    plain_from = self.at;
-                }
-                _ => self.at += 1,
+        while self.at < end {
+            if self.peek()? == b'\\' {
+                resolved.push_str(&self.text[plain_from..self.at]);
+                self.at += 1;
+                resolved.push(self.escape()?);
+                plain_from = self.at;
+            } else {
+                self.at += 1;
             }
         }
+        resolved.push_str(self.text.get(plain_from..end)?);
+        self.at = end + 1;
+        Some(Cow::Owned(resolved))
     }
 
     fn escape(&mut self) -> Option<char> {

@@ -99,21 +99,43 @@ proptest! {
     }
 }
 
+/// The items of an array, as text.
+fn items(text: &str) -> Option<Vec<&str>> {
+    let mut items = Items::of(text)?;
+    let found: Vec<&str> = std::iter::from_fn(|| items.next(text)).map(|at| &text[at]).collect();
+    assert_eq!(Items::of(text).map(|items| items.count(text)), Some(found.len()));
+    Some(found)
+}
+
 #[test]
 fn a_container_is_taken_apart_without_touching_what_is_in_it() {
     let text = r#" { "a" : [1, {"a":"]"} ] ,"\u0061":"x\"}" , "b":1e999,"":null } "#;
-    let members = members_of(text).expect("an object");
-    let shown: Vec<(&str, &str)> = members.iter().map(|(key, at)| (&**key, &text[at.clone()])).collect();
-    assert_eq!(
-        shown,
-        [("a", r#"[1, {"a":"]"} ]"#), ("a", r#""x\"}""#), ("b", "1e999"), ("", "null")],
-        "keys may repeat"
-    );
+    let (found, count) = members(text, ["b", "a", "c", ""]).expect("an object");
+    let shown = found.map(|at| at.map(|at| &text[at]));
+    assert_eq!(shown, [Some("1e999"), Some(r#""x\"}""#), None, Some("null")], "keys may repeat");
+    assert_eq!(count, 4);
     let text = r#" [ 1 ,"a,]", [ [] ],{ } ] "#;
-    let items: Vec<&str> = items_of(text).expect("an array").into_iter().map(|at| &text[at]).collect();
-    assert_eq!(items, ["1", r#""a,]""#, "[ [] ]", "{ }"]);
-    assert_eq!((members_of(" { } "), items_of("[ ]")), (Some(Vec::new()), Some(Vec::new())));
-    assert_eq!((members_of("[]"), items_of("{}"), members_of("1"), items_of("\"[\"")), (None, None, None, None));
+    assert_eq!(items(text).expect("an array"), ["1", r#""a,]""#, "[ [] ]", "{ }"]);
+    assert_eq!((members(" { } ", ["a"]), items("[ ]")), (Some(([None], 0)), Some(Vec::new())));
+    assert_eq!((members("[]", ["a"]), items("{}")), (None, None));
+    assert_eq!((members("1", ["a"]), items("\"[\"")), (None, None));
     let deep = format!("[{}{}]", "[".repeat(10_000), "]".repeat(10_000));
-    assert_eq!(items_of(&deep).map(|items| items.len()), Some(1));
+    assert_eq!(items(&deep).map(|items| items.len()), Some(1));
+}
+
+#[test]
+fn a_container_with_too_many_values_stays_text_and_what_is_beside_it_is_read() {
+    let many = format!("[{}]", vec!["{\"\":0}"; VALUES_MAX].join(","));
+    let text = format!(r#"{{"before":1,"many":{many},"pairs":[{many},{many}],"after":{{"x":[2]}}}}"#);
+    let json = Json::parse(&text).expect("JSON");
+    assert_eq!((json.get("before").integer(), json.get("many")), (Some(1), &Json::Opaque(&many)));
+    assert_eq!(json.get("pairs").items(), [Json::Opaque(&many), Json::Opaque(&many)]);
+    assert_eq!(json.get("after").get("x").items()[0].integer(), Some(2));
+    assert!(json.has_opaque() && !json.get("after").has_opaque());
+    // The document itself is such a container.
+    assert_eq!(Json::parse(&many), Some(Json::Opaque(&many)));
+    assert_eq!(canonical(&format!(" {} ", many.replace(',', " , "))), many);
+    let flat = |values: usize| format!("[{}]", vec!["0"; values].join(","));
+    assert_eq!(Json::parse(&flat(VALUES_MAX)).map(|json| json.items().len()), Some(VALUES_MAX));
+    assert!(Json::parse(&flat(VALUES_MAX + 1)).is_some_and(|json| json.has_opaque()));
 }

@@ -8,15 +8,15 @@
 //!
 //! The body as it came, with this one item in `data` and all else untouched, out of its `payload` where that holds
 //! everything there is. So consumers find `raw.data[0]` and `raw.meta`, whatever the road, and nothing is lost. A body
-//! with one item is its own `raw`, byte for byte. Where so many items stand in so large a body that the copies of what is
-//! around them would come to more than 64 MiB, it is not taken apart and becomes one [`Kind::Unknown`].
+//! with one item is its own `raw`, byte for byte. A body with more than 100,000 items is not taken apart and becomes one
+//! [`Kind::Unknown`]; neither is one with so many items that the copies of what is around them would come to more than
+//! 64 MiB.
 //!
 //! # What the `ce_id` is made of
 //!
 //! See [`identity`]: ids are made so that a message has one id by push, by callback and by fetching, while its edit, its
 //! deletion and each of its statuses have their own.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use jiff::Timestamp;
@@ -40,6 +40,9 @@ use identity::Occurrence;
 /// What the frames of a body may come to when each of its items gets one: beyond that it is not taken apart. Bodies seen
 /// have a few items and some hundred bytes around them.
 const FRAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A body with more items than this is not taken apart: what has to be known of each until all are in Kafka would come to
+/// more than the body.
+const ITEMS_MAX: usize = 100_000;
 
 /// What is known of a body beside its bytes.
 #[derive(Debug, Clone, Default)]
@@ -61,8 +64,10 @@ pub struct Items {
     scope: Range<usize>,
     /// Where `data` stands; a body without items has none.
     data: Option<Range<usize>>,
-    /// Where its items stand; of a body without items, the whole body.
-    items: Vec<Range<usize>>,
+    /// The items of the list in `data` that are not made yet. `None` where there is one item that stands in no list.
+    list: Option<json::Items>,
+    /// How many items there are.
+    count: usize,
     next: usize,
     meta: Meta,
     wrapped: bool,
@@ -114,35 +119,33 @@ pub fn decode(bytes: Vec<u8>) -> Result<Box<RawValue>, Undecodable> {
 #[must_use]
 pub fn normalize(arrival: Arrival, body: Box<RawValue>) -> Items {
     let text = body.get();
-    let (whole, members) = (0..text.len(), json::members_of(text).unwrap_or_default());
-    let payload = find(&members, "payload").filter(|_| find(&members, "data").is_none());
-    let inside = payload.as_ref().and_then(|at| json::members_of(&text[at.clone()]));
+    let whole = 0..text.len();
+    let (outside, outside_count) = json::members(text, ["data", "payload", "meta"]).unwrap_or_default();
+    let [outer_data, payload, outer_meta] = outside;
+    let payload = payload.filter(|_| outer_data.is_none());
+    let inside = payload.clone().and_then(|at| json::members(&text[at], ["data", "meta"]));
     let wrapped = inside.is_some();
-    let (scope, at, members) = match (payload, inside) {
+    let (scope, at, [data, meta]) = match (payload, inside) {
         // A wrapper that holds something beside the payload stays in `raw`.
-        (Some(payload), Some(inside)) if members.len() > 1 => (whole.clone(), payload.start, inside),
-        (Some(payload), Some(inside)) => (payload.clone(), payload.start, inside),
-        _ => (whole.clone(), 0, members),
+        (Some(payload), Some((inside, _))) if outside_count > 1 => (whole, payload.start, inside),
+        (Some(payload), Some((inside, _))) => (payload.clone(), payload.start, inside),
+        _ => (whole, 0, [outer_data, outer_meta]),
     };
-    let shifted = |range: Range<usize>, by: usize| range.start + by..range.end + by;
-    let data = find(&members, "data").map(|range| shifted(range, at));
-    let items = data.as_ref().map_or_else(Vec::new, |data| match json::items_of(&text[data.clone()]) {
-        Some(items) => items.into_iter().map(|item| shifted(item, data.start)).collect(),
+    let shifted = |range: Range<usize>| range.start + at..range.end + at;
+    let (data, meta) = (data.map(shifted), meta.map(shifted));
+    let list = data.clone().and_then(|data| json::Items::of(&text[data]));
+    let count = match (&data, &list) {
+        (Some(data), Some(list)) => list.count(&text[data.clone()]),
         // One item where a list of them should be.
-        None if text[data.clone()].starts_with('{') => vec![data.clone()],
-        None => Vec::new(),
-    });
-    let meta = find(&members, "meta").and_then(|range| Json::parse(&text[shifted(range, at)]));
+        (Some(data), None) => usize::from(text[data.clone()].starts_with('{')),
+        (None, _) => 0,
+    };
+    let meta = meta.and_then(|range| Json::parse(&text[range]));
     let meta = Meta::of(&meta.unwrap_or(Json::Null), &arrival);
-    let frames_bytes = data.as_ref().map_or(0, |data| items.len().saturating_mul(scope.len() - data.len()));
-    let is_taken_apart = items.len() == 1 || (items.len() > 1 && frames_bytes <= FRAMES_BYTES_MAX);
-    let (data, items) = if is_taken_apart { (data, items) } else { (None, vec![whole]) };
-    Items { arrival, scope, data, items, next: 0, meta, wrapped, body }
-}
-
-/// Where the member `name` stands; of several the last counts.
-fn find(members: &[(Cow<'_, str>, Range<usize>)], name: &str) -> Option<Range<usize>> {
-    members.iter().rev().find(|(key, _)| key == name).map(|(_, at)| at.clone())
+    let frames_bytes = data.as_ref().map_or(0, |data| count.saturating_mul(scope.len() - data.len()));
+    let is_taken_apart = count == 1 || (2..=ITEMS_MAX).contains(&count) && frames_bytes <= FRAMES_BYTES_MAX;
+    let (data, list, count) = if is_taken_apart { (data, list, count) } else { (None, None, 1) };
+    Items { arrival, scope, data, list, count, next: 0, meta, wrapped, body }
 }
 
 impl Meta {
@@ -174,18 +177,32 @@ impl Items {
 
     fn raw(&self, item: &Range<usize>) -> Box<RawValue> {
         let (body, scope) = (self.body.get(), &self.scope);
-        match &self.data {
-            None => self.body.clone(),
+        let text = match &self.data {
+            None => return self.body.clone(),
+            Some(_) if self.count == 1 => body[scope.clone()].to_owned(),
             Some(data) => {
-                let text = if self.items.len() == 1 {
-                    body[scope.clone()].to_owned()
-                } else {
-                    let (before, after) = (&body[scope.start..data.start], &body[data.end..scope.end]);
-                    [before, "[", &body[item.clone()], "]", after].concat()
-                };
-                // Pieces of JSON put together as JSON; were it ever not so, the whole body says it all as well.
-                RawValue::from_string(text).unwrap_or_else(|_| self.body.clone())
+                let (before, after) = (&body[scope.start..data.start], &body[data.end..scope.end]);
+                [before, "[", &body[item.clone()], "]", after].concat()
             }
+        };
+        // Pieces of JSON put together as JSON; were it ever not so, the whole body says it all as well.
+        RawValue::from_string(text).unwrap_or_else(|_| self.body.clone())
+    }
+
+    /// Where the next item stands; of a body that is not taken apart, the whole body.
+    fn advance(&mut self) -> Option<Range<usize>> {
+        if self.next == self.count {
+            return None;
+        }
+        self.next += 1;
+        let body = self.body.get();
+        match (&self.data, &mut self.list) {
+            (Some(data), Some(list)) => {
+                let item = list.next(&body[data.clone()])?;
+                Some(data.start + item.start..data.start + item.end)
+            }
+            (Some(data), None) => Some(data.clone()),
+            (None, _) => Some(0..body.len()),
         }
     }
 
@@ -212,13 +229,12 @@ impl Iterator for Items {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        let at = self.items.get(self.next)?.clone();
-        self.next += 1;
+        let at = self.advance()?;
         Some(self.event(self.next - 1, &at))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.items.len() - self.next;
+        let left = self.count - self.next;
         (left, Some(left))
     }
 }
@@ -241,6 +257,7 @@ fn event_of(channel: &Channel, event: &str, item: &Json, chat: Option<&ChatId>, 
         kind,
         upstream_type: event.to_owned(),
         foreign: false,
+        unread: item.has_opaque(),
         source,
         raw: RawValue::NULL.to_owned(),
     }

@@ -41,6 +41,7 @@ pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
         kind: kind(upstream_type, &body),
         upstream_type: upstream_type.to_owned(),
         foreign: !claimed.is_null() && claimed.integer() != i64::try_from(instance.get()).ok(),
+        unread: body.has_opaque(),
         raw: RawValue::NULL.to_owned(),
     };
     drop(body);

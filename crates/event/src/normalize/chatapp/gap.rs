@@ -27,6 +27,7 @@ pub fn gap(channel: &Channel, from: Timestamp, to: Timestamp, reason: GapReason,
         kind: Kind::Gap(gap),
         upstream_type: String::new(),
         foreign: false,
+        unread: false,
         raw,
     }
 }

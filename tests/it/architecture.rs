@@ -135,7 +135,7 @@ fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
     let reqwest =
         ["green_api", "chatapp/api", "schema_registry", "otlp", "app", "simulator/push", "chatapp_simulator/callback"];
-    only(&reqwest, "reqwest::");
+    only(&[&reqwest[..], &["http_failure"]].concat(), "reqwest::");
     only(&["otlp"], "opentelemetry");
     only(&["admin", "simulator", "chatapp_simulator", "webhook"], "axum::");
     only(&["chatapp/pusher/link", "chatapp_simulator/socket"], "tungstenite::");

@@ -72,8 +72,8 @@ pub enum QueueError {
         /// What happened, without secrets.
         detail: String,
     },
-    /// Ask once more at once; should that fail as well, back off. The connection was closed before a byte of the answer
-    /// had come.
+    /// Ask again at once; should that keep failing, back off. The connection was closed before a byte of the answer had
+    /// come.
     #[error("{detail}")]
     Closed {
         /// What happened, without secrets.

@@ -27,6 +27,9 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Answers that say nothing about the queue are ordinary for a while: some proxies end idle polls so.
 const SILENCE_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// So many closed connections in a row are forgiven: a delete and a receive beside each other keep two alive, and both may
+/// have been closed. The next one is new.
+const CLOSED_MAX: u32 = 2;
 /// So many answers that could not be read are remembered.
 const DOUBTFUL_MAX: usize = 256;
 
@@ -96,8 +99,8 @@ pub(super) struct Trouble {
     failures: Backoff,
     waiting: Backoff,
     misconfigured_retry: Duration,
-    /// The last try found its connection closed, and was made again at once.
-    was_closed: bool,
+    /// So many tries in a row found their connection closed.
+    closed: u32,
     episode: Episode,
 }
 
@@ -107,7 +110,7 @@ impl Trouble {
             failures: Backoff::new(pacing.retry_min, pacing.retry_max),
             waiting: Backoff::new(WAITING_MIN, WAITING_MAX),
             misconfigured_retry: pacing.misconfigured_retry,
-            was_closed: false,
+            closed: 0,
             episode: Episode::default(),
         }
     }
@@ -116,13 +119,15 @@ impl Trouble {
     pub(super) fn worked(&mut self, now: Instant) -> Option<Over> {
         self.failures.reset();
         self.waiting.reset();
-        self.was_closed = false;
+        self.closed = 0;
         self.episode.worked(now)
     }
 
-    /// Whether the failure is a closed connection, the first in a row: no trouble, only bad luck.
+    /// Whether the failure is a closed connection that is no trouble yet.
     pub(super) fn is_forgiven(&mut self, failure: &QueueError) -> bool {
-        matches!(failure, QueueError::Closed { .. }) && !std::mem::replace(&mut self.was_closed, true)
+        let is_closed = matches!(failure, QueueError::Closed { .. });
+        self.closed = if is_closed { self.closed.saturating_add(1) } else { self.closed };
+        is_closed && self.closed <= CLOSED_MAX
     }
 
     /// How long to wait after one more failure. `chance` lies in 0..1.

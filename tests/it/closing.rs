@@ -3,10 +3,17 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
+
+use chatbridge::simulator::generator::Generator;
+use chatbridge::simulator::{SimulatedInstance, Simulator, SimulatorConfig};
+use rdkafka::mocking::MockCluster;
+use tokio::runtime::Runtime;
 
 use crate::support::bridge::{Bridge, Home};
-use crate::wire::{FIRST, Scene, TOKEN};
+use crate::wire::{FIRST, TOKEN};
 
+const PATIENCE: Duration = Duration::from_secs(180);
 const EVENTS: usize = 1_000;
 /// So many requests a connection is good for; then it is closed without a word, as the next one comes.
 const REQUESTS_MAX: usize = 9;
@@ -45,12 +52,26 @@ fn relay(mut client: TcpStream, mut server: TcpStream) {
 
 #[test]
 fn a_connection_that_was_closed_costs_neither_a_warning_nor_a_pause() {
-    let scene = Scene::new("");
-    let relay = closing_relay(scene.simulator.url());
-    let home = Home::new(&relay, &[(FIRST, TOKEN.to_owned())], &scene.brokers.bootstrap_servers(), "");
-    scene.queue(FIRST, EVENTS);
-    let bridge = Bridge::start(&home, &[]);
-    scene.emptied(&bridge);
+    let runtime = Runtime::new().expect("a runtime");
+    let simulator = runtime.block_on(Simulator::start(SimulatorConfig {
+        instances: vec![SimulatedInstance::new(FIRST, TOKEN)],
+        requests_per_second_max: 100_000,
+        ..SimulatorConfig::default()
+    }));
+    let simulator = simulator.expect("a free port");
+    let brokers = MockCluster::new(1).expect("brokers");
+    for topic in ["chat-events", "chat-events-dlq"] {
+        brokers.create_topic(topic, 4, 1).expect("a topic");
+    }
+    let relay = closing_relay(simulator.url());
+    let home = Home::new(&relay, &[(FIRST, TOKEN.to_owned())], &brokers.bootstrap_servers(), "");
+    let mut generator = Generator::new(FIRST, 3);
+    for _ in 0..EVENTS {
+        simulator.enqueue(FIRST, generator.body()).expect("room");
+    }
+    let bridge = Bridge::start(&home, &[("CHATBRIDGE__GREEN_API__WATCH_INTERVAL_SECONDS", "0")]);
+    let emptied = async { tokio::time::timeout(PATIENCE, simulator.emptied()).await };
+    assert!(runtime.block_on(emptied).is_ok(), "{} left; {}", simulator.total_depth(), bridge.log());
     let published = bridge.metric("chatbridge_events_published_total", "");
     let closed = bridge.metric("chatbridge_source_errors_total", "class=\"closed\"");
     let log = bridge.log();

@@ -45,7 +45,7 @@ fn limited() -> QueueError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receive_on_a_closed_connection_is_made_again_at_once_and_only_once_in_a_row() {
+async fn a_receive_on_a_closed_connection_is_made_again_at_once_and_only_so_often_in_a_row() {
     let (logged, _guard) = Logged::begin();
     let answers = (0..50).flat_map(|n| [Err(closed()), Ok(Some(n))]);
     let first = run(PlannedQueue::new(answers, []));
@@ -55,13 +55,14 @@ async fn a_receive_on_a_closed_connection_is_made_again_at_once_and_only_once_in
     assert_eq!(logged.lines("WARN"), [""; 0]);
     assert!(first.status.view().last_error.is_none(), "no trouble");
 
-    let second = run(PlannedQueue::new([Err(closed()), Err(closed()), Ok(Some(1))], []));
+    let answers = [Err(closed()), Err(closed()), Err(closed()), Ok(Some(1))];
+    let second = run(PlannedQueue::new(answers, []));
     second.to_the_end().await;
     let told = logged.lines("WARN");
     assert!(told.len() == 1 && told[0].contains("api_url") && told[0].contains("planned"), "{told:?}");
     let asked = locked(&second.queue.asked);
-    assert_eq!(asked[1].0 - asked[0].0, Duration::ZERO, "at once");
-    assert!(asked[2].0 - asked[1].0 > Duration::ZERO, "then with a pause");
+    assert_eq!(asked[2].0 - asked[0].0, Duration::ZERO, "at once: both kept-alive connections may have been closed");
+    assert!(asked[3].0 - asked[2].0 > Duration::ZERO, "then with a pause");
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,10 +146,10 @@ async fn a_backlog_that_is_drained_too_fast_is_drained_at_a_pace_then() {
     };
     let poller = Poller::new(Arc::clone(&queue), bridge, pacing, Arc::new(telemetry));
     let ending = CancellationToken::new();
-    let minutes = Duration::from_secs(300);
-    drop(tokio::time::timeout(minutes, poller.run(ending, &mut None)).await);
+    let while_draining = Duration::from_secs(100);
+    drop(tokio::time::timeout(while_draining, poller.run(ending, &mut None)).await);
     let (refused, handed_out) = (*locked(&queue.refused), *locked(&queue.handed_out));
-    // A refusal each half minute shows whether more is allowed again; without a pace there were a hundred and more.
-    assert!((5..=15).contains(&refused), "{refused} refusals in five minutes");
-    assert!(handed_out > 15_000, "{handed_out} in five minutes, of 30000 that are allowed");
+    // A refusal each half minute shows whether more is allowed again; without a pace there were some seventy.
+    assert!((2..=6).contains(&refused), "{refused} refusals in 100 s");
+    assert!(handed_out > 5_000, "{handed_out} in 100 s, of 10000 that are allowed");
 }

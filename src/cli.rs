@@ -72,7 +72,7 @@ enum Command {
     Tail(tail::TailArgs),
     /// The dead letters: shows them, drives them again
     Dlq(dlq::DlqArgs),
-    /// Was everything delivered? A simulator's journal against the topics; exit code 1 if the promise was broken
+    /// Was everything delivered? A simulator's journal against the topics; exit code 0 only if it was
     #[cfg(feature = "lab")]
     Verify(verify::VerifyArgs),
 }

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::bridge::Settled;
 use crate::config;
+use crate::http_failure;
 use crate::source::caller::{ContactDirectory, LOOKUP_MAX};
 use crate::source::watch::Watched;
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
@@ -133,8 +134,17 @@ impl InstanceClient {
         self.http.request(verb, url, timeout)
     }
 
+    /// Where the request does no more than ask: once more, should its connection turn out to be closed.
+    async fn send_twice(&self, request: RequestBuilder, bytes_max: usize) -> Result<Answer, QueueError> {
+        let again = request.try_clone();
+        match (self.send(request, bytes_max).await, again) {
+            (Err(QueueError::Closed { .. }), Some(again)) => self.send(again, bytes_max).await,
+            (answer, _) => answer,
+        }
+    }
+
     async fn send(&self, request: RequestBuilder, bytes_max: usize) -> Result<Answer, QueueError> {
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let response = request.send().await.map_err(|error| self.unsent(error))?;
         let status = response.status().as_u16();
         let retry_after = retry_after(&response);
         let (bytes, complete) = self.read(response, bytes_max).await?;
@@ -154,19 +164,22 @@ impl InstanceClient {
         Ok((bytes, true))
     }
 
-    /// The whole chain of causes, for "error sending request" alone helps nobody.
+    /// No answer has begun.
+    fn unsent(&self, error: reqwest::Error) -> QueueError {
+        match http_failure::was_closed_unanswered(&error) {
+            true => QueueError::Closed { detail: self.causes(error) },
+            false => self.unreachable(error),
+        }
+    }
+
     fn unreachable(&self, error: reqwest::Error) -> QueueError {
         let class = if error.is_timeout() { "timeout" } else { "connection" };
-        let error = error.without_url();
-        let mut detail = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(deeper) = cause {
-            detail.push_str(": ");
-            detail.push_str(&deeper.to_string());
-            cause = deeper.source();
-        }
+        QueueError::Unreachable { class, detail: self.causes(error) }
+    }
+
+    fn causes(&self, error: reqwest::Error) -> String {
         let host = self.api_url.host_str().unwrap_or_default();
-        QueueError::Unreachable { class, detail: format!("{host}: {}", self.redact(&detail)) }
+        format!("{host}: {}", self.redact(&http_failure::causes(error)))
     }
 
     fn redact(&self, text: &str) -> String {
@@ -175,7 +188,7 @@ impl InstanceClient {
 
     async fn ask(&self, method: &str) -> Option<Vec<u8>> {
         let request = self.request(Method::GET, method, None, SMALL_ANSWER_TIMEOUT);
-        let answer = self.send(request, SMALL_ANSWER_BYTES_MAX).await.ok()?;
+        let answer = self.send_twice(request, SMALL_ANSWER_BYTES_MAX).await.ok()?;
         (answer.status == 200 && answer.complete).then_some(answer.bytes)
     }
 }
@@ -215,7 +228,7 @@ impl ContactDirectory for InstanceClient {
             .request(Method::POST, "getContactInfo", None, LOOKUP_MAX)
             .header(reqwest::header::CONTENT_TYPE, "application/json")
             .body(serde_json::json!({ "chatId": chat }).to_string());
-        let answer = self.send(request, CONTACT_ANSWER_BYTES_MAX).await?;
+        let answer = self.send_twice(request, CONTACT_ANSWER_BYTES_MAX).await?;
         answer::contact_name(&answer, &|text| self.redact(text))
     }
 }

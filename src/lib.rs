@@ -171,7 +171,9 @@ pub mod dead_letters;
 #[cfg(feature = "lab")]
 pub mod demo;
 pub mod doctor;
+pub mod episode;
 pub mod green_api;
+mod http_failure;
 pub mod kafka_watch;
 pub mod logging;
 pub mod otlp;

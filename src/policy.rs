@@ -150,6 +150,8 @@ mod tests {
     fn types_are_dropped_by_name() {
         let policy = Policy::new(Events { drop: vec!["incomingCall".into()], ..Events::default() }, Calls::default());
         assert_eq!(policy.verdict(&call("offer")), Verdict::Drop(DropReason::Type));
+        let flat = event(r#"{"type":"incoming","typeMessage":"incomingCall","status":"missed"}"#);
+        assert_eq!(policy.verdict(&flat), Verdict::Drop(DropReason::Type), "by the type it has otherwise");
         assert_eq!(policy.verdict(&event(r#"{"typeWebhook":"outgoingCall"}"#)), Verdict::Publish);
     }
 

@@ -19,6 +19,7 @@ pub mod watch;
 
 mod overlap;
 mod rival;
+mod throttle;
 mod uncalled;
 mod weather;
 
@@ -71,8 +72,18 @@ pub enum QueueError {
         /// What happened, without secrets.
         detail: String,
     },
+    /// Ask again at once; should that keep failing, back off. The connection was closed before a byte of the answer had
+    /// come.
+    #[error("{detail}")]
+    Closed {
+        /// What happened, without secrets.
+        detail: String,
+    },
     /// Slow down.
-    #[error("too many requests")]
+    #[error(
+        "GREEN-API says 429, too many requests: the bridge slows down by itself; if it lasts, look for another program \
+         that uses this instance"
+    )]
     RateLimited {
         /// For as long as upstream asks, where it does.
         retry_after: Option<Duration>,
@@ -118,9 +129,29 @@ impl QueueError {
     pub fn class(&self) -> &'static str {
         match self {
             Self::Unreachable { class, .. } | Self::Waiting { class, .. } | Self::Misconfigured { class, .. } => class,
+            Self::Closed { .. } => "closed",
             Self::RateLimited { .. } => "rate_limited",
             Self::NoAnswer { .. } => "no_answer",
             Self::Unreadable { .. } => "unreadable",
+        }
+    }
+
+    /// What an operator can do about it; `None` where the words of the error say so themselves.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { class: "server_error", .. } => {
+                Some("GREEN-API has trouble of its own: wait, it keeps notifications for 24 hours")
+            }
+            Self::Unreachable { class: "not_json" | "garbled" | "unexpected", .. } => {
+                Some("something else may answer in GREEN-API's place: check api_url and what stands in between")
+            }
+            Self::Unreachable { .. } | Self::Closed { .. } | Self::NoAnswer { .. } => {
+                Some("check api_url, and the network and proxies between here and GREEN-API")
+            }
+            Self::RateLimited { .. } | Self::Waiting { .. } | Self::Misconfigured { .. } | Self::Unreadable { .. } => {
+                None
+            }
         }
     }
 }

@@ -172,6 +172,12 @@ impl InstanceTelemetry {
         self.metrics.source_error(failure.class());
     }
 
+    /// A connection was closed before an answer had come. That is made good at once, so it is no trouble yet.
+    pub fn connection_closed(&self, failure: &QueueError) {
+        self.metrics.source_error(failure.class());
+        self.span(|spans| spans.delete_ended(failure.class(), true));
+    }
+
     /// A delete's answer leaves open whether it worked.
     pub fn delete_unclear(&self) {
         self.metrics.source_error("delete_unclear");

@@ -11,9 +11,10 @@
 //!   way): it is the event that the journal handed out with the receipt in its header;
 //! * what the configuration drops is decided by the bridge's own reading of the body.
 //!
-//! Records of instances the journal does not know are another's, and passed over. So is what a broker appended before the
-//! first simulator started, where the broker stamps. Anything else that was never queued is unexpected: a trial wants
-//! topics that nothing else of its instances is in.
+//! A topic may hold foreign records. Those of instances the journal does not know, and those of no instance at all, are
+//! passed over. So is what a broker appended before the first simulator started, where the broker stamps. A record of a
+//! trial's instance whose body was never queued is foreign too, but of such a record nobody can tell whether somebody
+//! else wrote it or the bridge made it up. Then the verdict is that it cannot be told.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ mod record;
 mod report;
 
 pub use journal::{EVENTS_MAX, JournalError};
-pub use report::{Example, Report, Secrets, Seen};
+pub use report::{Example, Promise, Report, Secrets, Seen};
 
 use journal::Trial;
 use record::{Account, DeadLetter};
@@ -106,6 +107,20 @@ impl Verification {
     }
 }
 
+/// Whose record it is.
+enum Whose {
+    /// One of the trial's instances, by this account of it.
+    Trial(Account),
+    /// One of the trial's instances, written before the trial began.
+    Earlier,
+    /// An instance that the journal does not know.
+    OtherInstance,
+    /// No instance of GREEN-API: ChatApp, or another program.
+    NoInstance,
+    /// The mark of a dead letter that was replayed.
+    Mark,
+}
+
 /// The oracle, and what it is told of.
 struct Court {
     trial: Trial,
@@ -122,7 +137,7 @@ impl Court {
     fn new(trial: Trial, config: &Config, clock_tolerance_ms: i64) -> Result<Self, VerifyError> {
         let tokens = config.instances.iter().map(|instance| instance.token.expose_secret().trim());
         let (long, short): (Vec<&str>, Vec<&str>) = tokens.partition(|token| token.len() >= TOKEN_BYTES_MIN);
-        let secrets = Secrets { records: 0, tokens_searched: long.len(), tokens_too_short: short.len() };
+        let secrets = Secrets { tokens_searched: long.len(), tokens_too_short: short.len(), ..Secrets::default() };
         // The tokens themselves are in no message of this error.
         let tokens = AhoCorasick::new(&long).map_err(|error| VerifyError::Failed(error.to_string()))?;
         let (topics, seen) = (Vec::new(), Seen::default());
@@ -135,26 +150,51 @@ impl Court {
 
     fn hear(&mut self, record: &ConsumedRecord, is_dead_letter: bool) {
         self.seen.records += 1;
-        self.search_for_tokens(record);
+        let is_foreign = match self.whose(record, is_dead_letter) {
+            Whose::Trial(account) => self.weigh(record, &account, is_dead_letter),
+            Whose::Mark => {
+                self.seen.marks += 1;
+                false
+            }
+            Whose::Earlier => {
+                self.seen.older += 1;
+                true
+            }
+            Whose::OtherInstance => {
+                self.seen.of_others += 1;
+                true
+            }
+            Whose::NoInstance => {
+                self.seen.of_others += 1;
+                self.seen.of_no_instance += 1;
+                true
+            }
+        };
+        self.search_for_tokens(record, is_foreign);
+    }
+
+    fn whose(&self, record: &ConsumedRecord, is_dead_letter: bool) -> Whose {
         let account = if is_dead_letter {
             match record::dead_letter(record) {
                 DeadLetter::Letter(account) => Some(account),
-                DeadLetter::Mark => return self.seen.marks += 1,
+                DeadLetter::Mark => return Whose::Mark,
                 DeadLetter::Foreign => None,
             }
         } else {
             record::event(record)
         };
-        let Some(account) = account.filter(|account| self.trial.has(account.instance)) else {
-            return self.seen.of_others += 1;
-        };
-        if record.appended_ms.is_some_and(|at| at + self.clock_tolerance_ms < self.trial.started_ms()) {
-            return self.seen.older += 1;
+        match account {
+            None => Whose::NoInstance,
+            Some(account) if !self.trial.has(account.instance) => Whose::OtherInstance,
+            Some(_) if record.appended_ms.is_some_and(|at| at + self.clock_tolerance_ms < self.trial.started_ms()) => {
+                Whose::Earlier
+            }
+            Some(account) => Whose::Trial(account),
         }
-        self.weigh(record, &account, is_dead_letter);
     }
 
-    fn weigh(&mut self, record: &ConsumedRecord, account: &Account, is_dead_letter: bool) {
+    /// Holds the record against what was queued. True where nothing like it ever was.
+    fn weigh(&mut self, record: &ConsumedRecord, account: &Account, is_dead_letter: bool) -> bool {
         let oracle = &mut self.trial.oracle;
         let by_content = account.identities.iter().find_map(|identity| oracle.find(identity));
         let is_believed = account.identities.is_empty();
@@ -162,9 +202,14 @@ impl Court {
         let by_receipt = || account.receipt.and_then(|receipt| self.trial.by_receipt(account.instance, receipt));
         let event = by_content.or(by_claim).or_else(by_receipt);
         let oracle = &mut self.trial.oracle;
-        if event.is_some() && account.claimed.iter().any(|id| oracle.find(id) != event) {
+        // The id of an event that was queued, over a body that was not: the event was altered on the way.
+        let is_altered = event.is_none() && account.claimed.iter().any(|id| oracle.find(id).is_some());
+        if is_altered || event.is_some() && account.claimed.iter().any(|id| oracle.find(id) != event) {
             self.wrong_id += 1;
             self.example("wrong id", record);
+        }
+        if is_altered {
+            return false;
         }
         let topic = u16::try_from(self.topics.len()).unwrap_or(u16::MAX);
         let sighting = Sighting {
@@ -177,7 +222,7 @@ impl Court {
         let remarks = self.trial.oracle.sighted(event, sighting);
         let Remarks { is_first: _, is_unexpected, has_wrong_key, is_out_of_order, is_split } = remarks;
         for (is_so, what) in [
-            (is_unexpected, "unexpected"),
+            (is_unexpected, "foreign"),
             (has_wrong_key, "wrong key"),
             (is_out_of_order, "out of order"),
             (is_split, "chat on several partitions"),
@@ -186,14 +231,16 @@ impl Court {
                 self.example(what, record);
             }
         }
+        is_unexpected
     }
 
     /// In the key, in headers, in the value.
-    fn search_for_tokens(&mut self, record: &ConsumedRecord) {
+    fn search_for_tokens(&mut self, record: &ConsumedRecord, is_foreign: bool) {
         let headers = record.headers.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
         let mut places = headers.chain([record.key.as_bytes(), &record.value]);
         if self.secrets.tokens_searched > 0 && places.any(|place| self.tokens.is_match(place)) {
             self.secrets.records += 1;
+            self.secrets.in_foreign += u64::from(is_foreign);
             self.example("secret", record);
         }
     }

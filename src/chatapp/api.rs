@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::config::{self, Login};
 use chatbridge_pusher::Auth;
+use crate::http_failure;
 
 pub(crate) mod answer;
 mod pace;
@@ -238,7 +239,7 @@ impl Api {
             .header(AUTHORIZATION, sensitive(token)?)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Auth::form(socket_id, channel));
-        answer::signature(&self.send(request, Urgency::Urgent).await?)
+        answer::signature(&self.ask(request, Urgency::Urgent).await?)
     }
 
     /// A list that is short enough to be had whole.
@@ -267,7 +268,7 @@ impl Api {
         }
         // Raw, without `Bearer` (§2.1).
         let request = self.request(Method::GET, url).header(AUTHORIZATION, sensitive(token)?);
-        self.send(request, Urgency::Patient).await
+        self.ask(request, Urgency::Patient).await
     }
 
     fn request(&self, verb: Method, url: Url) -> RequestBuilder {
@@ -286,10 +287,26 @@ impl Api {
         Ok(url)
     }
 
-    /// Has its turn from the first byte of the request to the last of the answer.
+    /// Where the request does no more than ask: once more, should its connection turn out to be closed.
+    async fn ask(&self, request: RequestBuilder, urgency: Urgency) -> Result<Answer, ApiError> {
+        let _turn = self.pace.turn(urgency).await;
+        let again = request.try_clone();
+        match (request.send().await, again) {
+            (Err(error), Some(again)) if http_failure::was_closed_unanswered(&error) => {
+                self.answer(again.send().await).await
+            }
+            (response, _) => self.answer(response).await,
+        }
+    }
+
+    /// Once: what this asks for changes something at ChatApp.
     async fn send(&self, request: RequestBuilder, urgency: Urgency) -> Result<Answer, ApiError> {
         let _turn = self.pace.turn(urgency).await;
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        self.answer(request.send().await).await
+    }
+
+    async fn answer(&self, response: Result<Response, reqwest::Error>) -> Result<Answer, ApiError> {
+        let response = response.map_err(|error| self.unreachable(error))?;
         let status = response.status().as_u16();
         let retry_after = retry_after(&response);
         let (bytes, complete) = self.read(response).await?;
@@ -313,18 +330,10 @@ impl Api {
         Ok((bytes, true))
     }
 
-    /// The whole chain of causes, for "error sending request" alone helps nobody; without the URL, which names chats.
     fn unreachable(&self, error: reqwest::Error) -> ApiError {
         let class = if error.is_timeout() { "timeout" } else { "connection" };
-        let error = error.without_url();
-        let mut detail = format!("{} does not answer: {error}", self.url.host_str().unwrap_or_default());
-        let mut cause = std::error::Error::source(&error);
-        while let Some(deeper) = cause {
-            detail.push_str(": ");
-            detail.push_str(&deeper.to_string());
-            cause = deeper.source();
-        }
-        ApiError::Unreachable { class, detail }
+        let host = self.url.host_str().unwrap_or_default();
+        ApiError::Unreachable { class, detail: format!("{host} does not answer: {}", http_failure::causes(error)) }
     }
 }
 

@@ -8,13 +8,24 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
-use crate::verify::{Progress, Report, Verification, VerifyError};
+use crate::verify::{Progress, Promise, Report, Verification, VerifyError};
 use crate::{app, shutdown};
 
 mod progress;
 
+/// No verdict could be given. As `diff` and `grep` have it: 1 is an answer, 2 is trouble.
+const EXIT_CANNOT_BE_TOLD: u8 = 2;
+
+const EXIT_CODES: &str = "Exit codes:
+  0   the promise was kept
+  1   the promise was broken
+  2   it cannot be told: no event reached Kafka, foreign records of the trial's instances are in the topics, Kafka cannot be
+      read, or the command was stopped
+  64  bad usage or configuration, or a journal that nothing can be judged by";
+
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXIT_CODES)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -54,8 +65,11 @@ pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                     failed(format_args!("failed to print: {error}"))
                 }
-                _ if report.promise_held => ExitCode::SUCCESS,
-                _ => EXIT_FAILED.into(),
+                _ => match report.promise {
+                    Promise::Kept => ExitCode::SUCCESS,
+                    Promise::Broken => EXIT_FAILED.into(),
+                    Promise::CannotBeTold => EXIT_CANNOT_BE_TOLD.into(),
+                },
             },
             Some(Err(error @ VerifyError::Journal(_))) => {
                 complain(error);
@@ -69,7 +83,7 @@ pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
 
 fn failed(reason: impl std::fmt::Display) -> ExitCode {
     complain(reason);
-    EXIT_FAILED.into()
+    EXIT_CANNOT_BE_TOLD.into()
 }
 
 /// `None` where it was stopped.

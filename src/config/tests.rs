@@ -60,6 +60,13 @@ fn an_id_and_a_token_are_enough() {
     assert_eq!(config.green_api.loss_alarm_after, Duration::from_secs(18 * 3600));
 }
 
+/// Instances made since July 2026 have ids of twelve digits.
+#[test]
+fn an_id_may_have_twelve_digits() {
+    let config = load("[[green_api.instances]]\nid = 310000077712\ntoken = \"abc\"\n", &[]).expect("valid");
+    assert_eq!(config.instances[0].id.to_string(), "310000077712");
+}
+
 #[test]
 fn every_problem_is_named_at_once_with_its_key() {
     let text = r#"

@@ -68,7 +68,7 @@ impl InstanceClient {
 
     async fn document_once(&self, method: &str) -> Result<String, QueueError> {
         let request = self.request(Method::GET, method, None, SMALL_ANSWER_TIMEOUT);
-        let answer = self.send(request, SMALL_ANSWER_BYTES_MAX).await?;
+        let answer = self.send_twice(request, SMALL_ANSWER_BYTES_MAX).await?;
         answer::document(answer, &|text| self.redact(text))
     }
 }

@@ -18,6 +18,7 @@ use super::ending::Ending;
 use super::weather::Weather;
 use super::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 use crate::bridge::{Bridge, Prepared, Settled};
+use crate::episode::Over;
 use crate::publish::Publisher;
 use crate::telemetry::{InstanceTelemetry, RIVAL_ADVICE};
 
@@ -143,7 +144,17 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     ) -> Option<Received> {
         while begun.is_some() || !ending.is_asked() {
             self.telemetry.polling();
-            let mut asked = begun.take().unwrap_or_else(|| Receive::begin(&self.queue));
+            let mut asked = match begun.take() {
+                Some(begun) => begun,
+                None => {
+                    let turn = weather.throttle.turn(Instant::now());
+                    if !turn.is_zero() && !slept(turn, ending).await {
+                        return None;
+                    }
+                    Receive::begin(&self.queue)
+                }
+            };
+            weather.throttle.asked(asked.asked_at);
             // What has come already is delivered, though an end was asked for meanwhile.
             if !asked.has_come() {
                 select! {
@@ -185,13 +196,15 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 }
                 Err(failure) => {
                     weather.rivals.own_hand_out_may_be_lost();
+                    if weather.receiving.is_forgiven(&failure) {
+                        self.telemetry.connection_closed(&failure);
+                        continue;
+                    }
                     self.troubled("receive", &failure, weather)
                 }
             };
-            select! {
-                biased;
-                () = ending.asked() => return None,
-                () = tokio::time::sleep(wait) => {}
+            if !slept(wait, ending).await {
+                return None;
             }
         }
         None
@@ -209,7 +222,9 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     ) -> Option<Receive<'_>> {
         let started = Instant::now();
         let delete = self.queue.delete(receipt, settled);
-        let (outcome, next) = match self.pacing.overlap_delete && weather.overlap.is_allowed() {
+        // One that slows down makes one request after the other.
+        let may_overlap = weather.overlap.is_allowed() && weather.throttle.gap(started).is_zero();
+        let (outcome, next) = match self.pacing.overlap_delete && may_overlap {
             true => self.beside_a_receive(delete, ending).await,
             false => (delete.await, None),
         };
@@ -221,8 +236,8 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         let wait = match outcome {
             Ok(Deletion::Deleted) => {
                 self.telemetry.deleted(started.elapsed());
-                if let Some(class) = weather.deleting.over() {
-                    info!(instance = %self.telemetry.instance(), after = class, "GREEN-API deletes again");
+                if let Some(over) = weather.deleting.worked(Instant::now()) {
+                    self.tell_over(&over, "GREEN-API deletes again");
                 }
                 if weather.repeats_in_a_row < REPEATS_UNPACED_MAX { Duration::ZERO } else { REPEATS_PAUSE }
             }
@@ -241,15 +256,17 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
             }
             Err(failure) => {
                 weather.rivals.own_delete_may_have_worked();
-                self.troubled("delete", &failure, weather)
+                // Whether it was deleted shows at the next receive, so the delete itself is not made again.
+                if weather.deleting.is_forgiven(&failure) {
+                    self.telemetry.connection_closed(&failure);
+                    Duration::ZERO
+                } else {
+                    self.troubled("delete", &failure, weather)
+                }
             }
         };
         if !wait.is_zero() {
-            select! {
-                biased;
-                () = ending.asked() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
+            slept(wait, ending).await;
         }
         next
     }
@@ -295,9 +312,16 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     }
 
     fn answered(&self, weather: &mut Weather) {
-        if let Some(class) = weather.answered() {
-            info!(instance = %self.telemetry.instance(), after = class, "GREEN-API answers again");
+        if let Some(over) = weather.answered(Instant::now()) {
+            self.tell_over(&over, "GREEN-API answers again");
         }
+    }
+
+    fn tell_over(&self, over: &Over, what: &'static str) {
+        info!(
+            instance = %self.telemetry.instance(), after = over.after, lasted_seconds = over.lasted.as_secs(),
+            failures = over.failures, "{what}"
+        );
     }
 
     /// Counts the failure, tells it where it is news, and says how long to wait.
@@ -305,16 +329,31 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         let trouble = if step == "delete" { &mut weather.deleting } else { &mut weather.receiving };
         let wait = trouble.wait(failure, fastrand::f64());
         self.telemetry.source_failed(failure);
+        if matches!(failure, QueueError::RateLimited { .. }) {
+            weather.throttle.refused(Instant::now());
+        }
         if trouble.is_news(failure, Instant::now()) {
             let (instance, class, retry_ms) = (self.telemetry.instance(), failure.class(), wait.as_millis() as u64);
             match failure {
                 QueueError::Misconfigured { .. } | QueueError::Unreadable { .. } => {
                     error!(%instance, step, class, retry_ms, "{failure}");
                 }
-                _ => warn!(%instance, step, class, retry_ms, "{failure}"),
+                _ => match failure.advice() {
+                    Some(advice) => warn!(%instance, step, class, retry_ms, "{advice} ({failure})"),
+                    None => warn!(%instance, step, class, retry_ms, "{failure}"),
+                },
             }
         }
         wait
+    }
+}
+
+/// Sleeps; false where an end was asked for meanwhile.
+async fn slept(wait: Duration, ending: &Ending) -> bool {
+    select! {
+        biased;
+        () = ending.asked() => false,
+        () = tokio::time::sleep(wait) => true,
     }
 }
 

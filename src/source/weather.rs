@@ -14,6 +14,8 @@ use super::queue::Pacing;
 use super::rival::RivalWatch;
 use chatbridge_base::retry::Backoff;
 use chatbridge_event::event::{EventId, Notification, SourceId};
+use super::throttle::Throttle;
+use crate::episode::{Episode, Over};
 
 /// Between tries while an instance is starting or not authorised (reference §3, §15.8).
 const WAITING_MIN: Duration = Duration::from_secs(5);
@@ -22,12 +24,12 @@ const WAITING_MAX: Duration = Duration::from_secs(60);
 const RATE_LIMITED_MIN: Duration = Duration::from_secs(1);
 /// … and nobody makes us sleep for a day.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
-/// The same trouble is told again after this long, not at every try.
-const REMINDER: Duration = Duration::from_secs(60);
-const MISCONFIGURED_REMINDER: Duration = Duration::from_secs(60 * 60);
 /// Answers that say nothing about the queue are ordinary for a while: some proxies end idle polls so.
 const SILENCE_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// So many closed connections in a row are forgiven: a delete and a receive beside each other keep two alive, and both may
+/// have been closed. The next one is new.
+const CLOSED_MAX: u32 = 2;
 /// So many answers that could not be read are remembered.
 const DOUBTFUL_MAX: usize = 256;
 
@@ -39,6 +41,7 @@ pub(super) struct Weather {
     /// Notifications in a row that were the one settled before.
     pub(super) repeats_in_a_row: u32,
     pub(super) overlap: Overlap,
+    pub(super) throttle: Throttle,
     /// Since when nothing came that speaks for the queue.
     silent_since: Option<Instant>,
     /// Answers that could not be read, each seen once since a notification was taken up.
@@ -53,15 +56,16 @@ impl Weather {
             rivals: RivalWatch::default(),
             repeats_in_a_row: 0,
             overlap: Overlap::default(),
+            throttle: Throttle::default(),
             silent_since: None,
             doubtful: VecDeque::new(),
         }
     }
 
-    /// An answer came that speaks for the queue; the class of the trouble it ends, where there was some.
-    pub(super) fn answered(&mut self) -> Option<&'static str> {
+    /// An answer came that speaks for the queue. Gives the trouble that is over, where there was some.
+    pub(super) fn answered(&mut self, now: Instant) -> Option<Over> {
         self.silent_since = None;
-        self.receiving.over()
+        self.receiving.worked(now)
     }
 
     /// Whether answers without meaning have become trouble.
@@ -95,7 +99,9 @@ pub(super) struct Trouble {
     failures: Backoff,
     waiting: Backoff,
     misconfigured_retry: Duration,
-    told: Option<(&'static str, Instant)>,
+    /// So many tries in a row found their connection closed.
+    closed: u32,
+    episode: Episode,
 }
 
 impl Trouble {
@@ -104,23 +110,33 @@ impl Trouble {
             failures: Backoff::new(pacing.retry_min, pacing.retry_max),
             waiting: Backoff::new(WAITING_MIN, WAITING_MAX),
             misconfigured_retry: pacing.misconfigured_retry,
-            told: None,
+            closed: 0,
+            episode: Episode::default(),
         }
     }
 
-    /// The step worked; the class of the trouble that is over, where it had been told.
-    pub(super) fn over(&mut self) -> Option<&'static str> {
+    /// The step worked. Gives the trouble that is over, where there was some.
+    pub(super) fn worked(&mut self, now: Instant) -> Option<Over> {
         self.failures.reset();
         self.waiting.reset();
-        self.told.take().map(|(class, _)| class)
+        self.closed = 0;
+        self.episode.worked(now)
+    }
+
+    /// Whether the failure is a closed connection that is no trouble yet.
+    pub(super) fn is_forgiven(&mut self, failure: &QueueError) -> bool {
+        let is_closed = matches!(failure, QueueError::Closed { .. });
+        self.closed = if is_closed { self.closed.saturating_add(1) } else { self.closed };
+        is_closed && self.closed <= CLOSED_MAX
     }
 
     /// How long to wait after one more failure. `chance` lies in 0..1.
     pub(super) fn wait(&mut self, failure: &QueueError, chance: f64) -> Duration {
         match failure {
-            QueueError::Unreachable { .. } | QueueError::Unreadable { .. } | QueueError::NoAnswer { .. } => {
-                self.failures.next(chance)
-            }
+            QueueError::Unreachable { .. }
+            | QueueError::Closed { .. }
+            | QueueError::Unreadable { .. }
+            | QueueError::NoAnswer { .. } => self.failures.next(chance),
             QueueError::RateLimited { retry_after } => {
                 let least = retry_after.unwrap_or(RATE_LIMITED_MIN).clamp(RATE_LIMITED_MIN, RETRY_AFTER_MAX);
                 self.failures.next_at_least(least, chance)
@@ -135,18 +151,8 @@ impl Trouble {
         self.failures.next(chance)
     }
 
-    /// A class of failure is told when it is new, and again when it has lasted.
+    /// Whether the failure is to be told: the first time, and again when it has lasted.
     pub(super) fn is_news(&mut self, failure: &QueueError, now: Instant) -> bool {
-        let reminder = match failure {
-            QueueError::Misconfigured { .. } => MISCONFIGURED_REMINDER,
-            _ => REMINDER,
-        };
-        let known = self
-            .told
-            .is_some_and(|(class, told_at)| class == failure.class() && now.duration_since(told_at) < reminder);
-        if !known {
-            self.told = Some((failure.class(), now));
-        }
-        !known
+        self.episode.failed(failure.class(), now)
     }
 }

@@ -6,10 +6,24 @@ use serde::Serialize;
 
 use chatbridge_lab::oracle::Judgement;
 
+/// What became of the promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Promise {
+    /// Something was there to show it, and nothing speaks against it.
+    Kept,
+    /// An event was lost, altered, misplaced or deleted too early, or a token is in a record.
+    Broken,
+    /// Nothing shows that it was broken, and something stands in the way of saying that it was kept.
+    CannotBeTold,
+}
+
 /// Everything that was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Whether the promise held, and something was there to show it.
+    /// The verdict.
+    pub promise: Promise,
+    /// Whether the verdict is [`Promise::Kept`].
     pub promise_held: bool,
     /// Whether any event reached Kafka, or was dropped as configured. A promise nobody called upon proves nothing.
     pub anything_delivered: bool,
@@ -36,6 +50,8 @@ pub struct Secrets {
     /// Records in which one was found.
     #[serde(skip)]
     pub records: u64,
+    /// Of these, foreign ones: who wrote the token cannot be told.
+    pub in_foreign: u64,
     /// Tokens searched for.
     pub tokens_searched: usize,
     /// Tokens too short to be told from a word.
@@ -47,8 +63,10 @@ pub struct Secrets {
 pub struct Seen {
     /// All of them.
     pub records: u64,
-    /// Of these, records of other instances, or none of chatbridge's: passed over.
+    /// Of these, records of other instances or of none: foreign, passed over.
     pub of_others: u64,
+    /// Of these again, records of no instance: ChatApp's, or another program's.
+    pub of_no_instance: u64,
     /// Of these, appended before the simulator started: passed over.
     pub older: u64,
     /// Of these, marks of replayed dead letters: passed over.
@@ -99,9 +117,16 @@ impl Report {
         examples: Vec<Example>,
     ) -> Self {
         let anything_delivered = judgement.verdict.published + judgement.dead_lettered + judgement.dropped > 0;
-        let held = judgement.promise_held() && wrong_id == 0 && secrets.records == 0;
+        let is_broken = judgement.has_breach() || wrong_id > 0 || secrets.records > secrets.in_foreign;
+        let is_doubtful = !anything_delivered || judgement.verdict.unexpected > 0 || secrets.in_foreign > 0;
+        let promise = match (is_broken, is_doubtful) {
+            (true, _) => Promise::Broken,
+            (false, true) => Promise::CannotBeTold,
+            (false, false) => Promise::Kept,
+        };
         Self {
-            promise_held: held && anything_delivered,
+            promise,
+            promise_held: promise == Promise::Kept,
             anything_delivered,
             judgement,
             wrong_id,
@@ -173,24 +198,26 @@ impl fmt::Display for Report {
         row("wrong key", &verdict.wrong_key, "")?;
         row("chats on several partitions", &judgement.split_chats, "")?;
         row("wrong id", &self.wrong_id, "")?;
-        row("unexpected", &verdict.unexpected, "")?;
         match self.secrets_seen {
             Some(found) => {
-                row("secrets seen", &found, &format!("tokens searched for: {}", self.secrets.tokens_searched))?
+                let mut remark = format!("tokens searched for: {}", self.secrets.tokens_searched);
+                if self.secrets.in_foreign > 0 {
+                    remark.push_str(&format!("; {} in foreign records", self.secrets.in_foreign));
+                }
+                row("secrets seen", &found, &remark)?
             }
             None => row("secrets seen", &UNCHECKED, "see below")?,
         }
-        let Seen { records, of_others, older, marks } = self.read;
-        let passed = of_others + older + marks;
-        row(
-            "records read",
-            &records,
-            &if passed == 0 {
-                String::new()
-            } else {
-                format!("passed over: {of_others} of others, {older} older than the journal, {marks} marks of replays")
-            },
-        )?;
+        let Seen { records, of_others, of_no_instance, older, marks } = self.read;
+        let foreign = listed(&[
+            (of_others - of_no_instance, "of other instances"),
+            (of_no_instance, "of no instance"),
+            (verdict.unexpected, "of these instances but never queued"),
+        ]);
+        row("foreign", &(of_others + verdict.unexpected), &foreign)?;
+        let passed = listed(&[(older, "older than the journal"), (marks, "marks of replays")]);
+        let passed = if passed.is_empty() { passed } else { format!("passed over: {passed}") };
+        row("records read", &records, &passed)?;
         if !self.examples.is_empty() {
             writeln!(f, "\nwhere to look:")?;
         }
@@ -241,21 +268,29 @@ impl Report {
         if judgement.verdict.unexpected > 0 {
             writeln!(
                 f,
-                "Unexpected records are none of what this journal queued. Left by an earlier run of the same instances? Then \
-                 give the trial topics of its own."
+                "{} foreign records name an instance of this trial, and the journal never queued their bodies. An earlier \
+                 run, another journal, or another program may have written them; or the bridge made them up. Give the \
+                 trial topics of its own, and every journal of it.",
+                judgement.verdict.unexpected
             )?;
+        }
+        if self.secrets.in_foreign > 0 {
+            writeln!(f, "A token is in foreign records. Who wrote it there cannot be told; change the token.")?;
         }
         writeln!(
             f,
             "{}",
-            match (self.promise_held, self.anything_delivered) {
-                (true, _) => "The promise held: every event that left GREEN-API's queue is accounted for.",
-                (false, true) => "THE PROMISE WAS BROKEN: see the figures above.",
-                (false, false) if judgement.promise_held() => {
-                    "Nothing was proved: no event reached Kafka. Did the bridge run, and into these topics?"
-                }
-                (false, false) =>
+            match self.promise {
+                Promise::Kept => "The promise held: every event that left GREEN-API's queue is accounted for.",
+                Promise::Broken if self.anything_delivered => "THE PROMISE WAS BROKEN: see the figures above.",
+                Promise::Broken =>
                     "THE PROMISE WAS BROKEN: events left the queue, and none is in Kafka. Are these the topics?",
+                Promise::CannotBeTold if self.anything_delivered =>
+                    "IT CANNOT BE TOLD whether the promise held: every event that left GREEN-API's queue is accounted \
+                     for, but the foreign records are not.",
+                Promise::CannotBeTold =>
+                    "IT CANNOT BE TOLD whether the promise held: no event reached Kafka. Did the bridge run, and into \
+                     these topics?",
             }
         )
     }

@@ -140,7 +140,7 @@ fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
     let reqwest =
         ["green_api", "chatapp/api", "schema_registry", "otlp", "app", "lab/green_api/push", "lab/chatapp/callback"];
-    only(&reqwest, "reqwest::");
+    only(&[&reqwest[..], &["http_failure"]].concat(), "reqwest::");
     only(&["otlp"], "opentelemetry");
     only(&["admin", "lab", "webhook"], "axum::");
     only(&["pusher/link", "lab/chatapp/socket"], "tungstenite::");

@@ -22,6 +22,7 @@ mod support {
 mod architecture;
 mod chatapp;
 mod chatapp_bridge;
+mod closing;
 mod commands;
 mod doctor;
 mod doctor_chatapp;

@@ -3,8 +3,15 @@
 use std::time::Duration;
 
 use chatbridge_lab::green_api::generator::Generator;
-use chatbridge_lab::green_api::{JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_event::event::InstanceId;
+use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_lab::green_api::{JournalEntry, JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::support::bridge::{Bridge, Home};
 use crate::support::trial::{judged, verify};
@@ -32,7 +39,7 @@ async fn a_trial_is_judged_and_a_journal_with_a_gap_is_not() {
     let home = Home::new(simulator.url(), &[(INSTANCE, token)], &kafka.bootstrap_servers(), "");
 
     let (code, report) = judged(&home, &simulator.journal(), &[]);
-    assert_eq!((code, &report["still_queued"]), (Some(1), &EVENTS.into()), "no bridge ran, so nothing is proved");
+    assert_eq!((code, &report["still_queued"]), (Some(2), &EVENTS.into()), "no bridge ran, so nothing is proved");
     assert_eq!((&report["lost"], &report["anything_delivered"]), (&0.into(), &false.into()), "{report}");
 
     let bridge = Bridge::start(&home, &[]);
@@ -58,7 +65,58 @@ async fn a_trial_is_judged_and_a_journal_with_a_gap_is_not() {
     assert_eq!((out.status.code(), out.stdout.len()), (Some(64), 0), "no judgement");
     assert!(String::from_utf8_lossy(&out.stderr).contains("is incomplete"), "{}", String::from_utf8_lossy(&out.stderr));
 
+    foreign_records_break_nothing(&home, &journal, &kafka.bootstrap_servers()).await;
+
     let out = verify(&home, &journal, &[], &[("CHATBRIDGE__KAFKA__TOPIC", "no-such-topic")]);
-    assert_eq!(out.status.code(), Some(1));
+    assert_eq!(out.status.code(), Some(2), "what cannot be read is not broken");
     assert!(String::from_utf8_lossy(&out.stderr).contains("no-such-topic"), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// What others write to the topics is counted, and does not break the promise. Where the bridge itself may have written
+/// it, the verdict is left open.
+async fn foreign_records_break_nothing(home: &Home, journal: &[JournalEntry], bootstrap: &str) {
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("a producer");
+    let put = async |topic: &str, headers: OwnedHeaders, value: &str| {
+        let record = FutureRecord::to(topic).key("7900@c.us").payload(value).headers(headers);
+        producer.send(record, Duration::from_secs(30)).await.expect("written");
+    };
+    let value = |instance: u64, id: &str, body: &str| {
+        format!(r#"{{"id":"{id}","kind":"message","source":{{"instance":"{instance}"}},"raw":{body}}}"#)
+    };
+    let foreign = |report: &Value| {
+        let names = ["/read/of_others", "/read/of_no_instance", "/unexpected", "/wrong_id"];
+        names.map(|name| report.pointer(name).and_then(Value::as_u64).expect("a figure"))
+    };
+
+    put("chat-events", OwnedHeaders::new(), "{\"an order\": 17}").await;
+    put("chat-events", OwnedHeaders::new(), &value(1_101_000_999, "", "{}")).await;
+    let of_others = OwnedHeaders::new().insert(Header { key: "instance", value: Some("1101000999") });
+    put("chat-events-dlq", of_others, "a letter").await;
+    put("chat-events-dlq", OwnedHeaders::new(), "another program's").await;
+    let (code, report) = judged(home, journal, &[]);
+    assert_eq!((code, &report["promise"]), (Some(0), &"kept".into()), "{report}");
+    assert_eq!(foreign(&report), [4, 2, 0, 0], "{report}");
+
+    put("chat-events", OwnedHeaders::new(), &value(INSTANCE, "", "{\"never\": \"queued\"}")).await;
+    let (code, report) = judged(home, journal, &[]);
+    assert_eq!((code, &report["promise"]), (Some(2), &"cannot_be_told".into()), "{report}");
+    assert_eq!((foreign(&report), &report["promise_held"]), ([4, 2, 1, 0], &false.into()), "{report}");
+    let said = String::from_utf8_lossy(&verify(home, journal, &[], &[]).stdout).into_owned();
+    for words in ["IT CANNOT BE TOLD", "1 of these instances but never queued", "foreign: chat-events, partition"] {
+        assert!(said.contains(words), "{words} is missing from {said}");
+    }
+    assert!(!said.contains("BROKEN"), "{said}");
+
+    // The id of an event that was queued, over another body: that was altered, whoever else writes here.
+    let queued = journal.iter().find_map(|entry| match &entry.what {
+        JournalEvent::Enqueued { body, .. } => String::from_utf8(body.0.to_vec()).ok(),
+        _ => None,
+    });
+    let raw = RawValue::from_string(queued.expect("an event")).expect("JSON");
+    let id = normalize(InstanceId::new(INSTANCE), raw).id.to_string();
+    put("chat-events", OwnedHeaders::new(), &value(INSTANCE, &id, "{\"altered\": true}")).await;
+    let (code, report) = judged(home, journal, &[]);
+    assert_eq!((code, &report["promise"]), (Some(1), &"broken".into()), "{report}");
+    assert_eq!(foreign(&report), [4, 2, 1, 1], "{report}");
 }

@@ -153,7 +153,8 @@ pub struct Event {
     pub sender: Option<Sender>,
     /// What it is.
     pub kind: Kind,
-    /// The upstream's own word for it (`typeWebhook`, ChatApp's event name), for policies; empty where there is none.
+    /// The upstream's own word for it (`typeWebhook`, ChatApp's event name), for policies. A body of the flat form has no
+    /// such word; it gets the one that the same event has otherwise. Empty where there is none.
     pub upstream_type: String,
     /// Whether the body claims another instance than the polled one, or another channel than its own: the debug
     /// endpoint makes forging possible (reference §8).
@@ -181,8 +182,10 @@ pub struct Call {
     pub summary: Option<&'static str>,
     /// Incoming calls: the caller's name as the account knows it, where it was asked for and known in time.
     pub caller_name: Option<String>,
-    /// Outgoing calls: with video or without.
+    /// Whether it is a video call, where upstream says so.
     pub video: Option<bool>,
+    /// Whether several people are called at once, where upstream says so.
+    pub group: Option<bool>,
     /// Outgoing calls: who was called, and what became of each.
     pub participants: Option<Vec<CallParticipant>>,
     /// Outgoing calls: how long it lasted.

@@ -172,3 +172,48 @@ async fn a_failed_request_tells_its_cause_and_not_whom_it_was_about() {
     let error = api.log_in(&login()).await.expect_err("nobody answers").to_string();
     assert!(!error.contains("hunter2") && !error.contains("me@"), "{error}");
 }
+
+/// Answers one request on each connection; the next one is read and finds the connection closed. Counts the requests.
+async fn closing_server(answer: &'static str) -> (String, std::sync::Arc<Mutex<u32>>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let requests = std::sync::Arc::new(Mutex::new(0));
+    let counted = std::sync::Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counted = std::sync::Arc::clone(&counted);
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                for is_first in [true, false] {
+                    let read = stream.read(&mut bytes).await.unwrap_or_default();
+                    if read > 0 {
+                        *counted.lock().expect("unpoisoned") += 1;
+                    }
+                    if is_first {
+                        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
+                        stream.write_all(format!("{head}{answer}").as_bytes()).await.expect("it reads");
+                    }
+                }
+            });
+        }
+    });
+    (url, requests)
+}
+
+#[tokio::test]
+async fn what_only_asks_is_asked_again_on_a_closed_connection_and_a_renewal_is_not() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let (url, requests) = closing_server(r#"{"success":true,"data":[]}"#).await;
+    let (api, token) = (api(&url), SecretString::from("an-access-token"));
+    for asked in 0..6 {
+        assert!(api.licenses(&token).await.is_ok(), "question {asked}");
+    }
+    assert_eq!(*requests.lock().expect("unpoisoned"), 6 + 5, "each but the first met a closed connection");
+    let (url, requests) = closing_server(r#"{"success":true,"data":[]}"#).await;
+    let api = self::api(&url);
+    assert!(api.licenses(&token).await.is_ok());
+    let failure = api.refresh(&token).await.expect_err("the connection was closed");
+    assert!(matches!(failure, ApiError::Unreachable { class: "connection", .. }), "{failure:?}");
+    assert_eq!(*requests.lock().expect("unpoisoned"), 2, "a refreshToken may be of no use the second time");
+}

@@ -26,7 +26,7 @@ impl Layout {
         let time = view.time.map(|time| format!("{time:.0}")).unwrap_or_default();
         let columns = [
             (time, 20, Style::new().dim()),
-            (harmless(view.instance.as_deref().unwrap_or_default()), 10, Style::new().dim()),
+            (harmless(view.instance.as_deref().unwrap_or_default()), 12, Style::new().dim()),
             (harmless(&record.key), 20, Style::new().bold()),
             (view.direction.to_owned(), 3, self.style(view)),
             (harmless(&view.label), 15, self.style(view)),

@@ -34,7 +34,7 @@ fn line(value: &str) -> String {
 fn a_line_says_when_where_who_and_what() {
     assert_eq!(
         line(&message(r#"{"type":"text","text":"Добрый день! 👋"}"#)),
-        "2025-10-09T08:53:21Z  1101000001  7999@c.us             in   message          Ira: Добрый день! 👋"
+        "2025-10-09T08:53:21Z  1101000001    7999@c.us             in   message          Ira: Добрый день! 👋"
     );
     let words = |value: &str| View::of_event(&record("k", &[], value.as_bytes())).words;
     for (content, expected) in [
@@ -187,7 +187,7 @@ fn dead_letters_tell_their_reason_and_not_their_bytes() {
     assert_eq!(view.kind.as_deref(), Some("message"));
     assert_eq!(
         PLAIN.line(&view, &letter),
-        "2025-10-09T08:53:20Z  7           7999@c.us                  dead: too_large  broker: too large, for chat-events, 12 bytes"
+        "2025-10-09T08:53:20Z  7             7999@c.us                  dead: too_large  broker: too large, for chat-events, 12 bytes"
     );
     let mark = View::of_dead_letter(&record("k", &[("reason", "replayed"), ("topic", "t")], b""));
     assert_eq!((mark.label.as_str(), mark.words.as_str()), ("dead: replayed", "its event is in t now"));

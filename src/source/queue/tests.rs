@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+mod episodes;
 mod overlap;
 
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -74,7 +74,7 @@ pub enum Content {
     Buttons(Buttons),
     /// Text with a list to choose from; upstream no longer sends these.
     List(List),
-    /// A template with buttons; upstream no longer sends these.
+    /// A message made from a template, perhaps with buttons.
     Template(Template),
     /// Text with buttons of today's form.
     Interactive(Interactive),

@@ -9,7 +9,7 @@ use uuid::{Builder, Uuid};
 
 use super::ChatType;
 
-/// GREEN-API's `idInstance`: up to 12 digits were seen (reference §1).
+/// GREEN-API's `idInstance`: ten digits, twelve for instances made since July 2026.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
 #[schemars(transparent, extend("pattern" = "^[0-9]+$"))]
 pub struct InstanceId(#[schemars(with = "String")] u64);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{App, Content};
+use super::{App, Content, DeliveryState};
 
 /// Block of `message`.
 #[skip_serializing_none]
@@ -27,6 +27,14 @@ pub struct Message {
     pub forwarded: Option<bool>,
     /// How often it was forwarded.
     pub forwarding_score: Option<i64>,
+    /// How far it had got, where upstream says so with the message itself (GREEN-API's flat form).
+    pub state: Option<DeliveryState>,
+    /// Upstream's word for `state`.
+    pub status: Option<String>,
+    /// Whether it had been edited by then, where upstream says so.
+    pub edited: Option<bool>,
+    /// Whether it had been deleted by then, where upstream says so.
+    pub deleted: Option<bool>,
     /// ChatApp: its own id of the message, which orders the messages of a chat.
     pub internal_id: Option<String>,
     /// ChatApp: upstream's closer word for the type; `command` marks a bot's command.

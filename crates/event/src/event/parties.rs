@@ -124,6 +124,8 @@ pub struct Sender {
     /// MAX and Telegram: `user`, `bot` and the like, in upstream's word.
     #[serde(rename = "type")]
     pub sender_type: Option<String>,
+    /// MAX: whether the sender is a bot, where upstream says so.
+    pub bot: Option<bool>,
     /// MAX, Telegram and ChatApp: the phone number, absent where hidden.
     pub phone: Option<String>,
     /// ChatApp: the name with the messenger.

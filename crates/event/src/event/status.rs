@@ -32,12 +32,16 @@ pub struct Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
+    /// Waits to be sent.
+    Pending,
     /// Left for the recipient.
     Sent,
     /// Reached the recipient's device.
     Delivered,
     /// Was read.
     Read,
+    /// A voice message or video was played.
+    Played,
     /// Will not arrive.
     Failed,
     /// The recipient has no account.
@@ -57,9 +61,11 @@ impl DeliveryState {
     #[must_use]
     pub fn from_word(word: &str) -> Self {
         match word {
+            "pending" => Self::Pending,
             "sent" => Self::Sent,
             "delivered" => Self::Delivered,
             "read" => Self::Read,
+            "played" => Self::Played,
             "failed" | "fail" => Self::Failed,
             "noAccount" => Self::NoAccount,
             "notInGroup" => Self::NotInGroup,

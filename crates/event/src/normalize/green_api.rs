@@ -30,7 +30,7 @@ pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
     body.write_canonical(&mut canonical);
     let id = EventId::of(&SourceId::GreenApi(instance).uri(), &canonical);
 
-    let upstream_type = body.get("typeWebhook").words().unwrap_or_default();
+    let upstream_type = body.get("typeWebhook").words().or_else(|| flat_type(&body)).unwrap_or_default();
     let claimed = body.get("instanceData").get("idInstance");
     let event = Event {
         id,
@@ -63,18 +63,47 @@ fn source(instance: InstanceId, body: &Json) -> Source {
     }
 }
 
+/// The type of a body in the flat form of GREEN-API's journals, which has no `typeWebhook`: the one that the same event
+/// has otherwise. Whether an outgoing message that says nothing of the API came from the phone is not known.
+fn flat_type(body: &Json) -> Option<&'static str> {
+    let type_message = body.get("typeMessage").words().map(lower_first)?;
+    match (body.get("type").words()?, &*type_message) {
+        (_, "incomingCall") => Some("incomingCall"),
+        (_, "outgoingCall") => Some("outgoingCall"),
+        ("incoming", _) => Some("incomingMessageReceived"),
+        ("outgoing", _) if body.get("sendByApi").boolean() == Some(true) => Some("outgoingAPIMessageReceived"),
+        ("outgoing", _) => Some("outgoingMessageReceived"),
+        _ => None,
+    }
+}
+
+/// What upstream says of the chat and of the sender; in the flat form it stands in the body itself.
+fn parties<'j, 'a>(body: &'j Json<'a>) -> &'j Json<'a> {
+    content::data_object(body, &["senderData"])
+}
+
 /// The order of look-ups that covers every documented sample (reference §9.2).
 fn chat(body: &Json) -> Option<Chat> {
-    let sender_data = body.get("senderData");
-    let id = [sender_data.get("chatId"), body.get("chatId"), body.get("from"), body.get("avatarInfo").get("chatId")]
+    let parties = parties(body);
+    let id = [parties.get("chatId"), body.get("chatId"), body.get("from"), body.get("avatarInfo").get("chatId")]
         .into_iter()
         .find_map(Json::words)
         .and_then(ChatId::new)?;
-    let chat_type = sender_data.get("chatType").words().and_then(chat_type).or_else(|| id.chat_type());
-    Some(Chat { chat_type, name: owned(sender_data.get("chatName")), id, details: None })
+    let chat_type = chat_type(&id, parties.get("chatType").words());
+    Some(Chat { chat_type, name: owned(parties.get("chatName")), id, details: None })
 }
 
-fn chat_type(word: &str) -> Option<ChatType> {
+/// By upstream's word, else by the id. A group's id is never that of a person, whatever the word says: MAX has called
+/// groups `user`.
+fn chat_type(id: &ChatId, word: Option<&str>) -> Option<ChatType> {
+    let by_id = id.chat_type();
+    match word.and_then(named_chat_type) {
+        Some(ChatType::Private | ChatType::Bot) if by_id == Some(ChatType::Group) => by_id,
+        named => named.or(by_id),
+    }
+}
+
+fn named_chat_type(word: &str) -> Option<ChatType> {
     match word {
         "user" => Some(ChatType::Private),
         "group" => Some(ChatType::Group),
@@ -86,12 +115,13 @@ fn chat_type(word: &str) -> Option<ChatType> {
 }
 
 fn sender(body: &Json) -> Option<Sender> {
-    let data = body.get("senderData");
+    let data = parties(body);
     Some(Sender {
-        id: data.get("sender").words().and_then(ChatId::new)?,
+        id: [data.get("sender"), body.get("senderId")].into_iter().find_map(Json::words).and_then(ChatId::new)?,
         name: owned(data.get("senderName")),
         contact_name: owned(data.get("senderContactName")),
         sender_type: owned(data.get("senderType")),
+        bot: data.get("isBot").boolean(),
         phone: phone(data.get("senderPhoneNumber")),
         username: None,
         email: None,
@@ -106,7 +136,7 @@ fn phone(number: &Json) -> Option<String> {
 fn kind(upstream_type: &str, body: &Json) -> Kind {
     match &*lower_first(upstream_type) {
         "incomingMessageReceived" => message::message(Direction::Incoming, Origin::Contact, body),
-        "outgoingMessageReceived" => message::message(Direction::Outgoing, Origin::Phone, body),
+        "outgoingMessageReceived" => message::message(Direction::Outgoing, outgoing_origin(body), body),
         "outgoingAPIMessageReceived" => message::message(Direction::Outgoing, Origin::Api, body),
         "outgoingMessageStatus" => Kind::MessageStatus(status(Direction::Outgoing, body)),
         "incomingMessageStatus" => Kind::MessageStatus(status(Direction::Incoming, body)),
@@ -119,6 +149,12 @@ fn kind(upstream_type: &str, body: &Json) -> Kind {
         "incomingBlock" => instance::incoming_block(body),
         _ => Kind::Unknown,
     }
+}
+
+/// The type says that it was not written through the API, unless it was made up here and nothing says so.
+fn outgoing_origin(body: &Json) -> Origin {
+    let is_said = body.get("typeWebhook").words().is_some() || body.get("sendByApi").boolean().is_some();
+    if is_said { Origin::Phone } else { Origin::Unknown }
 }
 
 /// One vendor page capitalises the type (reference §9.2), another the typeMessage (§12.5).

@@ -216,5 +216,6 @@ mod tests {
     fn the_account_is_a_phone_number() {
         assert_eq!(wid(1_101_123_456), "79001123456@c.us");
         assert_eq!((type_instance(3_100_000_001), type_instance(1_101_123_456)), ("v3", "whatsapp"));
+        assert_eq!((type_instance(310_000_000_001), type_instance(110_100_003_100)), ("v3", "whatsapp"));
     }
 }

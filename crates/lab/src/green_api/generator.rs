@@ -183,6 +183,7 @@ impl Generator {
             let phone = if chat.is_group { 0 } else { 79_990_000_000 + self.dice.u64(..10_000) };
             data["chatType"] = json!(if chat.is_group { "group" } else { "user" });
             data["senderType"] = json!("user");
+            data["isBot"] = json!(false);
             data["senderPhoneNumber"] = json!(phone);
         }
         data
@@ -239,7 +240,14 @@ impl Generator {
             }
         };
         let id = if status == "offer" { ringing.call } else { self.id_again(&ringing.call) };
-        Some(json!({ "typeWebhook": "incomingCall", "from": ringing.from, "status": status, "idMessage": id }))
+        let mut event =
+            json!({ "typeWebhook": "incomingCall", "from": ringing.from, "status": status, "idMessage": id });
+        // Whether it is a video or a group call is said sometimes only.
+        if self.dice.bool() {
+            event["isVideo"] = json!(self.dice.bool());
+            event["isGroup"] = json!(false);
+        }
+        Some(event)
     }
 
     /// Reference §9.8. It has no id, so one a second at most: two of a second could be equal.

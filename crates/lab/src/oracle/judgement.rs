@@ -27,10 +27,16 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether the promise held: repeats are allowed, nothing else.
+    /// Whether the promise held, in topics that nobody else writes to: repeats are allowed, nothing else.
     #[must_use]
     pub fn promise_held(&self) -> bool {
-        self.lost == 0 && self.out_of_order == 0 && self.wrong_key == 0 && self.unexpected == 0
+        !self.has_breach() && self.unexpected == 0
+    }
+
+    /// Whether an event that was queued was treated as none may be.
+    #[must_use]
+    pub fn has_breach(&self) -> bool {
+        self.lost > 0 || self.out_of_order > 0 || self.wrong_key > 0
     }
 }
 
@@ -77,12 +83,12 @@ pub struct LostBy {
 }
 
 impl Judgement {
-    /// Whether the promise held, as far as could be checked.
+    /// Whether an event that was queued was treated as none may be, as far as could be checked.
     #[must_use]
-    pub fn promise_held(&self) -> bool {
-        self.verdict.promise_held()
-            && self.split_chats == 0
-            && self.deleted_before_acknowledged.is_none_or(|found| found == 0)
+    pub fn has_breach(&self) -> bool {
+        self.verdict.has_breach()
+            || self.split_chats > 0
+            || self.deleted_before_acknowledged.is_some_and(|found| found > 0)
     }
 
     fn add(&mut self, event: &Event, clock_tolerance_ms: i64) {

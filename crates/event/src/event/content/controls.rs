@@ -54,18 +54,26 @@ pub struct ListRow {
     pub description: Option<String>,
 }
 
-/// A template with buttons.
+/// A message made from a template.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Template {
+    /// The template it was made from. Such a message has no words here: they are the template's, with `params` filled in.
+    pub template_id: Option<String>,
+    /// What was filled into the template, in its order.
+    pub params: Option<Vec<String>>,
     /// The template's namespace.
     pub namespace: Option<String>,
     /// The template's name.
     pub element_name: Option<String>,
+    /// The words above the text.
+    pub title: Option<String>,
     /// The words above the buttons.
     pub text: Option<String>,
     /// The words below.
     pub footer: Option<String>,
+    /// Where to fetch the picture, video or file that it shows.
+    pub media_url: Option<String>,
     /// The buttons.
     pub buttons: Vec<Button>,
 }

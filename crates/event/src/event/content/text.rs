@@ -26,6 +26,8 @@ pub struct Text {
 pub struct Link {
     /// The text, link included.
     pub text: Option<String>,
+    /// Whether it was made from a template.
+    pub template: Option<bool>,
     /// The preview's title.
     pub title: Option<String>,
     /// The preview's description.

@@ -79,6 +79,7 @@ pub(super) fn sender(user: &Json) -> Option<Sender> {
         name: owned(user.get("name")),
         contact_name: None,
         sender_type: None,
+        bot: None,
         phone: owned(user.get("phone")),
         username: owned(user.get("username")),
         email: owned(user.get("email")),

@@ -16,6 +16,7 @@ pub(super) fn call(direction: Direction, body: &Json) -> Call {
         summary: None,
         caller_name: None,
         video: body.get("isVideo").boolean(),
+        group: body.get("isGroup").boolean(),
         participants: (!participants.is_empty()).then_some(participants),
         duration_seconds: body.get("duration").integer(),
     }

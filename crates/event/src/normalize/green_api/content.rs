@@ -17,6 +17,9 @@ mod polls;
 mod shop;
 mod text;
 
+/// Where the text of an answer, a link or a reaction stands: in a message, and in a quoted one or in the flat form.
+pub(super) const EXTENDED_TEXT: [&str; 2] = ["extendedTextMessageData", "extendedTextMessage"];
+
 /// The content in `messageData`.
 pub(super) fn of_message(data: &Json) -> Content {
     let type_message = data.get("typeMessage").words();
@@ -37,9 +40,15 @@ pub(super) fn data_object<'j, 'a>(place: &'j Json<'a>, names: &[&str]) -> &'j Js
     names.iter().map(|name| place.get(name)).find(|found| found.is_object()).unwrap_or(place)
 }
 
-/// The message a data object points at. Where there is no data object, `stanzaId` is a quoted message's own id.
+/// The message a data object points at.
 fn target(place: &Json, data: &Json) -> Option<String> {
-    (!std::ptr::eq(place, data)).then(|| owned(data.get("stanzaId")))?
+    of_target(place, data, "stanzaId")
+}
+
+/// What a data object says of the message it points at. Where there is no data object, these fields are a quoted
+/// message's own.
+fn of_target(place: &Json, data: &Json, field: &str) -> Option<String> {
+    (!std::ptr::eq(place, data)).then(|| owned(data.get(field)))?
 }
 
 fn of_type(type_message: &str, place: &Json) -> Option<Content> {
@@ -58,15 +67,11 @@ fn of_type(type_message: &str, place: &Json) -> Option<Content> {
         "groupInviteMessage" => Content::GroupInvite(places::group_invite(place)),
         "pollMessage" | "pollCreationMessage" => Content::Poll(polls::poll(place)),
         "pollUpdateMessage" => Content::PollVote(polls::poll_vote(place)),
-        "reactionMessage" => Content::Reaction {
-            emoji: owned(data_object(place, &["extendedTextMessageData", "extendedTextMessage"]).get("text")),
-            message_id: owned(place.get("quotedMessage").get("stanzaId")),
-            participant: owned(place.get("quotedMessage").get("participant")),
-            taken_back: None,
-        },
+        "reactionMessage" => reaction(place),
         "editedMessage" => Content::Edit(text::edit(place)),
         "deletedMessage" => {
-            Content::Deletion { message_id: target(place, data_object(place, &["deletedMessageData"])) }
+            let message_id = target(place, data_object(place, &["deletedMessageData"]));
+            Content::Deletion { message_id: message_id.or_else(|| owned(place.get("deletedMessageId"))) }
         }
         "buttonsMessage" => Content::Buttons(controls::buttons(place)),
         "listMessage" => Content::List(controls::list(place)),
@@ -83,6 +88,18 @@ fn of_type(type_message: &str, place: &Json) -> Option<Content> {
         "orderMessage" => Content::Order(Box::new(shop::order(place))),
         _ => return None,
     })
+}
+
+/// The message it is put to stands in a quoted object; in the flat form, beside the emoji.
+fn reaction(place: &Json) -> Content {
+    let data = data_object(place, &EXTENDED_TEXT);
+    let quoted = place.get("quotedMessage");
+    Content::Reaction {
+        emoji: owned(data.get("text")),
+        message_id: owned(quoted.get("stanzaId")).or_else(|| target(place, data)),
+        participant: owned(quoted.get("participant")).or_else(|| of_target(place, data, "participant")),
+        taken_back: None,
+    }
 }
 
 /// Where `typeMessage` is missing (§12.4), a field that only one type has tells it.

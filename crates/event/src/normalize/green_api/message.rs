@@ -2,11 +2,12 @@
 
 use super::{content, owned};
 use crate::event::message::{Quoted, ReplyTo};
-use crate::event::{Content, Direction, Kind, Message, Origin};
 use chatbridge_base::json::Json;
+use chatbridge_event::event::{Content, DeliveryState, Direction, Kind, Message, Origin};
 
+/// In the flat form what is otherwise in `messageData` stands in the body itself.
 pub(super) fn message(direction: Direction, origin: Origin, body: &Json) -> Kind {
-    let data = body.get("messageData");
+    let data = content::data_object(body, &["messageData"]);
     let content = content::of_message(data);
     let reply_to = reply_to(&content, data);
     // In broken vendor samples the quoted object stands beside messageData (§9.5).
@@ -16,6 +17,10 @@ pub(super) fn message(direction: Direction, origin: Origin, body: &Json) -> Kind
         quoted.content.is_some() || !matches!(content, Content::Reaction { .. })
     });
     let (forwarded, forwarding_score) = forwarding(data);
+    let status = data.get("statusMessage").words();
+    // Of an edit or a deletion these words would be about the message that it points at.
+    let is_about_another = matches!(content, Content::Edit(_) | Content::Deletion { .. });
+    let flag = |name: &str| data.get(name).boolean().filter(|_| !is_about_another);
     Kind::Message(Box::new(Message {
         id: owned(body.get("idMessage")),
         direction,
@@ -25,6 +30,10 @@ pub(super) fn message(direction: Direction, origin: Origin, body: &Json) -> Kind
         content,
         forwarded,
         forwarding_score,
+        state: status.map(DeliveryState::from_word),
+        status: status.map(str::to_owned),
+        edited: flag("isEdited"),
+        deleted: flag("isDeleted"),
         internal_id: None,
         subtype: None,
         app: None,
@@ -56,7 +65,7 @@ fn reply_to(content: &Content, data: &Json) -> Option<ReplyTo> {
     if !matches!(content, Content::Text(_) | Content::Link(_)) {
         return None;
     }
-    let extended = content::data_object(data, &["extendedTextMessageData", "extendedTextMessage"]);
+    let extended = content::data_object(data, &content::EXTENDED_TEXT);
     let reply_to =
         ReplyTo { message_id: owned(extended.get("stanzaId")), participant: owned(extended.get("participant")) };
     (reply_to != ReplyTo::default()).then_some(reply_to)

@@ -22,11 +22,13 @@ pub(super) enum Kind {
     Edit,
     Deletion,
     Reaction,
+    Template,
+    Interactive,
     Unknown,
 }
 
 /// How often each kind comes, in parts of their sum.
-const MIX: [(Kind, u32); 15] = [
+const MIX: [(Kind, u32); 17] = [
     (Kind::Text, 45),
     (Kind::Link, 6),
     (Kind::Quoted, 8),
@@ -41,6 +43,8 @@ const MIX: [(Kind, u32); 15] = [
     (Kind::Edit, 4),
     (Kind::Deletion, 2),
     (Kind::Reaction, 8),
+    (Kind::Template, 1),
+    (Kind::Interactive, 1),
     (Kind::Unknown, 1),
 ];
 
@@ -119,6 +123,10 @@ pub(super) fn message_data(kind: Kind, dice: &mut Rng, id: &str, earlier: Option
         Kind::Reaction => json!({ "typeMessage": "reactionMessage",
             "extendedTextMessageData": { "text": REACTIONS[dice.usize(..REACTIONS.len())] },
             "quotedMessage": { "stanzaId": stanza, "participant": participant } }),
+        Kind::Template => json!({ "typeMessage": "templateMessage", "templateMessage": template(dice, id, text) }),
+        Kind::Interactive => json!({ "typeMessage": "interactiveButtons", "interactiveButtons": {
+            "headerText": "Example", "contentText": text, "footerText": "Shop",
+            "buttons": [{ "type": "copy", "buttonId": "1", "buttonText": "Copy", "copyCode": id }] } }),
         Kind::Unknown => {
             json!({ "typeMessage": "hologramMessage", "hologramMessageData": { "beams": dice.u8(..) } })
         }
@@ -128,6 +136,16 @@ pub(super) fn message_data(kind: Kind, dice: &mut Rng, id: &str, earlier: Option
 /// One text in a hundred is the placeholder of a message that could not be decrypted (reference §3, SWE001).
 fn some_text(dice: &mut Rng) -> &'static str {
     if dice.u8(..100) == 0 { "{{SWE001}}" } else { TEXTS[dice.usize(..TEXTS.len())] }
+}
+
+/// A template that is named, with what is filled in; or one that is written out, with a picture and a button.
+fn template(dice: &mut Rng, id: &str, text: &str) -> Value {
+    if dice.bool() {
+        return json!({ "templateId": "00000000-1111-2222-3333-444455556666", "params": [text, id] });
+    }
+    json!({ "titleText": "Example", "contentText": text, "footerText": "Shop",
+        "mediaUrl": format!("https://media.example.invalid/{id}.png"),
+        "buttons": [{ "index": 1, "urlButton": { "displayText": "Open", "url": "https://example.invalid/" } }] })
 }
 
 /// The forwarding fields are optional everywhere (reference §9.4): sometimes there, sometimes not.

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::Generator;
 
 const WHATSAPP: u64 = 1_101_000_001;
-const MAX: u64 = 3_100_000_001;
+/// Instances have twelve digits since July 2026.
+const MAX: u64 = 310_000_000_001;
 
 fn events(generator: &mut Generator, count: usize) -> Vec<Value> {
     let now = 1_760_000_000;
@@ -42,7 +43,7 @@ fn every_kind_comes_and_no_two_bodies_are_equal() {
             assert!(kinds.contains_key(&format!("{webhook} {message}Message")), "{webhook} {message}: {kinds:?}");
         }
     }
-    for message in ["deleted", "reaction", "location", "contact", "poll", "hologram"] {
+    for message in ["deleted", "reaction", "location", "contact", "poll", "template", "hologram"] {
         assert!(kinds.contains_key(&format!("incomingMessageReceived {message}Message")), "{message}: {kinds:?}");
     }
     for webhook in ["outgoingMessageStatus", "incomingCall", "stateInstanceChanged", "somethingNewHappened"] {

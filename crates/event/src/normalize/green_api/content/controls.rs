@@ -42,11 +42,18 @@ fn section(section: &Json) -> ListSection {
 
 pub(super) fn template(place: &Json) -> Template {
     let data = data_object(place, &["templateMessage"]);
+    // An empty parameter stays, for the place of each says what it fills in.
+    let params: Vec<_> =
+        data.get("params").items().iter().map(|one| one.text().unwrap_or_default().to_owned()).collect();
     Template {
+        template_id: owned(data.get("templateId")),
+        params: (!params.is_empty()).then_some(params),
         namespace: owned(data.get("namespace")),
         element_name: owned(data.get("elementName")),
+        title: owned(data.get("titleText")),
         text: owned(data.get("contentText")),
-        footer: owned(data.get("footer")),
+        footer: owned(data.get("footer")).or_else(|| owned(data.get("footerText"))),
+        media_url: owned(data.get("mediaUrl")),
         buttons: data.get("buttons").items().iter().map(template_button).collect(),
     }
 }
@@ -72,7 +79,7 @@ fn template_button(one: &Json) -> Button {
     }
 }
 
-/// The vendor's table and its sample name the three texts differently (§9.4).
+/// The vendor's table, its samples and its own chat client name the three texts differently.
 pub(super) fn interactive(place: &Json) -> Content {
     let data = data_object(place, &INTERACTIVE);
     let buttons = data.get("buttons").items();
@@ -82,7 +89,7 @@ pub(super) fn interactive(place: &Json) -> Content {
         return Content::ButtonReply(reply);
     }
     Content::Interactive(Interactive {
-        title: owned(data.get("titleText")).or_else(|| owned(data.get("header"))),
+        title: ["titleText", "headerText", "header"].iter().find_map(|name| owned(data.get(name))),
         text: owned(data.get("contentText")).or_else(|| owned(data.get("body"))),
         footer: owned(data.get("footerText")).or_else(|| owned(data.get("footer"))),
         buttons: buttons.iter().map(|one| button(one, ButtonKind::Unknown)).collect(),

@@ -1,7 +1,7 @@
 //! Words: text, links with their previews, edits.
 
 use super::super::owned;
-use super::{data_object, target, words_or_error};
+use super::{EXTENDED_TEXT, data_object, target, words_or_error};
 use crate::event::Content;
 use crate::event::content::{Ad, Edit, Link, Story, Text};
 use chatbridge_base::json::Json;
@@ -15,7 +15,7 @@ pub(super) fn text(place: &Json) -> Content {
 /// Upstream sends plain text as textMessage or as extendedTextMessage without a rule (§9.4, issue 871), so the type
 /// follows what is there: a link is a text with an address, a preview or an advertisement.
 pub(super) fn text_or_link(place: &Json) -> Content {
-    let data = data_object(place, &["extendedTextMessageData", "extendedTextMessage"]);
+    let data = data_object(place, &EXTENDED_TEXT);
     // A quoted text keeps its words beside the preview, not in it (§9.5).
     let words = [data.get("text"), data.get("textMessage"), place.get("textMessage")];
     let (text, error) = words_or_error(words.into_iter().find(|words| words.words().is_some()).unwrap_or(&Json::Null));
@@ -32,17 +32,21 @@ pub(super) fn text_or_link(place: &Json) -> Content {
     };
     let has_address = text.as_deref().is_some_and(|text| text.contains("://") || text.contains("www."));
     if has_address || preview != Link::default() {
-        Content::Link(Box::new(Link { text, story, error, ..preview }))
+        Content::Link(Box::new(Link { text, template, story, error, ..preview }))
     } else {
         Content::Text(Text { text, template, story, error })
     }
 }
 
+/// In the flat form the new words stand in `textMessage` or in `extendedTextMessage`.
 pub(super) fn edit(place: &Json) -> Edit {
     let data = data_object(place, &["editedMessageData"]);
-    let (text, text_error) = words_or_error(data.get("textMessage"));
+    let words = [data.get("textMessage"), data_object(place, &EXTENDED_TEXT).get("text")];
+    let (text, text_error) =
+        words_or_error(words.into_iter().find(|words| words.words().is_some()).unwrap_or(&Json::Null));
     let (caption, caption_error) = words_or_error(data.get("caption"));
-    Edit { message_id: target(place, data), text, caption, error: text_error.or(caption_error) }
+    let message_id = target(place, data).or_else(|| owned(place.get("editedMessageId")));
+    Edit { message_id, text, caption, error: text_error.or(caption_error) }
 }
 
 fn ad(data: &Json) -> Option<Ad> {

@@ -34,10 +34,12 @@ mod chatapp;
 mod clients;
 mod fleet;
 mod framing;
+mod listeners;
 mod spans;
 
 use chatapp::ChatApp;
 use fleet::Fleet;
+use listeners::Shares;
 
 pub use chatapp::ChatAppError;
 pub use clients::{InstanceClients, chatapp_api};
@@ -98,8 +100,11 @@ pub async fn run(
     let registry = framing::registry(&config).map_err(StartError::Http)?;
     let tls = config.webhook.as_ref().and_then(|webhook| webhook.tls.as_ref());
     let certificate = tls.map(Certificate::load).transpose()?;
+    let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
 
     let metrics = Arc::new(Metrics::new());
+    // Before anything is opened that could take what delivery needs.
+    let shares = Shares::new(&config, Arc::clone(&metrics));
     let board = Arc::new(status_board(&config));
     let readiness = Readiness::default();
     let health = publisher.health();
@@ -128,10 +133,14 @@ pub async fn run(
         chatapp: chatapp.as_ref().map(ChatApp::overview),
         schema_registry: registry.as_ref().map(SchemaRegistry::health),
         config: Arc::clone(&live),
+        descriptors: Arc::clone(&shares.descriptors),
         silence_max: config.silence_max(),
         started: Instant::now(),
     };
-    background.spawn(admin::serve(listeners.admin, shown, background_stop.clone()));
+    let server = shares.admin_server(listeners.admin, &config.admin, Arc::new(metrics.admin_listener()));
+    background.spawn(admin::serve(server, shown, config.admin.allowed_hosts.clone(), background_stop.clone()));
+    let (descriptors, stopped) = (Arc::clone(&shares.descriptors), background_stop.clone());
+    background.spawn(async move { descriptors.watch(stopped).await });
     background.spawn(systemd::watchdog(Arc::clone(&board), config.silence_max(), background_stop.clone()));
     background.spawn(loss_watch::watch(Arc::clone(&board), stop.clone()));
 
@@ -140,7 +149,13 @@ pub async fn run(
         let secret = config.chatapp.as_ref().and_then(|chatapp| chatapp.callback_secret.clone());
         let callback = chatapp.as_ref().zip(secret).map(|(chatapp, secret)| Callback::new(secret, chatapp.intake()));
         let (intakes, stop) = (fleet.intakes(), stop.clone());
-        background.spawn(webhook::serve(listener, certificate, settings, intakes, callback, telemetry, stop));
+        if let Some(server) = shares.webhook_server(listener, acceptor, &settings, telemetry.listener()) {
+            background.spawn(webhook::serve(server, settings, intakes, callback, telemetry, stop));
+        }
+    }
+    if let Some(certificate) = certificate {
+        let stop = stop.clone();
+        background.spawn(async move { certificate.follow(stop).await });
     }
 
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());
@@ -150,7 +165,7 @@ pub async fn run(
     );
     systemd::ready(WAITING);
 
-    let mut reloading = Reloading { reloads, fleet, live, running: config.clone(), waiting_for: WAITING };
+    let mut reloading = Reloading { reloads, fleet, live, shares, running: config.clone(), waiting_for: WAITING };
     if let Some(interval) = config.green_api.watch_interval {
         background.spawn(watch::watch(reloading.fleet.watched(), interval, stop.clone()));
     }
@@ -186,6 +201,7 @@ struct Reloading {
     reloads: Option<Reloads>,
     fleet: Fleet,
     live: Arc<LiveConfig>,
+    shares: Shares,
     /// What runs, the instances as they are now.
     running: Config,
     /// What the process is doing, for systemd.
@@ -218,6 +234,7 @@ impl Reloading {
                 let waiting_for_restart = self.running.needs_restart_for(&new);
                 let changes = self.fleet.set_instances(&new.instances);
                 self.running.instances = new.instances;
+                self.shares.share_out(&self.running);
                 info!(%changes, "the configuration was read again, and its instances are live");
                 if !waiting_for_restart.is_empty() {
                     warn!(

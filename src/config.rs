@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use url::Url;
 
 use crate::event::InstanceId;
 
+mod admin;
 mod chatapp;
 mod create_topics;
 mod difference;
@@ -24,6 +24,7 @@ mod tracing;
 mod validate;
 mod webhook;
 
+pub use admin::Admin;
 pub use chatapp::{ChatApp, Login};
 pub use create_topics::CreateTopics;
 pub use difference::Fingerprint;
@@ -149,13 +150,6 @@ pub enum Credentials {
     },
     /// A bearer token.
     Bearer(SecretString),
-}
-
-/// The admin server.
-#[derive(Debug, Clone)]
-pub struct Admin {
-    /// Where it listens.
-    pub listen: SocketAddr,
 }
 
 /// How GREEN-API is asked.

@@ -91,7 +91,7 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "chatapp/pusher/report",
         "chatapp/pusher/session",
     ];
-    absent(&["webhook/gate"], &["tokio", "reqwest", "std::fs", "Timestamp::now"]);
+    absent(&["webhook/gate", "admin/host", "descriptors/budget"], &["tokio", "reqwest", "std::fs", "Timestamp::now"]);
     absent(&pure, &["tokio", "reqwest", "rdkafka", "axum", "std::fs", "std::net", "Timestamp::now"]);
 }
 
@@ -137,7 +137,7 @@ fn libraries_stay_at_the_rim() {
         ["green_api", "chatapp/api", "schema_registry", "otlp", "app", "simulator/push", "chatapp_simulator/callback"];
     only(&reqwest, "reqwest::");
     only(&["otlp"], "opentelemetry");
-    only(&["admin", "simulator", "chatapp_simulator", "webhook"], "axum::");
+    only(&["admin", "http_server", "simulator", "chatapp_simulator", "webhook"], "axum::");
     only(&["chatapp/pusher/link", "chatapp_simulator/socket"], "tungstenite::");
     only(&["green_api/pace"], "tower_");
     only(&["cli", "logging"], "clap::");
@@ -149,6 +149,12 @@ fn the_simulator_shares_nothing_with_what_it_tests() {
     absent(&["simulator", "chatapp_simulator"], &tested);
     absent(&["demo/chatapp/judge"], &[&tested[..], &["crate::chatapp::", "crate::record", "crate::bridge"]].concat());
     absent(&["chatapp_simulator"], &["crate::chatapp::", "crate::webhook", "crate::record", "crate::config"]);
+}
+
+#[test]
+fn the_server_of_the_listeners_knows_nothing_of_what_is_asked_there() {
+    absent(&["http_server"], &["crate::admin", "crate::webhook", "crate::config", "crate::source", "crate::chatapp"]);
+    absent(&["descriptors"], &["crate::http_server", "crate::admin", "crate::webhook"]);
 }
 
 #[test]

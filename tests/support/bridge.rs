@@ -68,8 +68,19 @@ pub(crate) struct Bridge {
 impl Bridge {
     /// Starts `chatbridge run`, returns when its admin server listens.
     pub(crate) fn start(home: &Home, environment: &[(&str, &str)]) -> Self {
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_chatbridge")), home, environment)
+    }
+
+    /// The same, after the shell's `ulimit` with these arguments.
+    pub(crate) fn start_under(home: &Home, ulimit: &str, environment: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit {ulimit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_chatbridge")]);
+        Self::start_as(shell, home, environment)
+    }
+
+    fn start_as(mut command: Command, home: &Home, environment: &[(&str, &str)]) -> Self {
         let log = File::create(home.log()).expect("writable");
-        let child = Command::new(env!("CARGO_BIN_EXE_chatbridge"))
+        let child = command
             .args(["run", "--log-format", "json", "--config"])
             .arg(home.config())
             .envs(environment.iter().copied())

@@ -31,6 +31,7 @@ mod deletes;
 mod ground;
 mod hold;
 mod kafka;
+mod listeners;
 mod load;
 mod network;
 mod odd;
@@ -54,6 +55,7 @@ fn rows() -> Vec<Row> {
         kafka::rows(),
         network::rows(),
         process::rows(),
+        listeners::rows(),
     ]
     .into_iter()
     .flatten()

@@ -26,7 +26,6 @@ mod support {
     pub(crate) mod record;
     pub(crate) mod registry;
     pub(crate) mod secured;
-    #[expect(dead_code, reason = "tests/it asks for more")]
     pub(crate) mod siege;
     #[expect(dead_code, reason = "tests/it does more to it")]
     pub(crate) mod soketi;

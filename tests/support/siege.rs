@@ -12,7 +12,7 @@ use tokio::runtime;
 
 /// An address of this machine that nobody else calls from.
 pub(crate) const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Holds idle connections to one address; one that is closed is opened again. Ends when dropped.
 pub(crate) struct Siege {

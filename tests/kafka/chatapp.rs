@@ -14,6 +14,7 @@ use crate::support::broker::Broker;
 use crate::support::chatapp::Judgement;
 use crate::support::needs::or_skip;
 
+mod chaos;
 pub(crate) mod scene;
 
 /// How much, how fast, how often.

@@ -27,7 +27,7 @@ use crate::support::way::Way;
 
 mod answers;
 mod chatapp;
-mod clock;
+pub(crate) mod clock;
 mod contents;
 mod deletes;
 mod ground;

@@ -8,6 +8,7 @@
 
 #[path = "../support"]
 mod support {
+    #[expect(dead_code, reason = "tests/kafka does more to it")]
     pub(crate) mod bridge;
     pub(crate) mod chatapp;
     pub(crate) mod http;

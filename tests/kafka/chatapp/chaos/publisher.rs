@@ -49,7 +49,8 @@ impl Burst {
         let item = &value["raw"]["data"][0];
         let word = |value: &Value| value.as_str().map(str::to_owned);
         if self.theme == Theme::Employee {
-            return (item["employee"]["id"].to_string() == self.mark).then(|| word(&item["type"]))?;
+            let id = item["employee"]["id"].as_u64()?.to_string();
+            return if id == self.mark { word(&item["type"]) } else { None };
         }
         match self.theme {
             Theme::Tag => word(&item["type"]),
@@ -93,7 +94,7 @@ impl Publisher {
             simulator: simulator.clone(),
             generator: Generator::new(config, seed).with_unique_items(),
             channels: config.generated_channels(),
-            dice: Rng::with_seed(seed ^ 0x6368_616f_73),
+            dice: Rng::with_seed(seed + 1),
             published: Published::default(),
         };
         let is_stopped = Arc::clone(&stop);

@@ -38,7 +38,7 @@ faults: ## Does every fault to the bridge and a real Kafka, and writes the table
 	@deploy/prerequisites.sh test
 	CI=true FAULTS_TABLE=tests/README.md cargo test --locked --test kafka every_fault -- --ignored --nocapture
 
-soak: ## Simulates the delivery loop for a million events, keeps a real Kafka away for ten minutes, kills both ends of ChatApp; prints the figures.
+soak: ## Simulates the delivery loop for a million events, keeps a real Kafka away for ten minutes, kills both ends of ChatApp, then lets everything go wrong at once for ten minutes; prints the figures.
 	@deploy/prerequisites.sh test
 	CHATBRIDGE_SIMULATION_EVENTS=1000000 cargo test --release --locked --lib simulation::tests::every -- --nocapture
 	cargo test --release --locked --test kafka soak_ -- --ignored --nocapture

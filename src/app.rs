@@ -35,11 +35,13 @@ mod chatapp;
 mod clients;
 mod fleet;
 mod framing;
+mod listeners;
 mod spans;
 
 use background::Background;
 use chatapp::ChatApp;
 use fleet::Fleet;
+use listeners::Shares;
 
 pub use chatapp::ChatAppError;
 pub use clients::{InstanceClients, chatapp_api};
@@ -100,8 +102,11 @@ pub async fn run(
     let registry = framing::registry(&config).map_err(StartError::Http)?;
     let tls = config.webhook.as_ref().and_then(|webhook| webhook.tls.as_ref());
     let certificate = tls.map(Certificate::load).transpose()?;
+    let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
 
     let metrics = Arc::new(Metrics::new());
+    // Before anything is opened that could take what delivery needs.
+    let shares = Shares::new(&config, Arc::clone(&metrics));
     let board = Arc::new(status_board(&config));
     let readiness = Readiness::default();
     let health = publisher.health();
@@ -130,10 +135,20 @@ pub async fn run(
         chatapp: chatapp.as_ref().map(ChatApp::overview),
         schema_registry: registry.as_ref().map(SchemaRegistry::health),
         config: Arc::clone(&live),
+        descriptors: Arc::clone(&shares.descriptors),
         silence_max: config.silence_max(),
         started: Instant::now(),
     };
-    background.run("the admin server", admin::serve(listeners.admin, shown, background.stop.clone()));
+    let server = shares.admin_server(listeners.admin, &config.admin, Arc::new(metrics.admin_listener()));
+    let allowed_hosts = config.admin.allowed_hosts.clone();
+    background.run("the admin server", admin::serve(server, shown, allowed_hosts, background.stop.clone()));
+    background.keep_running("the watch over file descriptors", &background.stop, {
+        let descriptors = Arc::clone(&shares.descriptors);
+        move |stop| {
+            let descriptors = Arc::clone(&descriptors);
+            async move { descriptors.watch(stop).await }
+        }
+    });
     background.keep_running("the watchdog of systemd", &background.stop, {
         let (systemd, board, silence_max) = (Arc::clone(&systemd), Arc::clone(&board), config.silence_max());
         move |stop| {
@@ -151,8 +166,13 @@ pub async fn run(
         let secret = config.chatapp.as_ref().and_then(|chatapp| chatapp.callback_secret.clone());
         let callback = chatapp.as_ref().zip(secret).map(|(chatapp, secret)| Callback::new(secret, chatapp.intake()));
         let (intakes, stop) = (fleet.intakes(), stop.clone());
-        let serving = webhook::serve(listener, certificate, settings, intakes, callback, telemetry, stop);
-        background.run("the webhook's listener", serving);
+        if let Some(server) = shares.webhook_server(listener, acceptor, &settings, telemetry.listener()) {
+            let serving = webhook::serve(server, settings, intakes, callback, telemetry, stop);
+            background.run("the webhook's listener", serving);
+        }
+    }
+    if let Some(certificate) = certificate {
+        background.run("the watch over the webhook's certificate", certificate.follow(stop.clone()));
     }
 
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());
@@ -163,7 +183,7 @@ pub async fn run(
     systemd.ready(WAITING);
 
     let (reloaded, running) = (Arc::clone(&systemd), config.clone());
-    let mut reloading = Reloading { reloads, fleet, live, running, systemd: reloaded, waiting_for: WAITING };
+    let mut reloading = Reloading { reloads, fleet, live, shares, running, systemd: reloaded, waiting_for: WAITING };
     if let Some(interval) = config.green_api.watch_interval {
         let watched = reloading.fleet.watched();
         let look = move |stop| watch::watch(watched.clone(), interval, stop);
@@ -206,6 +226,7 @@ struct Reloading {
     reloads: Option<Reloads>,
     fleet: Fleet,
     live: Arc<LiveConfig>,
+    shares: Shares,
     /// What runs, the instances as they are now.
     running: Config,
     systemd: Arc<Systemd>,
@@ -239,6 +260,7 @@ impl Reloading {
                 let waiting_for_restart = self.running.needs_restart_for(&new);
                 let changes = self.fleet.set_instances(&new.instances);
                 self.running.instances = new.instances;
+                self.shares.share_out(&self.running);
                 info!(%changes, "the configuration was read again, and its instances are live");
                 if !waiting_for_restart.is_empty() {
                     warn!(

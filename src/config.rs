@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use url::Url;
 use chatbridge_event::event::InstanceId;
 
 mod brokers;
+mod admin;
 mod chatapp;
 mod create_topics;
 mod difference;
@@ -28,6 +28,7 @@ mod validate;
 mod webhook;
 
 pub use brokers::broker_list;
+pub use admin::Admin;
 pub use chatapp::{ChatApp, Login};
 pub use create_topics::CreateTopics;
 pub use difference::Fingerprint;
@@ -156,13 +157,6 @@ pub enum Credentials {
     },
     /// A bearer token.
     Bearer(SecretString),
-}
-
-/// The admin server.
-#[derive(Debug, Clone)]
-pub struct Admin {
-    /// Where it listens.
-    pub listen: SocketAddr,
 }
 
 /// How GREEN-API is asked.

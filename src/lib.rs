@@ -78,7 +78,8 @@
 //! app ──► everyone                                          (the composition root, the only one)
 //! reload ─► config                                          when to read it again, not what becomes of it
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
-//! webhook ─► source/intake, chatapp/intake, event, json, config, telemetry   never a queue, never kafka
+//! webhook ─► http_server, source/intake, chatapp/intake, event, json, config, telemetry   never a queue, never kafka
+//! http_server ─► descriptors, telemetry; descriptors ─► telemetry; descriptors/budget ─► config
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! chatapp/account ─► chatapp/api, chatapp/tokens, chatapp/backfill (implements its trait)
 //! chatapp/intake ─► chatapp/spool, chatapp/normalize, chatapp/ledger; implements the traits of chatapp/pusher and
@@ -95,8 +96,8 @@
 //! schema_registry ─► record (its ids), config               never a source, never a publisher
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! kafka_watch ─► config, publish/kafka, telemetry; systemd ─► telemetry
-//! admin ─► kafka_watch, readiness, telemetry, chatapp/overview, schema_registry and publish/kafka: what they say of
-//!          themselves
+//! admin ─► http_server; kafka_watch, readiness, telemetry, descriptors, chatapp/overview, schema_registry and
+//!          publish/kafka: what they say of themselves
 //! consume ─► config                                         reads topics back; never writes
 //! dead_letters ─► consume (its records), bridge, chatapp/normalize, event, policy, record, publish, retry: a replay;
 //!                 never kafka itself
@@ -113,8 +114,8 @@
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
 //! `chatapp/normalize`, `chatapp/ahead`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/lanes`, `chatapp/standing`,
 //! `chatapp/tokens/state`, `chatapp/unpack`, `record`, `policy`,
-//! `retry`, `schema`, `trace`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`, `doctor/push`,
-//! `doctor/topic`, `doctor/chatapp/verdict`, `demo/chatapp/judge`, `chatapp/pusher` but for its `client` and `link`; no
+//! `retry`, `schema`, `trace`, `admin/host`, `descriptors/budget`, `green_api/answer`, `schema_registry/answer`,
+//! `doctor/instance`, `doctor/push`, `doctor/topic`, `doctor/chatapp/verdict`, `demo/chatapp/judge`, `chatapp/pusher` but for its `client` and `link`; no
 //! rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its brokers; no reqwest
 //! outside `green_api`, `chatapp/api`, `schema_registry`, `otlp`, the composition root, `simulator/push` and
 //! `chatapp_simulator/callback`, which send to webhooks; no global state.
@@ -133,6 +134,11 @@
 //! *A webhook call that tires leaves its event on the way.* What was taken in hand is delivered by a task of its own;
 //! the repeat that follows the 503 has its turn after it and is answered by what it did. Taking it back could only
 //! publish it twice.
+//!
+//! *The listeners get what delivery leaves.* Every connection takes a file descriptor, and whoever reaches a listener
+//! can open many and say nothing. So the limit of open files is shared out at the start: delivery first, then a number
+//! of connections for each listener ([`descriptors::budget`]), and nothing that waits for a caller waits for ever
+//! ([`http_server`]).
 //!
 //! *A schema registry is waited for like a broker.* Its ids stand in every framed value, so without them nothing is
 //! received; a refusal is waited out as well, since it is mended there and not here. Plain values in a topic whose
@@ -170,10 +176,12 @@ pub mod consume;
 pub mod dead_letters;
 #[cfg(feature = "lab")]
 pub mod demo;
+pub mod descriptors;
 pub mod doctor;
 pub mod episode;
 pub mod green_api;
 mod http_failure;
+pub mod http_server;
 pub mod kafka_watch;
 pub mod logging;
 pub mod otlp;

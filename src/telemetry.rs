@@ -19,6 +19,7 @@ use chatbridge_event::event::{DeadLetterReason, Event, Instance, InstanceId, Kin
 pub mod chatapp;
 pub mod config;
 mod delivery;
+pub mod listener;
 pub mod loss_radar;
 pub mod loss_watch;
 pub mod metrics;

@@ -363,7 +363,7 @@ fn the_sample_of_the_webhook_shows_its_defaults() {
         line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ') && !not_by_default.contains(&key))
     });
     let keys: Vec<&str> = keys.collect();
-    assert_eq!(keys.len(), 10, "{keys:?}");
+    assert_eq!(keys.len(), 12, "{keys:?}");
     let loaded = |more: &str| load(&format!("{SMALLEST}[webhook]\n{more}"), &[]).expect("valid").webhook;
     assert_eq!(format!("{:?}", loaded(&keys.join("\n"))), format!("{:?}", loaded("")));
 }

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::brokers::broker_list;
+use super::admin::admin;
 use super::chatapp::chatapp;
 use super::create_topics::create_topics;
 use super::properties::properties;
@@ -16,8 +17,8 @@ use super::schema_registry::schema_registry;
 use super::secrets::secret;
 use super::tracing::tracing;
 use super::webhook::{webhook, webhook_token};
-use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
 use chatbridge_event::event::{InstanceId, KindName};
+use super::{Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
 
 /// Types that may be named in `events.drop` (reference §9.2).
 const TYPE_WEBHOOKS: &[&str] = &[
@@ -42,10 +43,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
         .then(|| seconds("config_check_seconds", file.config_check_seconds, 1..=86_400, problems));
     let kafka = kafka(file.kafka, problems);
     let schema_registry = schema_registry(file.schema_registry, kafka.cloudevents_mode, problems);
-    let listen = match file.admin.listen.parse() {
-        Ok(listen) => Some(listen),
-        Err(_) => complain(problems, "admin.listen", "expected address:port, such as 127.0.0.1:9464"),
-    };
+    let admin = admin(file.admin, problems);
     let default_url = api_url("green_api.api_url", &file.green_api.api_url, problems);
     let green_api = green_api(&file.green_api, problems);
     let has_webhook = file.webhook.is_some();
@@ -65,7 +63,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
         config_check,
         kafka,
         schema_registry,
-        admin: Admin { listen: listen? },
+        admin: admin?,
         green_api,
         instances,
         webhook,

@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout};
 
 use super::gate::is_token;
 use super::green_api::Refusal;
-use super::server::Peer;
 use super::{Endpoint, Proof};
 use crate::chatapp::intake::Intake;
+use crate::http_server::Peer;
 use crate::publish::Publisher;
 use crate::source::caller::CallerNames;
 use crate::source::intake::NotNow;

@@ -1,5 +1,6 @@
 //! `POST /green-api` and `POST /green-api/<idInstance>`: one call, one notification, one answer.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use super::Endpoint;
 use super::gate::presented;
 use super::intakes::Admission;
-use super::server::Peer;
+use crate::http_server::Peer;
 use crate::publish::Publisher;
 use crate::source::caller::CallerNames;
 use crate::source::intake::{Acknowledged, NotNow};
@@ -138,9 +139,9 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
 
     /// The whole body, if it comes in time.
     pub(super) async fn bytes(&self, body: Body, bytes_max: u32) -> Result<Vec<u8>, Refusal> {
-        let limited = Limited::new(body, usize::try_from(bytes_max).unwrap_or(usize::MAX));
-        match tokio::time::timeout(self.settings.body_timeout, limited.collect()).await {
-            Ok(Ok(collected)) => Ok(Vec::from(collected.to_bytes())),
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        match tokio::time::timeout(self.settings.body_timeout, whole(body, bytes_max)).await {
+            Ok(Ok(whole)) => Ok(whole),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge.into()),
             Ok(Err(_)) => Err(Refused::Unreadable.into()),
             Err(_) => Err(Refused::TooSlow.into()),
@@ -203,6 +204,23 @@ fn status(refused: Refused) -> StatusCode {
         Refused::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Refused::Empty | Refused::Unreadable | Refused::Nameless => StatusCode::BAD_REQUEST,
     }
+}
+
+/// All pieces of a body in one buffer, which takes no more memory than `bytes_max`. Pieces that are kept as they come
+/// would take far more than their bytes where each has only one.
+async fn whole(body: Body, bytes_max: usize) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+    let mut limited = Limited::new(body, bytes_max);
+    let mut whole = Vec::new();
+    while let Some(frame) = limited.frame().await {
+        let Ok(piece) = frame?.into_data() else { continue };
+        let needed = whole.len() + piece.len();
+        if needed > whole.capacity() {
+            let room = whole.capacity().saturating_mul(2).max(needed).min(bytes_max.max(needed));
+            whole.reserve_exact(room - whole.len());
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
 }
 
 /// The bytes as the body of a notification; `None` where there is nothing in them.

@@ -36,6 +36,9 @@ pub enum TlsError {
     /// They do not belong together, or rustls knows no such key.
     #[error("webhook.tls_cert_file and webhook.tls_key_file cannot be used together: {0}")]
     Mismatch(#[source] rustls::Error),
+    /// rustls cannot do TLS at all.
+    #[error("TLS cannot be set up for the webhook's listener: {0}")]
+    Setup(#[source] rustls::Error),
 }
 
 /// The certificate in use.
@@ -58,9 +61,13 @@ impl Certificate {
     }
 
     /// Accepts TLS with whatever certificate is in use at the time.
-    pub(super) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, rustls::Error> {
+    ///
+    /// # Errors
+    /// Where rustls knows no version of TLS.
+    pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, TlsError> {
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()?
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Setup)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -68,7 +75,7 @@ impl Certificate {
     }
 
     /// Reads the files again whenever they have changed, until `stop`. Files that cannot be used change nothing.
-    pub(super) async fn follow(&self, stop: CancellationToken) {
+    pub async fn follow(&self, stop: CancellationToken) {
         let mut seen = self.modified().await;
         while stop.run_until_cancelled(tokio::time::sleep(CHECK)).await.is_some() {
             let now = self.modified().await;

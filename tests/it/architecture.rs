@@ -96,7 +96,7 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "pusher/report",
         "pusher/session",
     ];
-    absent(&["webhook/gate"], &["tokio", "reqwest", "std::fs", "Timestamp::now"]);
+    absent(&["webhook/gate", "admin/host", "descriptors/budget"], &["tokio", "reqwest", "std::fs", "Timestamp::now"]);
     absent(&pure, &["tokio", "reqwest", "rdkafka", "axum", "std::fs", "std::net", "Timestamp::now"]);
 }
 
@@ -142,7 +142,7 @@ fn libraries_stay_at_the_rim() {
         ["green_api", "chatapp/api", "schema_registry", "otlp", "app", "lab/green_api/push", "lab/chatapp/callback"];
     only(&[&reqwest[..], &["http_failure"]].concat(), "reqwest::");
     only(&["otlp"], "opentelemetry");
-    only(&["admin", "lab", "webhook"], "axum::");
+    only(&["admin", "http_server", "lab", "webhook"], "axum::");
     only(&["pusher/link", "lab/chatapp/socket"], "tungstenite::");
     only(&["green_api/pace"], "tower_");
     only(&["cli", "logging"], "clap::");
@@ -152,6 +152,12 @@ fn libraries_stay_at_the_rim() {
 fn the_simulator_shares_nothing_with_what_it_tests() {
     absent(&["lab"], &["chatbridge"]);
     absent(&["demo/chatapp/judge"], &["crate::", "chatbridge_base", "chatbridge_event", "chatbridge_pusher"]);
+}
+
+#[test]
+fn the_server_of_the_listeners_knows_nothing_of_what_is_asked_there() {
+    absent(&["http_server"], &["crate::admin", "crate::webhook", "crate::config", "crate::source", "crate::chatapp"]);
+    absent(&["descriptors"], &["crate::http_server", "crate::admin", "crate::webhook"]);
 }
 
 #[test]

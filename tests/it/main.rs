@@ -8,6 +8,7 @@
 
 #[path = "../support"]
 mod support {
+    #[expect(dead_code, reason = "tests/kafka does more to it")]
     pub(crate) mod bridge;
     pub(crate) mod chatapp;
     pub(crate) mod http;
@@ -15,6 +16,7 @@ mod support {
     pub(crate) mod node;
     pub(crate) mod process;
     pub(crate) mod python;
+    pub(crate) mod siege;
     pub(crate) mod soketi;
     pub(crate) mod trial;
 }
@@ -26,6 +28,7 @@ mod closing;
 mod commands;
 mod doctor;
 mod doctor_chatapp;
+mod listeners;
 mod loss;
 mod managed_kafka;
 mod normalize;

@@ -17,6 +17,7 @@ use crate::bridge::Bridge;
 use crate::chatapp::account::Account;
 use crate::chatapp::api::{Api, http_client};
 use crate::chatapp::backfill::Limits as FetchLimits;
+use crate::chatapp::clock::Clock;
 use crate::chatapp::drain::Drain;
 use crate::chatapp::intake::{Ears, Intake};
 use crate::chatapp::keeper::{Care, Desk, Keepers};
@@ -24,6 +25,7 @@ use crate::chatapp::ledger::Ledger;
 use crate::chatapp::overview::Overview;
 use crate::chatapp::pusher::{Client, Limits, Link, LinkError, Reconnect};
 use crate::chatapp::spool::{self, Spool, SpoolError};
+use crate::chatapp::standing::Marks;
 use crate::chatapp::tokens::{TokenFile, Tokens, UnreadableTokens};
 use crate::config;
 use crate::green_api::is_loopback;
@@ -102,7 +104,7 @@ impl ChatApp {
             limits: FetchLimits::default(),
         };
         let desk = Desk {
-            ledger: Arc::new(Ledger::new(config.gap_overlap, reconnect.clone(), Arc::clone(&telemetry))),
+            ledger: Arc::new(Ledger::new(Clock::of_this_machine(), reconnect.clone(), Arc::clone(&telemetry))),
             intake: Arc::new(Intake::new(spool.clone(), Arc::clone(&telemetry))),
             history: Arc::new(Account::new(api, tokens)),
             spool,
@@ -258,30 +260,31 @@ impl Parts {
         }
     }
 
-    /// Up to when it was heard; `None` where it is heard for the first time.
+    /// As an earlier run left it; `None` where it is heard for the first time.
     ///
     /// From now on it is ours, and that is written down before anything can come: who crashes a moment later has missed
     /// something, and has to know.
-    async fn heard_until(&self, name: &str) -> Result<Option<Timestamp>, SpoolError> {
-        let heard_until = self.desk.spool.heard_until(name).await?;
-        if heard_until.is_none() {
-            self.desk.spool.mark(name, Timestamp::now()).await?;
+    async fn marks(&self, name: &str) -> Result<Option<Marks>, SpoolError> {
+        let marks = self.desk.spool.kept(name).await?;
+        if marks.is_none() {
+            let clock = self.desk.ledger.clock();
+            self.desk.spool.keep(name, &Marks::first(clock.boot(), clock.now())).await?;
         }
-        Ok(heard_until)
+        Ok(marks)
     }
 
     async fn look_after(&self, name: &str, keepers: &mut Keepers) {
         if keepers.has(name) {
             return;
         }
-        let heard_until = loop {
-            match self.heard_until(name).await {
-                Ok(heard_until) => break heard_until,
+        let marks = loop {
+            match self.marks(name).await {
+                Ok(marks) => break marks,
                 Err(failure) => error!(%failure, "how far a channel was heard is not known: tried again"),
             }
             sleep(DISCOVERY_RETRY_MIN).await;
         };
-        self.desk.ledger.expect(name, heard_until);
+        self.desk.ledger.expect(name, marks);
         keepers.look_after(name, &self.desk);
     }
 }

@@ -5,7 +5,7 @@
 //! `fsync`. What cannot be written is not acknowledged: the append waits and tries again, says so, and with it the
 //! reading stands still. The same holds for a spool that is full.
 //!
-//! Beside the frames lie what must outlive a crash with them: how far each channel was heard ([`Spool::mark`]) and which
+//! Beside the frames lies what must outlive a crash with them: how far each channel was heard ([`Spool::keep`]) and which
 //! events were published lately ([`Spool::settle`]), for events that come by two roads.
 
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
+use super::standing::Marks;
 use crate::bridge::Settled;
 use crate::event::EventId;
 
@@ -118,7 +119,7 @@ impl Lying {
 enum Command {
     Append(Vec<u8>, Timestamp, oneshot::Sender<Sequence>),
     Settle(Sequence, Vec<Settled>, Timestamp, oneshot::Sender<()>),
-    Mark(String, Timestamp, oneshot::Sender<()>),
+    Keep(String, Vec<u8>, oneshot::Sender<()>),
     Forget(Timestamp),
 }
 
@@ -188,21 +189,31 @@ impl Spool {
         self.ask(|answer| Command::Settle(frame, proofs, at, answer)).await
     }
 
-    /// Remembers that `channel` was heard up to `at`.
+    /// Remembers of `channel` what the next run needs to know.
     ///
     /// # Errors
     /// [`SpoolError::Closed`] alone.
-    pub async fn mark(&self, channel: &str, at: Timestamp) -> Result<(), SpoolError> {
-        self.ask(|answer| Command::Mark(channel.to_owned(), at, answer)).await
+    pub async fn keep(&self, channel: &str, marks: &Marks) -> Result<(), SpoolError> {
+        let bytes = serde_json::to_vec(marks).expect("words and times are JSON");
+        self.ask(|answer| Command::Keep(channel.to_owned(), bytes, answer)).await
     }
 
-    /// Up to when `channel` was heard; `None` where it never was.
+    /// What was remembered of `channel` last; `None` where nothing ever was.
     ///
     /// # Errors
     /// [`SpoolError::Unreadable`].
-    pub async fn heard_until(&self, channel: &str) -> Result<Option<Timestamp>, SpoolError> {
+    pub async fn kept(&self, channel: &str) -> Result<Option<Marks>, SpoolError> {
         let (shared, channel) = (Arc::clone(&self.shared), channel.to_owned());
-        reading(move || shared.store.mark(&channel)).await
+        reading(move || {
+            // What a later version wrote, and this one cannot read, counts as what 0.1 left: it says less.
+            if let Some(marks) = shared.store.kept(&channel)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+                return Ok(Some(marks));
+            }
+            let heard = shared.store.mark(&channel)?;
+            let fetched = shared.store.mark(&format!("{channel}#messages"))?;
+            Ok(heard.map(|heard| Marks::by_time_of_day(heard, fetched)))
+        })
+        .await
     }
 
     /// Which of `ids` were published lately.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Finding, state_dir};
 use crate::chatapp::account::Account;
 use crate::chatapp::api::Api;
+use crate::chatapp::clock::Reading;
 use crate::chatapp::pusher::{
     Auth, AuthFailure, Authorizer, Client, EventSink, Limits, Link, LinkError, Observer, ReceivedFrame, Reconnect,
     Report,
@@ -96,9 +97,9 @@ async fn listen<A: Authorizer>(
 struct Notes(watch::Sender<Vec<Report>>);
 
 impl Observer for Notes {
-    fn heard(&self, _: Timestamp) {}
+    fn heard(&self, _: Reading) {}
 
-    fn reported(&self, report: &Report, _: Timestamp) {
+    fn reported(&self, report: &Report, _: Reading) {
         self.0.send_modify(|reports| reports.push(report.clone()));
     }
 }

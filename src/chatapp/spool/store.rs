@@ -15,7 +15,10 @@ use crate::event::EventId;
 const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
 /// The greatest sequence ever given, so that none is given twice.
 const SEQUENCE: TableDefinition<'_, (), u64> = TableDefinition::new("sequence");
+/// Times of day up to when something was heard, as version 0.1 wrote them.
 const MARKS: TableDefinition<'_, &str, i64> = TableDefinition::new("marks");
+/// What one run leaves to the next of a channel, as JSON.
+const CHANNELS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("channels");
 const PUBLISHED: TableDefinition<'_, u128, i64> = TableDefinition::new("published");
 
 /// What redb keeps of the file in memory.
@@ -25,7 +28,7 @@ const CACHE_BYTES: usize = 8 * 1024 * 1024;
 pub(super) enum Done {
     Appended(Sequence),
     Settled,
-    Marked,
+    Kept,
     Forgotten,
 }
 
@@ -98,6 +101,11 @@ impl Store {
         Ok(marks.get(channel)?.and_then(|at| Timestamp::from_millisecond(at.value()).ok()))
     }
 
+    pub(super) fn kept(&self, channel: &str) -> Result<Option<Vec<u8>>, redb::Error> {
+        let channels = self.database()?.begin_read()?.open_table(CHANNELS)?;
+        Ok(channels.get(channel)?.map(|bytes| bytes.value().to_vec()))
+    }
+
     pub(super) fn published(&self, ids: &[EventId]) -> Result<Vec<bool>, redb::Error> {
         let published = self.database()?.begin_read()?.open_table(PUBLISHED)?;
         ids.iter().map(|id| Ok(published.get(u128::from_be_bytes(id.bytes()))?.is_some())).collect()
@@ -131,6 +139,7 @@ fn with_tables(database: Database) -> Result<Database, redb::Error> {
     making.open_table(FRAMES)?;
     making.open_table(SEQUENCE)?;
     making.open_table(MARKS)?;
+    making.open_table(CHANNELS)?;
     making.open_table(PUBLISHED)?;
     making.commit()?;
     Ok(database)
@@ -143,7 +152,7 @@ fn write(database: &Database, commands: &[Command]) -> Result<Vec<Done>, redb::E
     {
         let mut frames = writing.open_table(FRAMES)?;
         let mut sequences = writing.open_table(SEQUENCE)?;
-        let mut marks = writing.open_table(MARKS)?;
+        let mut channels = writing.open_table(CHANNELS)?;
         let mut published = writing.open_table(PUBLISHED)?;
         let mut sequence = sequences.get(())?.map_or(0, |last| last.value());
         for command in commands {
@@ -160,9 +169,9 @@ fn write(database: &Database, commands: &[Command]) -> Result<Vec<Done>, redb::E
                     }
                     Done::Settled
                 }
-                Command::Mark(channel, at, _) => {
-                    marks.insert(&channel[..], at.as_millisecond())?;
-                    Done::Marked
+                Command::Keep(channel, bytes, _) => {
+                    channels.insert(&channel[..], &bytes[..])?;
+                    Done::Kept
                 }
                 Command::Forget(before) => {
                     let before = before.as_millisecond();

@@ -65,7 +65,7 @@ fn conclude(shared: &Shared, command: Command, done: Done) {
             shared.room.notify_waiters();
             let _ = answer.send(());
         }
-        (Command::Mark(_, _, answer), _) => {
+        (Command::Keep(_, _, answer), _) => {
             let _ = answer.send(());
         }
         (Command::Forget(_) | Command::Append(..), _) => {}

@@ -8,7 +8,6 @@ pub mod account;
 mod ahead;
 pub mod api;
 pub mod backfill;
-pub mod clock;
 pub mod drain;
 pub mod intake;
 pub mod keeper;

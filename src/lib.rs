@@ -166,6 +166,7 @@ pub mod bridge;
 pub mod chatapp;
 pub mod chatapp_simulator;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod consume;
 pub mod dead_letters;

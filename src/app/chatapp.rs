@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,6 @@ use crate::bridge::Bridge;
 use crate::chatapp::account::Account;
 use crate::chatapp::api::{Api, http_client};
 use crate::chatapp::backfill::Limits as FetchLimits;
-use crate::chatapp::clock::Clock;
 use crate::chatapp::drain::Drain;
 use crate::chatapp::intake::{Ears, Intake};
 use crate::chatapp::keeper::{Care, Desk, Keepers};
@@ -27,6 +26,7 @@ use crate::chatapp::pusher::{Client, Limits, Link, LinkError, Reconnect};
 use crate::chatapp::spool::{self, Spool, SpoolError};
 use crate::chatapp::standing::Marks;
 use crate::chatapp::tokens::{TokenFile, Tokens, UnreadableTokens};
+use crate::clock::{Clock, Reading};
 use crate::config;
 use crate::green_api::is_loopback;
 use crate::publish::Publisher;
@@ -249,10 +249,16 @@ impl Parts {
         if !self.channels.is_empty() {
             return std::future::pending().await;
         }
+        let (mut pause, mut backoff) = (DISCOVERY_INTERVAL, Backoff::new(DISCOVERY_RETRY_MIN, DISCOVERY_RETRY_MAX));
         loop {
-            sleep(DISCOVERY_INTERVAL).await;
-            // A failure is told by whatever else needs the account, and looked at again.
-            let found = self.desk.history.channels().await.unwrap_or_default();
+            sleep(pause).await;
+            // A failure is told by whatever else needs the account.
+            let Ok(found) = self.desk.history.channels().await else {
+                pause = backoff.next_at_least(DISCOVERY_RETRY_MIN, fastrand::f64());
+                continue;
+            };
+            pause = DISCOVERY_INTERVAL;
+            backoff.reset();
             let further: Vec<String> = found.into_iter().filter(|name| !known.contains(name)).collect();
             if !further.is_empty() {
                 return further;
@@ -296,7 +302,7 @@ type OnDisk = (Spool, Tokens<Arc<Api>>, Arc<Api>);
 fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatAppError> {
     make_folder(&config.state_dir).map_err(|error| ChatAppError::StateDir { path: config.state_dir.clone(), error })?;
     let spool = Spool::open(&config.state_dir.join(spool::FILE_NAME), config.spool_bytes_max)?;
-    let tokens = Tokens::open(Arc::clone(&api), TokenFile::in_folder(&config.state_dir), config, Timestamp::now)?;
+    let tokens = Tokens::open(Arc::clone(&api), TokenFile::in_folder(&config.state_dir), config, Reading::now)?;
     Ok((spool, tokens, api))
 }
 

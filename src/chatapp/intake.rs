@@ -9,11 +9,11 @@ use tracing::error;
 
 use super::ahead::Ahead;
 use super::backfill::Sink;
-use super::clock::Reading;
 use super::ledger::Ledger;
 use super::normalize;
 use super::pusher::{EventSink, Observer, Received, ReceivedFrame, Report};
 use super::spool::{Frame, Road, Spool, SpoolError};
+use crate::clock::Reading;
 use crate::event::{Channel, ChatId, Gap};
 use crate::telemetry::chatapp::ChatAppTelemetry;
 

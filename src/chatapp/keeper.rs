@@ -16,11 +16,11 @@ use tracing::{error, info, warn};
 
 use super::api::Line;
 use super::backfill::{self, History, Limits, Outcome, backfill};
-use super::clock::{LOOK_BACK_MAX, Reading};
 use super::intake::Intake;
 use super::ledger::{Entry, Ledger};
 use super::spool::{Road, Spool, SpoolError};
 use super::standing::Unheard;
+use crate::clock::{LOOK_BACK_MAX, Reading};
 use crate::event::{Channel, Gap, KindName};
 use crate::retry::Backoff;
 use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};

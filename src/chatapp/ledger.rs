@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
 
-use super::clock::{Clock, Reading};
 use super::pusher::{Cause, Observer, Reconnect, Report, Rule};
 use super::standing::{Marks, Standing, Unfetched, Unheard};
+use crate::clock::{Clock, Reading};
 use crate::event::{Channel, GapReason};
 use crate::telemetry::chatapp::{ChannelState, ChatAppTelemetry};
 

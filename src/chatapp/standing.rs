@@ -1,6 +1,6 @@
 //! How one channel stands: heard until when, missing what. Pure.
 //!
-//! Everything here is by the clock that only goes forward ([`super::clock`]). A gap becomes times of day when it is told, and
+//! Everything here is by the clock that only goes forward ([`crate::clock`]). A gap becomes times of day when it is told, and
 //! it is told again where the time of day was set afterwards: by the new one the messages that were missed are others.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::clock::{LOOK_BACK_MAX, Reading, When};
+use crate::clock::{LOOK_BACK_MAX, Reading, When};
 use crate::event::GapReason;
 
 /// Gaps of one channel that are remembered, should the time of day be set; of more, the two oldest become one.

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::{Finding, state_dir};
 use crate::chatapp::account::Account;
 use crate::chatapp::api::Api;
-use crate::chatapp::clock::Reading;
 use crate::chatapp::pusher::{
     Auth, AuthFailure, Authorizer, Client, EventSink, Limits, Link, LinkError, Observer, ReceivedFrame, Reconnect,
     Report,
 };
 use crate::chatapp::spool;
 use crate::chatapp::tokens::{Borrowed, Tokens, UnreadableTokens};
+use crate::clock::Reading;
 use crate::config::ChatApp;
 
 mod verdict;
@@ -57,7 +56,7 @@ pub(super) async fn examine(config: &ChatApp, api: Arc<Api>) -> Vec<Finding> {
 async fn on_disk(config: &ChatApp, api: Arc<Api>) -> (Finding, Result<Borrowed<Arc<Api>>, UnreadableTokens>) {
     let config = config.clone();
     let looking = tokio::task::spawn_blocking(move || {
-        let borrowed = Tokens::borrow(api, &config, Timestamp::now);
+        let borrowed = Tokens::borrow(api, &config, Reading::now);
         (state_dir::examine(&config.state_dir, spool::FILE_NAME), borrowed)
     });
     looking.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))

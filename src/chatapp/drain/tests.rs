@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::chatapp::clock::Clock;
 use crate::chatapp::pusher::Reconnect;
+use crate::clock::Clock;
 use crate::policy::Policy;
 use crate::publish::{Delivered, PublishError, memory};
 use crate::record::{Record, RecordFactory};

@@ -153,7 +153,7 @@ fn clocks_that_go_back_take_nothing_from_a_gap() {
     assert!(!channel.look_at_clock(at(262)), "once");
     assert_eq!(marked(&channel, at(262)), None);
     let again = channel.unheard().expect("told again");
-    assert_eq!(again.told_at(at(262), OVERLAP), (wall(-7110), wall(100)));
+    assert_eq!(again.told_at(at(262), OVERLAP), (wall(-7210), wall(100)));
     channel.told(again, at(262), false);
     assert_eq!(channel.unheard(), None);
     assert_eq!(marked(&channel, at(262)), Some(by(7200, 200)));

@@ -17,6 +17,6 @@ pub mod overview;
 mod reserve;
 mod signing;
 pub mod spool;
-mod standing;
+pub mod standing;
 pub mod tokens;
 mod unpack;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,9 @@ use crate::chatapp::keeper::{Care, Desk, Keepers};
 use crate::chatapp::ledger::Ledger;
 use crate::chatapp::overview::Overview;
 use crate::chatapp::spool::{self, Spool, SpoolError};
+use crate::chatapp::standing::Marks;
 use crate::chatapp::tokens::{TokenFile, Tokens, UnreadableTokens};
+use crate::clock::{Clock, Reading};
 use crate::config;
 use crate::green_api::is_loopback;
 use crate::publish::Publisher;
@@ -102,7 +104,7 @@ impl ChatApp {
             limits: FetchLimits::default(),
         };
         let desk = Desk {
-            ledger: Arc::new(Ledger::new(config.gap_overlap, reconnect.clone(), Arc::clone(&telemetry))),
+            ledger: Arc::new(Ledger::new(Clock::of_this_machine(), reconnect.clone(), Arc::clone(&telemetry))),
             intake: Arc::new(Intake::new(spool.clone(), Arc::clone(&telemetry))),
             history: Arc::new(Account::new(api, tokens)),
             spool,
@@ -250,10 +252,16 @@ impl Parts {
         if !self.channels.is_empty() {
             return std::future::pending().await;
         }
+        let (mut pause, mut backoff) = (DISCOVERY_INTERVAL, Backoff::new(DISCOVERY_RETRY_MIN, DISCOVERY_RETRY_MAX));
         loop {
-            sleep(DISCOVERY_INTERVAL).await;
-            // A failure is told by whatever else needs the account, and looked at again.
-            let found = self.desk.history.channels().await.unwrap_or_default();
+            sleep(pause).await;
+            // A failure is told by whatever else needs the account.
+            let Ok(found) = self.desk.history.channels().await else {
+                pause = backoff.next_at_least(DISCOVERY_RETRY_MIN, fastrand::f64());
+                continue;
+            };
+            pause = DISCOVERY_INTERVAL;
+            backoff.reset();
             let further: Vec<String> = found.into_iter().filter(|name| !known.contains(name)).collect();
             if !further.is_empty() {
                 return further;
@@ -261,30 +269,31 @@ impl Parts {
         }
     }
 
-    /// Up to when it was heard; `None` where it is heard for the first time.
+    /// As an earlier run left it; `None` where it is heard for the first time.
     ///
     /// From now on it is ours, and that is written down before anything can come: who crashes a moment later has missed
     /// something, and has to know.
-    async fn heard_until(&self, name: &str) -> Result<Option<Timestamp>, SpoolError> {
-        let heard_until = self.desk.spool.heard_until(name).await?;
-        if heard_until.is_none() {
-            self.desk.spool.mark(name, Timestamp::now()).await?;
+    async fn marks(&self, name: &str) -> Result<Option<Marks>, SpoolError> {
+        let marks = self.desk.spool.kept(name).await?;
+        if marks.is_none() {
+            let clock = self.desk.ledger.clock();
+            self.desk.spool.keep(name, &Marks::first(clock.boot(), clock.now())).await?;
         }
-        Ok(heard_until)
+        Ok(marks)
     }
 
     async fn look_after(&self, name: &str, keepers: &mut Keepers) {
         if keepers.has(name) {
             return;
         }
-        let heard_until = loop {
-            match self.heard_until(name).await {
-                Ok(heard_until) => break heard_until,
+        let marks = loop {
+            match self.marks(name).await {
+                Ok(marks) => break marks,
                 Err(failure) => error!(%failure, "how far a channel was heard is not known: tried again"),
             }
             sleep(DISCOVERY_RETRY_MIN).await;
         };
-        self.desk.ledger.expect(name, heard_until);
+        self.desk.ledger.expect(name, marks);
         keepers.look_after(name, &self.desk);
     }
 }
@@ -296,7 +305,7 @@ type OnDisk = (Spool, Tokens<Arc<Api>>, Arc<Api>);
 fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatAppError> {
     make_folder(&config.state_dir).map_err(|error| ChatAppError::StateDir { path: config.state_dir.clone(), error })?;
     let spool = Spool::open(&config.state_dir.join(spool::FILE_NAME), config.spool_bytes_max)?;
-    let tokens = Tokens::open(Arc::clone(&api), TokenFile::in_folder(&config.state_dir), config, Timestamp::now)?;
+    let tokens = Tokens::open(Arc::clone(&api), TokenFile::in_folder(&config.state_dir), config, Reading::now)?;
     Ok((spool, tokens, api))
 }
 

@@ -123,6 +123,8 @@ pub enum Outcome {
         fetched: Fetched,
         /// Chats that moved and were not read to the end; `None`: not even that is known.
         chats_missed: Option<u64>,
+        /// ChatApp was there: what it did not give now it will hardly give later. Otherwise nobody knows what it has.
+        has_answered: bool,
     },
 }
 
@@ -141,10 +143,13 @@ pub async fn backfill(history: &impl History, sink: &impl Sink, line: &Line, gap
     let mut fetched = Fetched::default();
     let chats = match moved_chats(history, line, gap, limits).await {
         Ok(chats) => chats,
-        Err(failure) => return Outcome::GaveUp { why: failure.detail(), fetched, chats_missed: None },
+        Err(failure) => {
+            let has_answered = matches!(failure, Failure::Unreadable(_));
+            return Outcome::GaveUp { why: failure.detail(), fetched, chats_missed: None, has_answered };
+        }
     };
     debug!(chats = chats.len(), messenger = line.messenger, "back-fill: chats moved");
-    let (mut why, mut missed, mut in_trouble) = (None, 0, 0);
+    let (mut why, mut missed, mut in_trouble, mut is_over) = (None, 0, 0, false);
     let chats_total = chats.len() as u64;
     for chat in chats {
         let failure = match read_chat(history, sink, line, &chat, gap, limits, &mut fetched.items).await {
@@ -157,7 +162,7 @@ pub async fn backfill(history: &impl History, sink: &impl Sink, line: &Line, gap
         };
         missed += 1;
         in_trouble += usize::from(matches!(failure, Failure::Exhausted(_)));
-        let is_over = matches!(failure, Failure::Stopped(_)) || in_trouble == CHATS_IN_TROUBLE_MAX;
+        is_over = matches!(failure, Failure::Stopped(_)) || in_trouble == CHATS_IN_TROUBLE_MAX;
         why.get_or_insert_with(|| failure.detail());
         if is_over {
             missed = chats_total - fetched.chats;
@@ -166,7 +171,7 @@ pub async fn backfill(history: &impl History, sink: &impl Sink, line: &Line, gap
     }
     match why {
         None => Outcome::Done(fetched),
-        Some(why) => Outcome::GaveUp { why, fetched, chats_missed: Some(missed) },
+        Some(why) => Outcome::GaveUp { why, fetched, chats_missed: Some(missed), has_answered: !is_over },
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Drain<P> {
     pub spool: Spool,
     /// Where it goes.
     pub bridge: Arc<Bridge<P>>,
-    /// Who hears of what was pushed, and of what never was.
+    /// Who hears of what was never pushed.
     pub ledger: Arc<Ledger>,
     /// Where it is counted.
     pub telemetry: Arc<ChatAppTelemetry>,
@@ -144,9 +144,6 @@ impl<P: Publisher + 'static> Drain<P> {
     /// Sends everything that a frame holds on its way.
     async fn admit(&self, sequence: Sequence, frame: Frame, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
         let (road, received_at, bytes) = (frame.road, frame.received_at, frame.body.len());
-        if let (Road::Push, Some(channel)) = (road, &frame.channel) {
-            self.ledger.pushed(channel, received_at);
-        }
         let unpacked = unpack(frame);
         if unpacked.is_wrapped {
             self.telemetry.wrapped_body();

@@ -11,6 +11,7 @@ use super::ahead::Ahead;
 use super::backfill::Sink;
 use super::ledger::Ledger;
 use super::spool::{Frame, Road, Spool, SpoolError};
+use crate::clock::Reading;
 use crate::telemetry::chatapp::ChatAppTelemetry;
 use chatbridge_event::event::{Channel, ChatId, Gap};
 use chatbridge_event::normalize::chatapp as normalize;
@@ -116,6 +117,9 @@ impl EventSink for Ears {
             Received::Event { channel, event, data } => (channel, Some(event), data.into_bytes()),
             Received::Unreadable { bytes } => (None, None, bytes),
         };
+        if let Some(channel) = &channel {
+            self.0.ledger.pushed(channel);
+        }
         let frame = Frame { road: Road::Push, channel, event, received_at: frame.received_at, body };
         let bytes = u32::try_from(frame.body.len()).unwrap_or(u32::MAX).min(AHEAD_BYTES_MAX);
         let room = Arc::clone(&self.0.room).acquire_many_owned(bytes).await;
@@ -141,14 +145,14 @@ impl EventSink for Ears {
 }
 
 impl Observer for Ears {
-    fn heard(&self, at: Timestamp) {
+    fn heard(&self, at: Reading) {
         let heard = self.0.ahead().heard(at);
         if let Some(at) = heard {
             self.0.ledger.heard(at);
         }
     }
 
-    fn reported(&self, report: &Report, at: Timestamp) {
+    fn reported(&self, report: &Report, at: Reading) {
         self.0.ledger.reported(report, at);
     }
 }

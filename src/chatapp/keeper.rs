@@ -2,7 +2,7 @@
 //! pushed, and writes down how far all of that has come.
 //!
 //! A gap is told first, for what cannot be fetched is lost already; then its messages are fetched. The marks on disk move
-//! only past what was told, and past what was fetched: a crash in between finds the gap again.
+//! only past what was told, and they say what is still to be fetched: a crash in between finds the gap again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use super::ledger::{Entry, Ledger};
 use super::spool::{Road, Spool, SpoolError};
 use super::standing::Unheard;
 use crate::supervisor::keep_running;
+use crate::clock::{LOOK_BACK_MAX, Reading};
+use chatbridge_event::event::{Channel, Gap, KindName};
 use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
 use chatbridge_base::retry::Backoff;
 use chatbridge_event::event::{Channel, Gap, GapReason, KindName};
@@ -31,12 +33,16 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 const MARK_INTERVAL: Duration = Duration::from_secs(5);
 /// What was said so lately may be on its way to us still, unless clocks are trusted to be closer.
 const RECONCILE_SETTLE_MAX: SignedDuration = SignedDuration::from_secs(30);
-/// Fetchings of one gap, before what is missing is given up.
+/// Fetchings of one gap that ChatApp answered, before what is missing is given up.
 const FETCHES_MAX: u32 = 6;
 /// The wait before the second; it doubles, …
 const FETCH_RETRY_MIN: Duration = Duration::from_secs(60);
 /// … up to this.
 const FETCH_RETRY_MAX: Duration = Duration::from_secs(1800);
+/// The wait after one that ChatApp did not answer, or a look of that kind, …
+const AWAY_RETRY_MIN: Duration = Duration::from_secs(10);
+/// … up to this. As many as it takes.
+const AWAY_RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// How channels are looked after.
 #[derive(Debug, Clone)]
@@ -150,7 +156,10 @@ impl<H: History> Keeper<H> {
     /// # Errors
     /// Where the spool is closed, or cannot be read at the beginning.
     async fn run(&self, stop: CancellationToken) -> Result<(), SpoolError> {
-        self.take_up_what_was_left().await?;
+        if self.line().is_none() {
+            self.entry.standing().fetches_nothing();
+        }
+        self.telemetry.set_pending(self.entry.standing().unfetched().is_some());
         let kept = tokio::select! {
             () = stop.cancelled() => Ok(()),
             kept = self.tell_gaps() => kept,
@@ -162,23 +171,28 @@ impl<H: History> Keeper<H> {
         self.mark().await
     }
 
+    fn now(&self) -> Reading {
+        self.desk.ledger.clock().now()
+    }
+
     /// Each gap becomes an event.
     async fn tell_gaps(&self) -> Result<(), SpoolError> {
         loop {
             let gap = self.entry.unheard().await;
-            self.tell(gap, self.unfetchable()).await?;
+            let now = self.now();
+            self.tell(gap, now, self.unfetchable()).await?;
             self.telemetry.set_pending(self.line().is_some());
-            self.entry.told(gap, self.line().is_some());
+            self.entry.told(gap, now, self.line().is_some());
         }
     }
 
-    async fn tell(&self, gap: Unheard, missing: Vec<KindName>) -> Result<(), SpoolError> {
-        let Unheard { from, to, reason } = gap;
-        let gap = Gap { channel: Some(self.name.clone()), from, to, reason, missing };
+    async fn tell(&self, gap: Unheard, now: Reading, missing: Vec<KindName>) -> Result<(), SpoolError> {
+        let (from, to) = gap.told_at(now, self.desk.care.overlap);
+        let gap = Gap { channel: Some(self.name.clone()), from, to, reason: gap.reason, missing };
         self.desk.intake.gap(&self.name, &gap).await?;
         self.telemetry.gap(&gap);
         warn!(
-            channel = self.name, %from, %to, reason = reason.as_str(),
+            channel = self.name, %from, %to, reason = gap.reason.as_str(),
             "a stretch was not heard: consumers are told by an event of kind gap; what can be fetched follows"
         );
         Ok(())
@@ -188,9 +202,10 @@ impl<H: History> Keeper<H> {
     async fn fetch_gaps(&self) {
         let Some(line) = self.line() else { return std::future::pending().await };
         loop {
-            let gap = self.entry.unfetched().await;
-            self.fetch(&line, gap).await;
-            self.entry.standing().fetched(gap);
+            let unfetched = self.entry.unfetched().await;
+            self.telemetry.set_pending(true);
+            self.fetch(&line, unfetched.gap).await;
+            self.entry.standing().fetched(unfetched);
             self.telemetry.set_pending(self.entry.standing().unfetched().is_some());
         }
     }
@@ -198,11 +213,15 @@ impl<H: History> Keeper<H> {
     /// Returns when all of it is fetched, or it is told what is not.
     async fn fetch(&self, line: &Line, gap: Unheard) {
         let sink = self.desk.intake.fetching(self.channel.clone(), Road::Backfill);
-        // Whatever ChatApp's clock calls the end of it.
-        let span = backfill::Gap { from: gap.from, to: gap.to + self.desk.care.overlap };
-        let mut backoff = Backoff::new(FETCH_RETRY_MIN, FETCH_RETRY_MAX);
-        for fetching in 1..=FETCHES_MAX {
-            let (why, chats_missed) =
+        let mut refused = Backoff::new(FETCH_RETRY_MIN, FETCH_RETRY_MAX);
+        let mut away = Backoff::new(AWAY_RETRY_MIN, AWAY_RETRY_MAX);
+        let (mut answers, mut is_told) = (0, false);
+        loop {
+            let now = self.now();
+            let (from, to) = gap.told_at(now, self.desk.care.overlap);
+            // Whatever ChatApp's clock calls the end of it.
+            let span = backfill::Gap { from, to: to + self.desk.care.overlap };
+            let (why, chats_missed, has_answered) =
                 match backfill(&*self.desk.history, &sink, line, span, &self.desk.care.limits).await {
                     Outcome::Done(fetched) => {
                         info!(
@@ -213,20 +232,26 @@ impl<H: History> Keeper<H> {
                         );
                         return;
                     }
-                    Outcome::GaveUp { why, chats_missed, .. } => (why, chats_missed),
+                    Outcome::GaveUp { why, chats_missed, has_answered, .. } => (why, chats_missed, has_answered),
                 };
             self.telemetry.backfill_failed(&why);
-            if fetching == 1 && self.tell(gap, vec![KindName::Message]).await.is_err() {
+            if !is_told && self.tell(gap, now, vec![KindName::Message]).await.is_err() {
                 return;
             }
-            if fetching == FETCHES_MAX {
+            is_told = true;
+            answers += u32::from(has_answered);
+            if answers == FETCHES_MAX {
                 error!(
                     channel = self.name,
                     why, chats_missed, "messages of a gap are missing for good: consumers were told"
                 );
                 return;
             }
-            let wait = backoff.next_at_least(FETCH_RETRY_MIN, fastrand::f64());
+            let wait = if has_answered {
+                refused.next_at_least(FETCH_RETRY_MIN, fastrand::f64())
+            } else {
+                away.next_at_least(AWAY_RETRY_MIN, fastrand::f64())
+            };
             warn!(
                 channel = self.name,
                 why,
@@ -244,22 +269,34 @@ impl<H: History> Keeper<H> {
             return std::future::pending().await;
         };
         let sink = self.desk.intake.fetching(self.channel.clone(), Road::Reconcile);
-        let mut from = Timestamp::now();
+        let settle = RECONCILE_SETTLE_MAX.min(self.desk.care.overlap);
+        let mut looked = Looked::begin(self.now());
+        let mut away = Backoff::new(AWAY_RETRY_MIN, AWAY_RETRY_MAX);
         // Not all channels at the same time.
         sleep(pause.mul_f64(fastrand::f64())).await;
+        let mut wait = pause;
         loop {
-            sleep(pause).await;
+            sleep(wait).await;
+            wait = pause;
+            let now = self.now();
             // A gap is looked into already.
-            if !self.entry.standing().is_live() || self.entry.standing().unfetched().is_some() {
+            if !now.is_dated() || !self.entry.standing().is_live() || self.entry.standing().unfetched().is_some() {
                 continue;
             }
-            let to = Timestamp::now() - RECONCILE_SETTLE_MAX.min(self.desk.care.overlap);
-            let span = backfill::Gap { from: from - self.desk.care.overlap, to };
+            let until = now.before(settle);
+            let span = backfill::Gap { from: looked.from(now) - self.desk.care.overlap, to: until.wall };
             match backfill(&*self.desk.history, &sink, &line, span, &self.desk.care.limits).await {
-                Outcome::Done(_) => from = to.max(from),
-                Outcome::GaveUp { why, .. } => {
+                Outcome::Done(_) => {
+                    looked.until = until;
+                    away.reset();
+                }
+                Outcome::GaveUp { why, has_answered, .. } => {
                     self.telemetry.backfill_failed(&why);
-                    warn!(channel = self.name, why, "could not look whether messages were missed; tried again");
+                    if !has_answered {
+                        wait = away.next_at_least(AWAY_RETRY_MIN, fastrand::f64()).min(pause);
+                    }
+                    let retry_seconds = wait.as_secs();
+                    warn!(channel = self.name, why, retry_seconds, "could not look whether messages were missed");
                 }
             }
         }
@@ -269,38 +306,22 @@ impl<H: History> Keeper<H> {
         let mut due = interval(MARK_INTERVAL);
         loop {
             due.tick().await;
+            if self.entry.look_at_clock(self.now()) {
+                warn!(
+                    channel = self.name,
+                    "the time of day was set: gaps that were told by the one before are told, and fetched, by this one"
+                );
+            }
             self.mark().await?;
         }
     }
 
     async fn mark(&self) -> Result<(), SpoolError> {
-        let (told, fetched) = {
-            let standing = self.entry.standing();
-            (standing.told_until(), standing.fetched_until())
-        };
-        // In this order: a crash in between fetches once more.
-        if let Some(told) = told {
-            self.desk.spool.mark(&self.name, told).await?;
+        let marks = self.entry.standing().marks(self.desk.ledger.clock().boot(), self.now());
+        match marks {
+            Some(marks) => self.desk.spool.keep(&self.name, &marks).await,
+            None => Ok(()),
         }
-        if let Some(fetched) = fetched {
-            self.desk.spool.mark(&messages_mark(&self.name), fetched).await?;
-        }
-        Ok(())
-    }
-
-    /// Messages of a gap that an earlier run told and did not get to fetch.
-    async fn take_up_what_was_left(&self) -> Result<(), SpoolError> {
-        let Some(told) = self.desk.spool.heard_until(&self.name).await? else { return Ok(()) };
-        let Some(fetched) = self.desk.spool.heard_until(&messages_mark(&self.name)).await? else {
-            // From here on, whatever becomes of the first gap: without this mark a crash would forget its messages.
-            return self.desk.spool.mark(&messages_mark(&self.name), told).await;
-        };
-        if fetched < told && self.line().is_some() {
-            let from = fetched - self.desk.care.overlap;
-            self.entry.standing().left_unfetched(Unheard { from, to: told, reason: GapReason::NotRunning });
-            self.telemetry.set_pending(true);
-        }
-        Ok(())
     }
 
     /// Where its messages are listed, if they are and are wanted.
@@ -330,9 +351,25 @@ impl<H: History> Keeper<H> {
     }
 }
 
-/// The mark that says how far messages are complete, beside the one that says how far the channel was heard.
-fn messages_mark(channel: &str) -> String {
-    format!("{channel}#messages")
+/// How far it was looked whether everything was pushed.
+struct Looked {
+    begun: Reading,
+    until: Reading,
+}
+
+impl Looked {
+    fn begin(now: Reading) -> Self {
+        Self { begun: now, until: now }
+    }
+
+    /// Where to begin now. By another time of day other messages were looked for: then it is from the beginning.
+    fn from(&self, now: Reading) -> Timestamp {
+        let from = match now.was_set_since(self.until.offset()) {
+            true => self.begun.at_the_earliest(now).max(now.before(LOOK_BACK_MAX).up),
+            false => self.until.at_the_earliest(now),
+        };
+        now.wall_at(from)
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! Taking frames out has to be written as well. So appends leave some of the disk free (`room`), a reserve is kept for when
 //! others fill it up, and an append that fails or waits holds up nothing else (`writer`).
 //!
-//! Beside the frames lie what must outlive a crash with them: how far each channel was heard ([`Spool::mark`]) and which
+//! Beside the frames lies what must outlive a crash with them: how far each channel was heard ([`Spool::keep`]) and which
 //! events were published lately ([`Spool::settle`]), for events that come by two roads.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::standing::Marks;
 use crate::bridge::Settled;
 use chatbridge_event::event::EventId;
 
@@ -125,7 +126,7 @@ impl Lying {
 enum Command {
     Append(Vec<u8>, Timestamp, oneshot::Sender<Sequence>),
     Settle(Sequence, Vec<Settled>, Timestamp, oneshot::Sender<()>),
-    Mark(String, Timestamp, oneshot::Sender<()>),
+    Keep(String, Vec<u8>, oneshot::Sender<()>),
     /// As of that time, what is older than this.
     Forget(Timestamp, SignedDuration),
     /// To see how the disk is now.
@@ -206,21 +207,31 @@ impl Spool {
         self.ask(|answer| Command::Settle(frame, proofs, at, answer)).await
     }
 
-    /// Remembers that `channel` was heard up to `at`.
+    /// Remembers of `channel` what the next run needs to know.
     ///
     /// # Errors
     /// [`SpoolError::Closed`] alone.
-    pub async fn mark(&self, channel: &str, at: Timestamp) -> Result<(), SpoolError> {
-        self.ask(|answer| Command::Mark(channel.to_owned(), at, answer)).await
+    pub async fn keep(&self, channel: &str, marks: &Marks) -> Result<(), SpoolError> {
+        let bytes = serde_json::to_vec(marks).expect("words and times are JSON");
+        self.ask(|answer| Command::Keep(channel.to_owned(), bytes, answer)).await
     }
 
-    /// Up to when `channel` was heard; `None` where it never was.
+    /// What was remembered of `channel` last; `None` where nothing ever was.
     ///
     /// # Errors
     /// [`SpoolError::Unreadable`].
-    pub async fn heard_until(&self, channel: &str) -> Result<Option<Timestamp>, SpoolError> {
+    pub async fn kept(&self, channel: &str) -> Result<Option<Marks>, SpoolError> {
         let (shared, channel) = (Arc::clone(&self.shared), channel.to_owned());
-        reading(move || shared.store.mark(&channel)).await
+        reading(move || {
+            // What a later version wrote, and this one cannot read, counts as what 0.1 left: it says less.
+            if let Some(marks) = shared.store.kept(&channel)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+                return Ok(Some(marks));
+            }
+            let heard = shared.store.mark(&channel)?;
+            let fetched = shared.store.mark(&format!("{channel}#messages"))?;
+            Ok(heard.map(|heard| Marks::by_time_of_day(heard, fetched)))
+        })
+        .await
     }
 
     /// Which of `ids` were published lately.

@@ -9,11 +9,11 @@ use super::limits::{Limits, Moment};
 use super::report::{Refusal, Report};
 use chatbridge_base::retry::Backoff;
 
-/// A renewed token is not renewed again for this long, whoever is refused meanwhile …
+/// A new token with which no channel could be subscribed yet is not renewed for this long, whoever is refused meanwhile …
 const RENEWAL_PAUSE: Duration = Duration::from_secs(10 * 60);
-/// … and for one refused channel, this long.
+/// … and for a channel that is refused with a new token, not for this long.
 const RENEWAL_PAUSE_OF_CHANNEL: Duration = Duration::from_secs(60 * 60);
-/// After the endpoint's own trouble.
+/// After the endpoint's own trouble, and after a renewal that made no token.
 const TROUBLED_RETRY_MIN: Duration = Duration::from_secs(1);
 const TROUBLED_RETRY_MAX: Duration = Duration::from_secs(60);
 
@@ -46,7 +46,8 @@ struct Channel {
     state: State,
     refused: Backoff,
     troubled: Backoff,
-    renewal_asked_at: Option<Moment>,
+    /// When it was refused and got a new token for that, unless it has been subscribed since.
+    renewed_at: Option<Moment>,
 }
 
 /// All of them, and the token they share.
@@ -59,7 +60,11 @@ pub(super) struct Channels {
     given_up: usize,
     /// Until when a renewal may take.
     renewing_until: Option<Moment>,
-    renewal_asked_at: Option<Moment>,
+    /// After one that made no token: no other before then.
+    renewal_from: Moment,
+    renewal_failures: Backoff,
+    /// When the token was renewed, unless a channel has been subscribed with it.
+    renewed_at: Option<Moment>,
     /// Renewals that worked.
     tokens: u64,
 }
@@ -74,7 +79,7 @@ impl Channels {
                     state: State::Idle { from: Moment::START },
                     refused: Backoff::new(limits.refused_retry_min, limits.refused_retry_max),
                     troubled: Backoff::new(TROUBLED_RETRY_MIN, TROUBLED_RETRY_MAX),
-                    renewal_asked_at: None,
+                    renewed_at: None,
                 });
             }
         }
@@ -84,7 +89,9 @@ impl Channels {
             auth_from: Moment::START,
             given_up: 0,
             renewing_until: None,
-            renewal_asked_at: None,
+            renewal_from: Moment::START,
+            renewal_failures: Backoff::new(TROUBLED_RETRY_MIN, TROUBLED_RETRY_MAX),
+            renewed_at: None,
             tokens: 0,
         }
     }
@@ -212,35 +219,45 @@ impl Channels {
         chance: f64,
         actions: &mut Vec<Action>,
     ) {
-        let lately = |asked_at: Option<Moment>, pause| asked_at.is_some_and(|at| now.since(at) < pause);
-        let had_its_turn = lately(self.channels[index].renewal_asked_at, RENEWAL_PAUSE_OF_CHANNEL);
+        let lately = |renewed_at: Option<Moment>, pause| renewed_at.is_some_and(|at| now.since(at) < pause);
+        let had_its_turn = lately(self.channels[index].renewed_at, RENEWAL_PAUSE_OF_CHANNEL);
         if tokens < self.tokens {
-            self.channels[index].renewal_asked_at = Some(now);
+            self.channels[index].renewed_at = Some(now);
             self.channels[index].state = State::Idle { from: now };
         } else if self.renewing_until.is_some() {
-            self.channels[index].renewal_asked_at = Some(now);
             self.channels[index].state = State::AwaitsToken;
-        } else if had_its_turn || lately(self.renewal_asked_at, RENEWAL_PAUSE) {
+        } else if had_its_turn || lately(self.renewed_at, RENEWAL_PAUSE) {
             self.refuse(index, Refusal::NoAuth(failure), now, chance, actions);
+        } else if now < self.renewal_from {
+            self.refuse(index, Refusal::NoToken, now, chance, actions);
         } else {
-            self.channels[index].renewal_asked_at = Some(now);
             self.channels[index].state = State::AwaitsToken;
-            self.renewal_asked_at = Some(now);
             self.renewing_until = Some(now + self.limits.renewal_timeout);
             actions.push(Action::Report(Report::TokenRefused));
             actions.push(Action::RenewToken);
         }
     }
 
-    /// The renewal that was asked for has come to an end.
+    /// The renewal that was asked for has come to an end. Only one that worked is not asked for again for long: it is
+    /// ChatApp's trouble, or the network's, that comes between, and when that is over nobody should wait.
     pub(super) fn token_renewed(&mut self, worked: bool, now: Moment, chance: f64, actions: &mut Vec<Action>) {
-        self.tokens += u64::from(worked);
-        self.renewing_until = None;
+        let was_given_up = self.renewing_until.take().is_none();
+        if was_given_up && !worked {
+            return;
+        }
+        if worked {
+            self.tokens += 1;
+            self.renewed_at = Some(now);
+            self.renewal_failures.reset();
+        } else {
+            self.renewal_from = now + self.renewal_failures.next_at_least(TROUBLED_RETRY_MIN, chance);
+        }
         for index in 0..self.channels.len() {
             if !matches!(self.channels[index].state, State::AwaitsToken) {
                 continue;
             }
             if worked {
+                self.channels[index].renewed_at = Some(now);
                 self.channels[index].state = State::Idle { from: now };
             } else {
                 self.refuse(index, Refusal::NoToken, now, chance, actions);
@@ -261,8 +278,10 @@ impl Channels {
         channel.state = State::Live;
         channel.refused.reset();
         channel.troubled.reset();
-        channel.renewal_asked_at = None;
+        channel.renewed_at = None;
         actions.push(Action::Report(Report::Live { channel: channel.name.clone() }));
+        // The token is good. Should it be refused later, that is news.
+        self.renewed_at = None;
     }
 
     /// The server refuses the channel by its name, or takes it away.
@@ -323,7 +342,8 @@ impl Channels {
                 channel.troubled.next_at_least(least, chance)
             }
             Refusal::NoAuthInTime | Refusal::NoAnswer => channel.troubled.next_at_least(TROUBLED_RETRY_MIN, chance),
-            Refusal::NoAuth(AuthFailure::Forbidden { .. }) | Refusal::NoToken | Refusal::ByServer(_) => {
+            Refusal::NoToken => self.renewal_from.since(now).max(TROUBLED_RETRY_MIN),
+            Refusal::NoAuth(AuthFailure::Forbidden { .. }) | Refusal::ByServer(_) => {
                 channel.refused.next_at_least(limits.refused_retry_min, chance).min(limits.refused_retry_max)
             }
         };

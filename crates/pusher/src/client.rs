@@ -19,6 +19,7 @@ use super::limits::{Limits, Moment};
 use super::link::{Heard, Link, Socket};
 use super::report::Report;
 use super::session::Session;
+use crate::clock::Reading;
 
 /// Gets the signatures that private channels ask for.
 pub trait Authorizer: Send + Sync + 'static {
@@ -43,10 +44,10 @@ pub trait Observer: Send + Sync + 'static {
     ///
     /// It is the time at which the socket was last found empty. When the frame was read says little: it may have lain
     /// there for long, behind a slow sink or before a process that was frozen, and the server may have died since.
-    fn heard(&self, at: Timestamp);
+    fn heard(&self, at: Reading);
 
     /// Something changed.
-    fn reported(&self, report: &Report, at: Timestamp);
+    fn reported(&self, report: &Report, at: Reading);
 }
 
 /// Something for the application, and when it was read.
@@ -128,9 +129,9 @@ struct Driver<'a, A, S, O> {
     /// When the last frame was read.
     read_at: Option<Timestamp>,
     /// When everything that had come was read.
-    empty_at: Option<Timestamp>,
+    empty_at: Option<Reading>,
     /// That time, once a frame has come after it, until that is done with.
-    heard_at: Option<Timestamp>,
+    heard_at: Option<Reading>,
 }
 
 impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
@@ -229,7 +230,7 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
                 // They were for that connection.
                 self.auths = JoinSet::new();
             }
-            Action::Report(report) => client.observer.reported(&report, Timestamp::now()),
+            Action::Report(report) => client.observer.reported(&report, Reading::now()),
             Action::Finished => {}
         }
     }
@@ -262,14 +263,14 @@ async fn joined(renewal: &mut Option<JoinHandle<bool>>) -> bool {
 }
 
 /// What came. `empty_at`: when everything that had come before was read.
-async fn turned(socket: &mut Option<Socket>, reading: bool, empty_at: &mut Option<Timestamp>) -> Heard {
+async fn turned(socket: &mut Option<Socket>, reading: bool, empty_at: &mut Option<Reading>) -> Heard {
     let Some(socket) = socket else { return pending().await };
     let mut turn = pin!(socket.turn(reading));
     poll_fn(|context| {
         let polled = turn.as_mut().poll(context);
         // A task that has used up its share of the runtime is put off, whatever lies there.
         if polled.is_pending() && reading && has_budget_remaining() {
-            *empty_at = Some(Timestamp::now());
+            *empty_at = Some(Reading::now());
         }
         polled
     })
@@ -294,10 +295,10 @@ mod tests {
         let (opened, mut server) = tokio::join!(link.open(), accept);
         let (mut socket, mut empty_at) = (Some(opened.expect("open")), None);
 
-        let begun = Timestamp::now();
+        let begun = Reading::now();
         let (first, _) = tokio::join!(turned(&mut socket, true, &mut empty_at), server.send(Message::text("1")));
         assert!(matches!(first, Heard::Text(text) if text.as_str() == "1"));
-        assert!(empty_at >= Some(begun), "it was waited for");
+        assert!(empty_at.is_some_and(|at| at.up >= begun.up), "it was waited for");
         // Both in one piece: whoever reads the one has the other.
         for text in ["2", "3"] {
             server.feed(Message::text(text)).await.expect("room");
@@ -309,6 +310,6 @@ mod tests {
         assert!(matches!(turned(&mut socket, true, &mut empty_at).await, Heard::Text(text) if text.as_str() == "3"));
         assert_eq!(empty_at, before, "nobody has seen it empty since");
         assert!(turned(&mut socket, true, &mut empty_at).now_or_never().is_none());
-        assert!(empty_at > before);
+        assert!(empty_at.map(|at| at.up) > before.map(|at| at.up));
     }
 }

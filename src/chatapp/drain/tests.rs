@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::clock::Clock;
 use crate::policy::Policy;
 use crate::publish::{Delivered, PublishError, memory};
 use crate::telemetry::metrics::Metrics;
@@ -67,7 +68,7 @@ impl Scene {
     fn start(&self) -> tokio::task::JoinHandle<()> {
         let bridge = Bridge::new(Arc::clone(&self.kafka), RecordFactory::default(), Policy::default());
         let telemetry = Arc::clone(&self.telemetry);
-        let ledger = Arc::new(Ledger::new(Duration::ZERO, Reconnect::default(), Arc::clone(&telemetry)));
+        let ledger = Arc::new(Ledger::new(Clock::of_this_machine(), Reconnect::default(), Arc::clone(&telemetry)));
         let drain = Drain { spool: self.spool.clone(), bridge: Arc::new(bridge), ledger, telemetry };
         let stop = self.stop.clone();
         tokio::spawn(async move { drain.run(stop).await })

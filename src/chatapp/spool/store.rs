@@ -18,7 +18,10 @@ use crate::chatapp::reserve::Disk;
 const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
 /// The greatest sequence ever given, so that none is given twice.
 const SEQUENCE: TableDefinition<'_, (), u64> = TableDefinition::new("sequence");
+/// Times of day up to when something was heard, as version 0.1 wrote them.
 const MARKS: TableDefinition<'_, &str, i64> = TableDefinition::new("marks");
+/// What one run leaves to the next of a channel, as JSON.
+const CHANNELS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("channels");
 const PUBLISHED: TableDefinition<'_, u128, i64> = TableDefinition::new("published");
 
 /// What redb keeps of the file in memory.
@@ -33,7 +36,8 @@ pub(super) enum Change<'a> {
     /// These are known to be published.
     Remember(&'a [Settled], Timestamp),
     Remove(Sequence),
-    Mark(&'a str, Timestamp),
+    /// What is kept of this channel.
+    Keep(&'a str, &'a [u8]),
     /// Of this part of the ids, those from before that time are not known to be published any more.
     Forget(u16, Timestamp),
 }
@@ -147,6 +151,13 @@ impl Store {
         })
     }
 
+    pub(super) fn kept(&self, channel: &str) -> Result<Option<Vec<u8>>, redb::Error> {
+        self.with(|database| {
+            let channels = database.begin_read()?.open_table(CHANNELS)?;
+            Ok(channels.get(channel)?.map(|bytes| bytes.value().to_vec()))
+        })
+    }
+
     pub(super) fn published(&self, ids: &[EventId]) -> Result<Vec<bool>, redb::Error> {
         self.with(|database| {
             let published = database.begin_read()?.open_table(PUBLISHED)?;
@@ -193,20 +204,28 @@ pub(super) fn builder() -> Builder {
 
 /// So that each table is there for whoever reads first. Where they are, nothing is written: the disk may be full.
 fn make_tables(database: &Database) -> Result<(), redb::Error> {
-    let reading = database.begin_read()?;
-    // `SEQUENCE` is made last.
-    match reading.open_table(SEQUENCE) {
-        Err(TableError::TableDoesNotExist(_)) => {}
-        found => return found.map(drop).map_err(Into::into),
+    if has_tables(database)? {
+        return Ok(());
     }
-    drop(reading);
     let making = database.begin_write()?;
     making.open_table(FRAMES)?;
     making.open_table(MARKS)?;
+    making.open_table(CHANNELS)?;
     making.open_table(PUBLISHED)?;
     making.open_table(SEQUENCE)?;
     making.commit()?;
     Ok(())
+}
+
+/// Whether the newest table is there, and the one that every version made: an earlier version's file lacks the first.
+fn has_tables(database: &Database) -> Result<bool, redb::Error> {
+    let reading = database.begin_read()?;
+    let found = reading.open_table(CHANNELS).map(drop).and_then(|()| reading.open_table(SEQUENCE).map(drop));
+    match found {
+        Ok(()) => Ok(true),
+        Err(TableError::TableDoesNotExist(_)) => Ok(false),
+        Err(failure) => Err(failure.into()),
+    }
 }
 
 fn write(database: &Database, changes: &[Change<'_>]) -> Result<(), redb::Error> {
@@ -215,7 +234,7 @@ fn write(database: &Database, changes: &[Change<'_>]) -> Result<(), redb::Error>
     {
         let mut frames = writing.open_table(FRAMES)?;
         let mut sequences = writing.open_table(SEQUENCE)?;
-        let mut marks = writing.open_table(MARKS)?;
+        let mut channels = writing.open_table(CHANNELS)?;
         let mut published = writing.open_table(PUBLISHED)?;
         for change in changes {
             match *change {
@@ -229,7 +248,7 @@ fn write(database: &Database, changes: &[Change<'_>]) -> Result<(), redb::Error>
                     }
                 }
                 Change::Remove(sequence) => drop(frames.remove(sequence.0)?),
-                Change::Mark(channel, at) => drop(marks.insert(channel, at.as_millisecond())?),
+                Change::Keep(channel, bytes) => drop(channels.insert(channel, bytes)?),
                 Change::Forget(part, before) => {
                     let before = before.as_millisecond();
                     published.retain_in(ids_of(part), |_, at| at >= before)?;

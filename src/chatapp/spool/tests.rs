@@ -150,22 +150,23 @@ async fn marks_and_published_ids_outlive_a_restart_and_ids_are_forgotten_in_time
     let place = Place::new();
     let spool = place.open(1 << 20);
     let ids = [1, 2, 3].map(|number| EventId::from_uuid(uuid::Uuid::from_u128(number)));
-    assert_eq!(spool.heard_until("a").await.expect("readable"), None);
-    spool.mark("a", at(5)).await.expect("open");
-    spool.mark("b", at(6)).await.expect("open");
-    spool.mark("a", at(7)).await.expect("open");
+    let marks = |second| Marks::by_time_of_day(at(second), None);
+    assert_eq!(spool.kept("a").await.expect("readable"), None);
+    for (channel, second) in [("a", 5), ("b", 6), ("a", 7)] {
+        spool.keep(channel, &marks(second)).await.expect("open");
+    }
     for (id, second) in ids.iter().zip([10, 20]) {
         let sequence = spool.append(&frame(1)).await.expect("open");
         spool.settle(sequence, vec![Settled::dropped(*id)], at(second)).await.expect("open");
     }
     drop(spool);
     let spool = place.open(1 << 20);
-    assert_eq!(spool.heard_until("a").await.expect("readable"), Some(at(7)));
+    assert_eq!(spool.kept("a").await.expect("readable"), Some(marks(7)));
     assert_eq!(spool.published(ids.to_vec()).await.expect("readable"), [true, true, false]);
     spool.forget_published(at(25), SignedDuration::from_secs(5));
     // One part after the other.
     while spool.published(ids.to_vec()).await.expect("readable") != [false, true, false] {
-        spool.mark("c", at(8)).await.expect("open");
+        spool.keep("c", &marks(8)).await.expect("open");
     }
 }
 

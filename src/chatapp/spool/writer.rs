@@ -89,7 +89,7 @@ struct Writer {
 enum Due {
     Remember(Vec<Settled>, Timestamp),
     Settle(Sequence, Vec<Settled>, Timestamp, Sender<()>),
-    Mark(String, Timestamp, Sender<()>),
+    Keep(String, Vec<u8>, Sender<()>),
     Forget(u16, Timestamp),
 }
 
@@ -145,7 +145,7 @@ impl Writer {
                 }
                 self.due.push_back(Due::Settle(frame, proofs, at, answer));
             }
-            Command::Mark(channel, at, answer) => self.due.push_back(Due::Mark(channel, at, answer)),
+            Command::Keep(channel, bytes, answer) => self.due.push_back(Due::Keep(channel, bytes, answer)),
             Command::Forget(now, kept) => {
                 self.forgetting.get_or_insert(Forgetting { now, kept, part: 0 });
             }
@@ -252,7 +252,7 @@ impl Writer {
                 self.shared.lying().remove(frame);
                 let _ = answer.send(());
             }
-            Due::Mark(_, _, answer) => drop(answer.send(())),
+            Due::Keep(_, _, answer) => drop(answer.send(())),
             Due::Remember(..) => {}
             Due::Forget(part, _) => self.forgot(part),
         }
@@ -369,7 +369,7 @@ impl Due {
             Self::Remember(proofs, _) | Self::Settle(_, proofs, ..) => proofs.len(),
             // A part of all there are, which is written anew.
             Self::Forget(..) => IDS_MAX,
-            Self::Mark(..) => 0,
+            Self::Keep(..) => 0,
         }
     }
 
@@ -379,7 +379,7 @@ impl Due {
             Self::Settle(frame, proofs, at, _) => {
                 changes.extend([Change::Remember(proofs, *at), Change::Remove(*frame)]);
             }
-            Self::Mark(channel, at, _) => changes.push(Change::Mark(channel, *at)),
+            Self::Keep(channel, bytes, _) => changes.push(Change::Keep(channel, bytes)),
             Self::Forget(part, before) => changes.push(Change::Forget(*part, *before)),
         }
     }

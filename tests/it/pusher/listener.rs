@@ -9,6 +9,7 @@ use chatbridge_pusher::{
     Auth, AuthFailure, Authorizer, Cause, Client, EventSink, Limits, Link, Observer, Received, ReceivedFrame,
     Reconnect, Refusal, Report, Rule,
 };
+use chatbridge::clock::Reading;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -194,9 +195,9 @@ impl Listener {
 struct Told(mpsc::UnboundedSender<Report>);
 
 impl Observer for Told {
-    fn heard(&self, _: Timestamp) {}
+    fn heard(&self, _: Reading) {}
 
-    fn reported(&self, report: &Report, _: Timestamp) {
+    fn reported(&self, report: &Report, _: Reading) {
         let _ = self.0.send(report.clone());
     }
 }

@@ -15,13 +15,15 @@ use super::row::Pace;
 use crate::support::broker::Broker;
 use crate::support::needs::or_skip;
 
+mod clock;
 mod kills;
 pub(super) mod row;
 pub(super) mod stage;
 pub(super) mod table;
+mod tokens;
 
 pub(super) fn rows() -> Vec<Row> {
-    [kills::rows()].into_iter().flatten().collect()
+    [kills::rows(), clock::rows(), tokens::rows()].into_iter().flatten().collect()
 }
 
 /// A row, and what came of it.

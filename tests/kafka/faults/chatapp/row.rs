@@ -1,5 +1,7 @@
 //! What a row of ChatApp's part is: a fault, as a script.
 
+use std::time::Duration;
+
 use super::stage::Stage;
 
 type Script = Box<dyn Fn(&mut Stage<'_>) + Send + Sync>;
@@ -18,13 +20,12 @@ pub(crate) struct Row {
     pub(super) script: Script,
     /// After the bridge has stopped.
     pub(super) after: Option<Script>,
-    /// Words of a log line that has to be there.
-    pub(super) says: Vec<&'static str>,
+    /// From the end of the script until all is well again, at most.
+    pub(super) recovers_within: Option<Duration>,
     /// Items that were sent while nobody heard them: otherwise the row has shown nothing.
     pub(super) is_cut: bool,
 }
 
-#[expect(dead_code, reason = "the first rows need neither preparation nor environment, and have no line of their own")]
 impl Row {
     pub(crate) fn new(
         group: &'static str,
@@ -38,7 +39,7 @@ impl Row {
             before: None,
             script: Box::new(script),
             after: None,
-            says: Vec::new(),
+            recovers_within: None,
             is_cut: false,
         }
     }
@@ -63,8 +64,8 @@ impl Row {
         self
     }
 
-    pub(crate) fn says(mut self, words: &'static str) -> Self {
-        self.says.push(words);
+    pub(crate) fn recovers_within(mut self, at_most: Duration) -> Self {
+        self.recovers_within = Some(at_most);
         self
     }
 

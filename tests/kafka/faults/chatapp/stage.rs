@@ -112,6 +112,12 @@ impl<'a> Stage<'a> {
         self.log.push_str(&self.scene.home.log_text());
     }
 
+    /// Returns when these words are in the bridge's log.
+    pub(crate) fn wait_until_said(&mut self, words: &'static str) {
+        let bridge = self.bridge.as_mut().expect("a bridge runs");
+        bridge.wait(words, |bridge| bridge.log().contains(words).then_some(()));
+    }
+
     /// Returns when every channel is subscribed.
     pub(crate) fn wait_until_live(&self) {
         self.scene.wait_until_live(self.bridge.as_ref());
@@ -129,9 +135,8 @@ impl<'a> Stage<'a> {
         assert!(judgement.lost.is_empty(), "{}", at());
         assert_eq!((out_of_order, wrong_key, repeated_under_another_id), (0, 0, 0), "{}", at());
         assert!(!row.is_cut || judgement.in_gaps > 0 && judgement.fetched > 0, "it has shown nothing: {}", at());
-        for words in &row.says {
-            assert!(self.log.contains(words), "{words}: {}", at());
-        }
+        let in_time = row.recovers_within.is_none_or(|at_most| self.recovered <= at_most);
+        assert!(in_time, "after {:?}: {}", self.recovered, at());
         assert!(!self.log.contains("panicked"), "{}", at());
         Some(Outcome { judgement, recovered: self.recovered })
     }

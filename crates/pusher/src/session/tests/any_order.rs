@@ -63,7 +63,16 @@ struct Onlooker {
     is_delivering: bool,
     in_flight: Option<String>,
     live: BTreeSet<String>,
-    renewed_at: Option<Moment>,
+    renewal: Option<Renewal>,
+}
+
+/// The last one, and since when it is so.
+#[derive(Debug)]
+enum Renewal {
+    Asked(Moment),
+    Failed(Moment),
+    /// And no channel has been subscribed since.
+    Worked(Moment),
 }
 
 impl Onlooker {
@@ -74,8 +83,14 @@ impl Onlooker {
                 Action::Send(frame) => self.sees_frame(frame),
                 Action::Authorise { socket_id, .. } => assert_eq!(*socket_id, format!("{}.1", self.connections)),
                 Action::RenewToken => {
-                    let since = self.renewed_at.replace(now).map(|last| now.since(last));
-                    assert!(since.is_none_or(|since| since >= Duration::from_secs(600)), "a token after {since:?}");
+                    let (since, least) = match self.renewal.replace(Renewal::Asked(now)) {
+                        // It was given up after 30 seconds.
+                        Some(Renewal::Asked(since)) => (since, 31),
+                        Some(Renewal::Failed(since)) => (since, 1),
+                        Some(Renewal::Worked(since)) => (since, 600),
+                        None => continue,
+                    };
+                    assert!(now.since(since) >= Duration::from_secs(least), "a token after {:?}", now.since(since));
                 }
                 Action::Deliver(_) => {
                     assert!(!self.is_delivering, "two deliveries at a time");
@@ -85,6 +100,16 @@ impl Onlooker {
                 Action::Report(report) => self.sees_report(report),
                 Action::Close | Action::Finished => panic!("nobody asked for an end"),
             }
+        }
+    }
+
+    fn renewed(&mut self, worked: bool, now: Moment) {
+        match self.renewal {
+            _ if worked => self.renewal = Some(Renewal::Worked(now)),
+            Some(Renewal::Asked(at)) if now.since(at) < Duration::from_secs(30) => {
+                self.renewal = Some(Renewal::Failed(now));
+            }
+            _ => {}
         }
     }
 
@@ -103,6 +128,7 @@ impl Onlooker {
             Report::Live { channel } => {
                 assert!(self.live.insert(channel.clone()), "{channel} is live twice");
                 self.in_flight.take_if(|in_flight| in_flight == channel);
+                self.renewal.take_if(|renewal| matches!(renewal, Renewal::Worked(_)));
             }
             Report::Lost { channel } => assert!(self.live.remove(channel), "{channel} was not live"),
             Report::Refused { channel, retry_in, .. } => {
@@ -163,7 +189,10 @@ fn run(steps: Vec<Step>, chance: f64) {
                 };
                 Input::Authorised { socket_id, channel, answer }
             }
-            Step::Renewed(worked) => Input::TokenRenewed(worked),
+            Step::Renewed(worked) => {
+                onlooker.renewed(worked, now);
+                Input::TokenRenewed(worked)
+            }
             Step::Taken => {
                 onlooker.is_delivering = false;
                 Input::Taken

@@ -103,8 +103,59 @@ fn a_token_that_cannot_be_renewed_is_told_and_waited_out() {
         stage.establish(120);
         assert_eq!(stage.forbidden(A), ["token refused", "renew"]);
         let told = if fails_in_time { stage.take(Input::TokenRenewed(false)) } else { stage.pass(30_000) }.join("; ");
-        let expected = "refused private-a for 30s: not authorised, and the access token could not be renewed";
+        let expected = "refused private-a for 1s: not authorised, and the access token could not be renewed";
         assert!(told.ends_with(expected), "{told}");
+    }
+}
+
+#[test]
+fn a_renewal_that_made_no_token_is_asked_for_again_soon_however_often() {
+    let mut stage = Stage::new(&[A, B]);
+    stage.establish(120);
+    stage.pass(100);
+    for _ in 0..20 {
+        assert_eq!(stage.forbidden(A), ["token refused", "renew"]);
+        assert_eq!(stage.forbidden(B), Vec::<String>::new());
+        assert_eq!(stage.take(Input::TokenRenewed(false)).len(), 2, "both are told");
+        let told = stage.pass(1100);
+        assert!(told.iter().any(|told| told.ends_with("authorise private-a on 1.1")), "{told:?}");
+    }
+    // ChatApp is well.
+    stage.forbidden(A);
+    stage.forbidden(B);
+    stage.take(Input::TokenRenewed(true));
+    stage.pass(100);
+    assert_eq!(stage.authorised(A), ["subscribe private-a by k:1.1:private-a"]);
+    assert_eq!(stage.says(&success(A)), ["live private-a"]);
+}
+
+#[test]
+fn while_a_renewal_waits_for_its_time_whoever_is_refused_waits_with_it() {
+    let mut stage = Stage::new(&[A, B]);
+    stage.chance = 1.0;
+    stage.establish(120);
+    stage.pass(100);
+    stage.forbidden(A);
+    stage.take(Input::TokenRenewed(false));
+    let refused = "refused private-b for 2s: not authorised, and the access token could not be renewed";
+    assert_eq!(stage.forbidden(B), [refused]);
+    stage.pass(2000);
+    assert_eq!(stage.forbidden(B), ["token refused", "renew"]);
+}
+
+#[test]
+fn a_token_that_was_good_and_is_refused_is_renewed_at_once() {
+    let mut stage = Stage::new(&[A]);
+    stage.establish(30);
+    for connection in 1..=3 {
+        assert_eq!(stage.forbidden(A), ["token refused", "renew"], "connection {connection}");
+        stage.take(Input::TokenRenewed(true));
+        stage.pass(100);
+        stage.authorised(A);
+        assert_eq!(stage.says(&success(A)), ["live private-a"]);
+        stage.closed(4200);
+        stage.pass(2000);
+        stage.establish(30);
     }
 }
 

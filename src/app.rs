@@ -172,7 +172,10 @@ pub async fn run(
         }
     }
     if let Some(certificate) = certificate {
-        background.run("the watch over the webhook's certificate", certificate.follow(stop.clone()));
+        background.keep_running("the watch over the webhook's certificate", &stop, move |stop| {
+            let certificate = Arc::clone(&certificate);
+            async move { certificate.follow(stop).await }
+        });
     }
 
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());

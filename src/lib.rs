@@ -171,7 +171,6 @@ pub mod app;
 pub mod bridge;
 pub mod chatapp;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod consume;
 pub mod dead_letters;

@@ -25,7 +25,7 @@ use crate::chatapp::overview::Overview;
 use crate::chatapp::spool::{self, Spool, SpoolError};
 use crate::chatapp::standing::Marks;
 use crate::chatapp::tokens::{TokenFile, Tokens, UnreadableTokens};
-use crate::clock::{Clock, Reading};
+use chatbridge_base::clock::{Clock, Reading};
 use crate::config;
 use crate::green_api::is_loopback;
 use crate::publish::Publisher;

@@ -1,6 +1,6 @@
 //! How far the disk is behind the socket, and so up to when we have really heard. Pure.
 
-use crate::clock::Reading;
+use chatbridge_base::clock::Reading;
 
 /// Frames are read while those before them are still being written, many with one `fsync`. What was heard counts when
 /// everything that came before it is durable.

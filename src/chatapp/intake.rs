@@ -11,7 +11,7 @@ use super::ahead::Ahead;
 use super::backfill::Sink;
 use super::ledger::Ledger;
 use super::spool::{Frame, Road, Spool, SpoolError};
-use crate::clock::Reading;
+use chatbridge_base::clock::Reading;
 use crate::telemetry::chatapp::ChatAppTelemetry;
 use chatbridge_event::event::{Channel, ChatId, Gap};
 use chatbridge_event::normalize::chatapp as normalize;

@@ -1,6 +1,6 @@
 //! How one channel stands: heard until when, missing what. Pure.
 //!
-//! Everything here is by the clock that only goes forward ([`crate::clock`]). A gap becomes times of day when it is told, and
+//! Everything here is by the clock that only goes forward ([`chatbridge_base::clock`]). A gap becomes times of day when it is told, and
 //! it is told again where the time of day was set afterwards: by the new one the messages that were missed are others.
 
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use chatbridge_event::event::GapReason;
-use crate::clock::{LOOK_BACK_MAX, Reading, When};
+use chatbridge_base::clock::{LOOK_BACK_MAX, Reading, When};
 
 /// Gaps of one channel that are remembered, should the time of day be set; of more, the two oldest become one.
 const TOLD_MAX: usize = 16;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::chatapp::ChatAppTelemetry;
 use super::loss_radar::{Cause, DrainRate, LossLevel, NOT_CALLED, Seen, Thresholds};
 use chatbridge_event::event::InstanceId;
-use crate::clock::Reading;
+use chatbridge_base::clock::Reading;
 
 mod view;
 

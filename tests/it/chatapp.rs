@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::normalize::parsed;
+use chatbridge_event::normalize::green_api::parsed;
 
 /// The fixtures that were fetched are items of this chat.
 const CHAT: &str = "79995550001@c.us";

@@ -15,7 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::chatapp;
-use crate::normalize::{fixtures, parsed, record_of};
+use chatbridge_event::normalize::green_api::{fixtures, parsed, record_of};
 
 /// Set to write what is expected to be there.
 const UPDATE: &str = "CHATBRIDGE_UPDATE_SCHEMAS";

@@ -7,14 +7,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use chatbridge::bridge::{prepare, prepare_event, prepare_undecodable};
-use chatbridge::chatapp::normalize as chatapp;
-use chatbridge::event::{Channel, Event, InstanceId, SourceId};
+use chatbridge_event::normalize::chatapp as chatapp;
+use chatbridge_event::event::{Channel, Event, InstanceId, SourceId};
 use chatbridge::green_api;
-use chatbridge::json::Json;
-use chatbridge::normalize::normalize;
-use chatbridge::oracle::content::Content;
+use chatbridge_base::json::Json;
+use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_lab::oracle::content::Content;
 use chatbridge::policy::Policy;
-use chatbridge::record::{Extent, RecordFactory};
+use chatbridge_event::record::{Extent, RecordFactory};
 use jiff::Timestamp;
 use peak_alloc::PeakAlloc;
 use serde_json::value::RawValue;

@@ -159,7 +159,7 @@ pub struct Event {
     /// Whether the body claims another instance than the polled one, or another channel than its own: the debug
     /// endpoint makes forging possible (reference §8).
     pub foreign: bool,
-    /// Whether something in the body was nested too deep, or too much, to be read ([`crate::json::VALUES_MAX`]). Only
+    /// Whether something in the body was nested too deep, or too much, to be read ([`chatbridge_base::json::VALUES_MAX`]). Only
     /// `raw` has it then, so `raw` travels along whatever the configuration says.
     pub unread: bool,
     /// The body exactly as it came; of a body with several items, the body with this item alone.

@@ -19,7 +19,7 @@ use super::limits::{Limits, Moment};
 use super::link::{Heard, Link, Socket};
 use super::report::Report;
 use super::session::Session;
-use crate::clock::Reading;
+use chatbridge_base::clock::Reading;
 
 /// Gets the signatures that private channels ask for.
 pub trait Authorizer: Send + Sync + 'static {

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::chatapp::api::http_client;
 use crate::chatapp::tokens::TokenFile;
-use crate::clock::Reading;
+use chatbridge_base::clock::Reading;
 use crate::config;
 
 /// A ChatApp whose tokens are numbered: the one it made last is good.

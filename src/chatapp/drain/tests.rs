@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::clock::Clock;
+use chatbridge_base::clock::Clock;
 use crate::policy::Policy;
 use crate::publish::{Delivered, PublishError, memory};
 use crate::telemetry::metrics::Metrics;

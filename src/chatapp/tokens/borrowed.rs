@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::state::{self, Pair, State};
 use super::{TokenEndpoint, TokenFile, TokenStore, Tokens, UnreadableTokens};
-use crate::clock::Reading;
+use chatbridge_base::clock::Reading;
 use crate::config::ChatApp;
 
 /// What there is to ask ChatApp with.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::chatapp::api::Granted;
-use crate::clock::Reading;
+use chatbridge_base::clock::Reading;
 use crate::config;
 
 /// An accessToken is renewed so long before its end: a channel cannot be subscribed with one that has just ended.

@@ -1,6 +1,6 @@
 //! Somebody holds connections to the bridge's own listeners open and says nothing, while it may have few files open.
 
-use chatbridge::simulator::{Fault, Method};
+use chatbridge_lab::green_api::{Fault, Method};
 
 use super::row::Row;
 use super::stage::Stage;

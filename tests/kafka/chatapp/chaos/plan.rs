@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatbridge::chatapp_simulator::{self as simulator, Fault, FaultKind, Place};
+use chatbridge_lab::chatapp::{self as simulator, Fault, FaultKind, Place};
 use fastrand::Rng;
 
 /// What is done.

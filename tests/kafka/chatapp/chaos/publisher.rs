@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use chatbridge::chatapp_simulator::generator::Generator;
-use chatbridge::chatapp_simulator::{ChatAppSimulator, ChatAppSimulatorConfig, Event, PublicationId};
+use chatbridge_lab::chatapp::generator::Generator;
+use chatbridge_lab::chatapp::{ChatAppSimulator, ChatAppSimulatorConfig, Event, PublicationId};
 use fastrand::Rng;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::chatapp_simulator::{ChatAppSimulator, ChatAppSimulatorConfig, Login, TokenRules};
+use chatbridge_lab::chatapp::{ChatAppSimulator, ChatAppSimulatorConfig, Login, TokenRules};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -118,7 +118,7 @@ impl Stage {
     pub(super) fn act(&mut self, act: &Act) {
         match act {
             Act::Pusher(act) => {
-                if let chatbridge::chatapp_simulator::Act::Silence { duration_ms } = act {
+                if let chatbridge_lab::chatapp::Act::Silence { duration_ms } = act {
                     let now = now_ms();
                     self.deaf
                         .push(Deaf { from_ms: now, to_ms: now + i64::try_from(*duration_ms).expect("a short time") });

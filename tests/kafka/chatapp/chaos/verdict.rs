@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chatbridge::chatapp_simulator::{JournalEntry, JournalEvent, PublicationId};
+use chatbridge_lab::chatapp::{JournalEntry, JournalEvent, PublicationId};
 use serde_json::Value;
 
 use super::publisher::{Burst, Published, Theme};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatbridge::chatapp_simulator::{Act, Fault, FaultKind, Place};
+use chatbridge_lab::chatapp::{Act, Fault, FaultKind, Place};
 use serde_json::json;
 
 use super::row::Row;

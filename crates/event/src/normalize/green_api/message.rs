@@ -3,7 +3,7 @@
 use super::{content, owned};
 use crate::event::message::{Quoted, ReplyTo};
 use chatbridge_base::json::Json;
-use chatbridge_event::event::{Content, DeliveryState, Direction, Kind, Message, Origin};
+use crate::event::{Content, DeliveryState, Direction, Kind, Message, Origin};
 
 /// In the flat form what is otherwise in `messageData` stands in the body itself.
 pub(super) fn message(direction: Direction, origin: Origin, body: &Json) -> Kind {

@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// How far back a stretch reaches whose beginning nobody knows: as long as it is known which events were published.
-pub(crate) const LOOK_BACK_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
+pub const LOOK_BACK_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Clocks that are no further apart than this count as the same: steps so small do no harm.
 const APART_MAX: SignedDuration = SignedDuration::from_secs(2);
 /// Before this, 2025-01-01, there was no such program: a clock that says so has not been set yet.
@@ -30,7 +30,7 @@ pub struct Reading {
 
 /// When something was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum When {
+pub enum When {
     /// By the time of day of an earlier start of the machine, so that there is no other clock to ask. All of these were
     /// before the others.
     Wall(Timestamp),
@@ -54,8 +54,7 @@ impl Clock {
     }
 
     /// One that a test holds; `boot` names the start of the machine.
-    #[cfg(test)]
-    pub(crate) fn held(boot: &str, read: impl Fn() -> Reading + Send + Sync + 'static) -> Self {
+    pub fn held(boot: &str, read: impl Fn() -> Reading + Send + Sync + 'static) -> Self {
         Self { read: Arc::new(read), boot: Some(boot.into()) }
     }
 
@@ -90,33 +89,39 @@ impl Reading {
     }
 
     /// So long before.
-    pub(crate) fn before(self, by: SignedDuration) -> Self {
+    #[must_use]
+    pub fn before(self, by: SignedDuration) -> Self {
         Self { wall: earlier(self.wall, by), up: self.up.saturating_sub(by) }
     }
 
     /// What the time of day was then, by what it is now.
-    pub(crate) fn wall_at(self, up: SignedDuration) -> Timestamp {
+    #[must_use]
+    pub fn wall_at(self, up: SignedDuration) -> Timestamp {
         earlier(self.wall, self.up.saturating_sub(up))
     }
 
     /// How far the clocks are apart. Only setting the time of day changes that.
-    pub(crate) fn offset(self) -> SignedDuration {
+    #[must_use]
+    pub fn offset(self) -> SignedDuration {
         self.wall.duration_since(Timestamp::UNIX_EPOCH).saturating_sub(self.up)
     }
 
     /// Whether the time of day was set since the clocks were so far apart.
-    pub(crate) fn was_set_since(self, offset: SignedDuration) -> bool {
+    #[must_use]
+    pub fn was_set_since(self, offset: SignedDuration) -> bool {
         self.offset().saturating_sub(offset).abs() > APART_MAX
     }
 
     /// Whether the time of day can be right.
-    pub(crate) fn is_dated(self) -> bool {
+    #[must_use]
+    pub fn is_dated(self) -> bool {
         self.wall >= FIRST_DAY
     }
 
     /// When that was, in doubt earlier: where the time of day moved on further meanwhile than the other clock, either it
     /// was set, or the whole machine stood still (a virtual one that was stopped), and nobody can tell which.
-    pub(crate) fn at_the_earliest(self, now: Self) -> SignedDuration {
+    #[must_use]
+    pub fn at_the_earliest(self, now: Self) -> SignedDuration {
         let by_wall = now.up.saturating_sub(now.wall.duration_since(self.wall));
         self.up.min(by_wall).max(self.up.saturating_sub(LOOK_BACK_MAX))
     }
@@ -125,7 +130,8 @@ impl Reading {
 impl When {
     /// As the beginning of a stretch, in the time of day of `now`. One that cannot be right is replaced by the earliest that
     /// is looked at.
-    pub(crate) fn beginning(self, now: Reading) -> Timestamp {
+    #[must_use]
+    pub fn beginning(self, now: Reading) -> Timestamp {
         match self {
             Self::Up(up) => now.wall_at(up),
             Self::Wall(wall) if wall >= FIRST_DAY && wall.duration_since(now.wall) <= APART_MAX => wall,
@@ -134,7 +140,8 @@ impl When {
     }
 
     /// As the end of a stretch, in the time of day of `now`.
-    pub(crate) fn end(self, now: Reading) -> Timestamp {
+    #[must_use]
+    pub fn end(self, now: Reading) -> Timestamp {
         match self {
             Self::Up(up) => now.wall_at(up),
             Self::Wall(wall) => wall.min(now.wall),

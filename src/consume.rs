@@ -45,9 +45,9 @@ pub enum ReadError {
     /// The brokers do not answer.
     #[error("Kafka does not answer ({0}): are the brokers of kafka.brokers up and reachable? then try again")]
     Away(String),
-    /// Reading broke off: a bug.
-    #[error("reading broke off ({0}): try again, and please report this")]
-    Failed(String),
+    /// Reading panicked.
+    #[error("reading panicked (the panic is logged above): try again, and please report this")]
+    Panicked,
 }
 
 /// A record as a consumer sees it.
@@ -174,7 +174,7 @@ impl TopicReader {
             let spans = spans(&consumer, &topic, start)?;
             Ok(Self { config, topic, spans })
         });
-        opening.await.unwrap_or_else(|panic| Err(ReadError::Failed(panic.to_string())))
+        opening.await.unwrap_or(Err(ReadError::Panicked))
     }
 
     /// Everything that was in the topic when it was opened, each partition in its order.
@@ -199,7 +199,7 @@ impl TopicReader {
         });
         tokio::spawn(async move {
             // A panic that nobody is told of would look like the end of the topic.
-            let ended = pumping.await.unwrap_or_else(|panic| Err(ReadError::Failed(panic.to_string())));
+            let ended = pumping.await.unwrap_or(Err(ReadError::Panicked));
             if let Err(error) = ended {
                 // Nobody is left to be told where this fails.
                 drop(sender.send(Err(error)).await);

@@ -94,7 +94,10 @@ impl ChatApp {
         let api = Arc::new(Api::new(http_client(config, is_loopback(&config.api_url))?, config));
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open_state(&opening, api)).await;
-        let (spool, tokens, api) = opened.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
+        let (spool, tokens, api) = opened.unwrap_or_else(|_panicked| {
+            let error = io::Error::other("opening what lies there panicked (the panic is logged above)");
+            Err(ChatAppError::StateDir { path: config.state_dir.clone(), error })
+        })?;
         let telemetry = Arc::new(ChatAppTelemetry::new(Arc::clone(metrics)));
         let reconnect = Reconnect::default();
         let care = Care {

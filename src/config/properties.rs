@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::secrets::{given_secret, secret_file};
+use super::secrets::{given_secret, readable, secret_file};
 use super::{Kafka, Problem};
 
 /// The other names of librdkafka 2.12.1, and the name that each stands for. A test compares this with its own table.
@@ -42,6 +42,17 @@ const REFUSED: &[(&str, &str)] = &[
     ("delivery.report.only.error", "the bridge deletes on the broker's acknowledgement, so it has to hear of it"),
     ("plugin.library.paths", "foreign code in the producer could answer for the broker"),
     ("metadata.broker.list", "set kafka.brokers instead"),
+];
+
+/// Properties that name a file which librdkafka reads, and whether it may be a directory of such files. It would wait for
+/// the other end of a pipe without an end.
+const FILES: &[(&str, bool)] = &[
+    ("sasl.kerberos.keytab", false),
+    ("ssl.ca.location", true),
+    ("ssl.certificate.location", false),
+    ("ssl.crl.location", false),
+    ("ssl.key.location", false),
+    ("ssl.keystore.location", false),
 ];
 
 /// The one name of a property, whichever of its spellings this is.
@@ -99,9 +110,15 @@ pub(super) fn properties(
         let value = match given {
             // To librdkafka, no text is the property's default.
             Given::Here(value) if value.expose_secret().is_empty() => Some(value),
-            Given::Here(value) => given_secret(key, &value, problems),
+            Given::Here(value) => given_secret(&key, &value, problems),
             Given::InFile(path) => secret_file(&key, &path, problems),
         };
+        if let (Some(value), Some((_, may_be_folder))) = (&value, FILES.iter().find(|(file, _)| *file == name)) {
+            let path = Path::new(value.expose_secret());
+            if let Err(fault) = readable(path, *may_be_folder) {
+                problems.push(Problem::new(key, format!("{} {fault}", path.display())));
+            }
+        }
         properties.extend(value.map(|value| (name, value)));
     }
     properties

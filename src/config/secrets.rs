@@ -124,6 +124,18 @@ pub fn read_regular_file(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileFau
     read(&file, bytes_max)
 }
 
+/// Whether something that others read, and that is there, can be read to an end.
+///
+/// # Errors
+/// Where it is neither a regular file nor, where that `may_be_folder`, a directory.
+pub(super) fn readable(path: &Path, may_be_folder: bool) -> Result<(), FileFault> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if !(may_be_folder && metadata.is_dir()) => regular(&metadata),
+        // Whoever reads it says what is wrong with it.
+        _ => Ok(()),
+    }
+}
+
 fn read(file: &File, bytes_max: u64) -> Result<Vec<u8>, FileFault> {
     regular(&file.metadata()?)?;
     let mut bytes = Vec::new();

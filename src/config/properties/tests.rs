@@ -153,3 +153,21 @@ fn two_spellings_of_one_property_are_named() {
         assert!(problems.len() == 1 && problems[0].starts_with(expected), "{given:?} {files:?}: {problems:?}");
     }
 }
+
+#[test]
+fn a_file_that_could_be_waited_for_without_an_end_is_named() {
+    let folder = std::env::temp_dir().join(format!("chatbridge-files-{:x}", fastrand::u64(..)));
+    std::fs::create_dir(&folder).expect("writable");
+    let pipe = folder.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
+    let (pipe, folder) = (pipe.to_str().expect("UTF-8"), folder.to_str().expect("UTF-8"));
+    for (name, may_be_folder) in FILES {
+        for (path, is_refused) in
+            [(pipe, true), ("/dev/zero", true), (folder, !may_be_folder), ("/nowhere/at/all", false)]
+        {
+            let problems = problems_of(&[(name, path)], &[]);
+            assert_eq!(problems.len(), usize::from(is_refused), "{name} = {path}: {problems:?}");
+        }
+    }
+    std::fs::remove_dir_all(folder).expect("ours");
+}

@@ -16,6 +16,7 @@ use super::tracing::tracing;
 use super::webhook::{webhook, webhook_token};
 use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
 use crate::event::{InstanceId, KindName};
+use crate::seal::Seal;
 
 /// Types that may be named in `events.drop` (reference §9.2).
 const TYPE_WEBHOOKS: &[&str] = &[
@@ -211,6 +212,15 @@ pub(super) fn secret(
         (Some(secret), None) if secret.expose_secret().is_empty() => complain(problems, key(name), "is empty"),
         (None, Some(path)) => secret_file(&file_key, path, problems).map(Some),
         (given, None) => Some(given),
+    }
+}
+
+/// What a key file is for; outside `None` where it is none.
+pub(super) fn seal(key: String, path: Option<&Path>, problems: &mut Vec<Problem>) -> Option<Option<Arc<Seal>>> {
+    let Some(path) = path else { return Some(None) };
+    match Seal::new(&secret_file(&key, path, problems)?) {
+        Ok(seal) => Some(Some(Arc::new(seal))),
+        Err(not_a_key) => complain(problems, key, not_a_key.to_string()),
     }
 }
 

@@ -15,6 +15,7 @@ mod support {
     pub(crate) mod node;
     pub(crate) mod process;
     pub(crate) mod python;
+    pub(crate) mod small_disk;
     pub(crate) mod soketi;
     pub(crate) mod trial;
 }
@@ -25,6 +26,7 @@ mod chatapp_bridge;
 mod commands;
 mod doctor;
 mod doctor_chatapp;
+mod full_disk;
 mod loss;
 mod managed_kafka;
 mod normalize;

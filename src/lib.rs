@@ -87,8 +87,9 @@
 //! chatapp/drain ─► chatapp/spool, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka, never a socket
 //! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry
 //! chatapp/ledger ─► chatapp/standing, chatapp/pusher (its reports), telemetry
-//! chatapp/spool ─► bridge::Settled, event
-//! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/backfill ─► chatapp/api (its types), json, retry
+//! chatapp/spool ─► bridge::Settled, event, chatapp/reserve (room for what has to be written though the disk is full)
+//! seal ─► nothing of ours
+//! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/tokens ─► seal, chatapp/reserve; chatapp/backfill ─► chatapp/api (its types), json, retry
 //! publish/kafka ─► publish, record, config                  never a source
 //! chatapp/pusher ─► retry, json                             the session; its client, link alone know tokio and sockets
 //! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry;
@@ -191,6 +192,7 @@ pub mod readiness;
 pub mod reload;
 pub mod schema;
 pub mod schema_registry;
+pub mod seal;
 pub mod shutdown;
 #[cfg(test)]
 mod simulation;

@@ -308,7 +308,7 @@ type OnDisk = (Spool, Tokens<Arc<Api>>, Arc<Api>);
 fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatAppError> {
     make_folder(&config.state_dir).map_err(|error| ChatAppError::StateDir { path: config.state_dir.clone(), error })?;
     let spool = Spool::open(&config.state_dir.join(spool::FILE_NAME), config.spool_bytes_max)?;
-    let tokens = Tokens::open(Arc::clone(&api), TokenFile::in_folder(&config.state_dir), config, Reading::now)?;
+    let tokens = Tokens::open(Arc::clone(&api), TokenFile::of(config), config, Reading::now)?;
     Ok((spool, tokens, api))
 }
 

@@ -85,3 +85,67 @@ fn fill(mut file: File, bytes: u64) -> io::Result<()> {
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    use super::*;
+
+    /// A file system of 4 MiB in memory, gone with the test. Only root may mount one.
+    pub(in crate::chatapp) struct SmallDisk(PathBuf);
+
+    impl SmallDisk {
+        /// At `folder`, which is made; `None` where that is not allowed.
+        pub(in crate::chatapp) fn mount(folder: &Path) -> Option<Self> {
+            fs::create_dir_all(folder).expect("writable");
+            let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs"]).arg(folder).output();
+            if mount.is_ok_and(|mounted| mounted.status.success()) {
+                return Some(Self(folder.to_owned()));
+            }
+            eprintln!("left out: this user may not mount a file system");
+            None
+        }
+
+        pub(in crate::chatapp) fn room(&self) -> Disk {
+            Disk::of(&self.0).expect("it has a size")
+        }
+
+        /// To the last byte.
+        pub(in crate::chatapp) fn fill(&self) {
+            let mut file = OpenOptions::new().append(true).create(true).open(self.0.join("of others")).expect("writable");
+            for bytes in [65536, 4096, 1] {
+                while file.write_all(&vec![7; bytes]).is_ok() {}
+            }
+        }
+    }
+
+    impl Drop for SmallDisk {
+        fn drop(&mut self) {
+            let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
+            assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+        }
+    }
+
+    #[test]
+    fn the_reserve_is_kept_given_up_once_and_kept_again_when_there_is_room() {
+        let folder = std::env::temp_dir().join(format!("chatbridge-reserve-{:x}", fastrand::u64(..)));
+        let Some(disk) = SmallDisk::mount(&folder) else { return };
+        let before = disk.room();
+        assert_eq!((before.reserve(), before.floor()), (256 * 1024, 512 * 1024));
+        for _ in 0..2 {
+            keep(&folder, disk.room()).expect("room");
+            assert_eq!(before.free - disk.room().free, before.reserve(), "it is there once, and set aside");
+        }
+        disk.fill();
+        assert_eq!(disk.room().free, 0);
+        assert!(give_up(&folder) && !give_up(&folder));
+        assert_eq!(disk.room().free, before.reserve());
+        keep(&folder, disk.room()).expect("nothing happens");
+        assert_eq!(disk.room().free, before.reserve(), "there is not room enough");
+        fs::remove_file(folder.join("of others")).expect("there");
+        keep(&folder, disk.room()).expect("room");
+        assert_eq!(before.free - disk.room().free, before.reserve());
+    }
+}

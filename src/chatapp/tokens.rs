@@ -81,9 +81,9 @@ pub enum TokenError {
     },
 }
 
-/// The file of tokens cannot be read: look at the directory and its rights.
+/// The file of tokens cannot be read: look at the directory and its rights, or at the key that it is sealed with.
 #[derive(Debug, thiserror::Error)]
-#[error("{place} cannot be read: {error}; look at chatapp.state_dir and its rights")]
+#[error("{place} cannot be read: {error}; look at chatapp.state_dir, its rights, and chatapp.seal_key_file")]
 pub struct UnreadableTokens {
     place: String,
     error: io::Error,

@@ -19,6 +19,7 @@ use super::tracing::tracing;
 use super::webhook::{webhook, webhook_token};
 use chatbridge_event::event::{InstanceId, KindName};
 use super::{Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
+use crate::seal::Seal;
 
 /// Types that may be named in `events.drop` (reference §9.2).
 const TYPE_WEBHOOKS: &[&str] = &[
@@ -137,6 +138,15 @@ fn topic(key: &str, name: &str, problems: &mut Vec<Problem>) -> bool {
         problems.push(Problem::new(key, "a topic's name has 1 to 249 letters, digits, dots, hyphens or underscores"));
     }
     is_legal
+}
+
+/// What a key file is for; outside `None` where it is none.
+pub(super) fn seal(key: String, path: Option<&Path>, problems: &mut Vec<Problem>) -> Option<Option<Arc<Seal>>> {
+    let Some(path) = path else { return Some(None) };
+    match Seal::new(&secret_file(&key, path, problems)?) {
+        Ok(seal) => Some(Some(Arc::new(seal))),
+        Err(not_a_key) => complain(problems, key, not_a_key.to_string()),
+    }
 }
 
 /// An address and nothing more: paths are joined to it, and secrets have keys of their own where they cannot be printed.

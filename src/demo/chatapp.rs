@@ -305,6 +305,7 @@ fn chatapp(simulator: &ChatAppSimulator, simulated: &ChatAppSimulatorConfig, sta
         lang: "en".to_owned(),
         channels: Vec::new(),
         state_dir: state.0.clone(),
+        seal: None,
         spool_bytes_max: 1024 * 1024 * 1024,
         backfill: true,
         reconcile_interval: None,

@@ -22,17 +22,17 @@ use crate::webhook::webhook_address;
 const TELEGRAM: &str = "private-v1.licenses.1229.messengers.telegram";
 const CALLBACK: &str = "canary0callback0secret";
 
-struct Scene {
+pub(crate) struct Scene {
     runtime: Runtime,
-    simulator: ChatAppSimulator,
-    brokers: MockCluster<'static, DefaultProducerContext>,
-    home: Home,
+    pub(crate) simulator: ChatAppSimulator,
+    pub(crate) brokers: MockCluster<'static, DefaultProducerContext>,
+    pub(crate) home: Home,
     config: ChatAppSimulatorConfig,
 }
 
 impl Scene {
     /// `more` goes into `[chatapp]`.
-    fn new(more: &str) -> Self {
+    pub(crate) fn new(more: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let config = ChatAppSimulatorConfig::default();
         let simulator = runtime.block_on(ChatAppSimulator::start(config.clone())).expect("free ports");
@@ -55,36 +55,36 @@ impl Scene {
         Self { runtime, simulator, brokers, home, config }
     }
 
-    fn state(home: &Home) -> PathBuf {
+    pub(crate) fn state(home: &Home) -> PathBuf {
         home.config().with_file_name("state")
     }
 
-    fn generator(&self) -> Generator {
+    pub(crate) fn generator(&self) -> Generator {
         Generator::new(&self.config, 7).with_unique_items()
     }
 
     /// Starts the bridge, returns when every channel is subscribed.
-    fn start(&self) -> Bridge {
+    pub(crate) fn start(&self) -> Bridge {
         let mut bridge = Bridge::start(&self.home, &[]);
         bridge.wait_until_ready();
         self.all_subscribed(&mut bridge);
         bridge
     }
 
-    fn all_subscribed(&self, bridge: &mut Bridge) {
+    pub(crate) fn all_subscribed(&self, bridge: &mut Bridge) {
         bridge.wait("all channels", |bridge| {
             (bridge.metric("chatbridge_chatapp_channel_subscribed", "") == 4.0).then_some(())
         });
     }
 
-    fn publish(&self, generator: &mut Generator, events: usize) {
+    pub(crate) fn publish(&self, generator: &mut Generator, events: usize) {
         for event in generator.by_ref().take(events) {
             self.simulator.publish(&event);
         }
     }
 
     /// Returns when nothing waits on disk and nothing is to be fetched.
-    fn drained(&self, bridge: &mut Bridge) {
+    pub(crate) fn drained(&self, bridge: &mut Bridge) {
         bridge.wait("an empty spool", |bridge| {
             let status = bridge.status();
             let channels = status["chatapp"]["channels"].as_array()?;
@@ -94,13 +94,13 @@ impl Scene {
     }
 
     /// Returns when everything that was pushed so far has reached the bridge and Kafka.
-    fn caught_up(&self, bridge: &mut Bridge) {
+    pub(crate) fn caught_up(&self, bridge: &mut Bridge) {
         let wanted = published(&self.simulator.journal());
         bridge.wait("every item", |_| (numbers(&self.topic()).len() >= wanted).then_some(()));
         self.drained(bridge);
     }
 
-    fn topic(&self) -> Vec<Told> {
+    pub(crate) fn topic(&self) -> Vec<Told> {
         let kafka = Kafka {
             brokers: self.brokers.bootstrap_servers(),
             topic: "chat-events".into(),
@@ -122,14 +122,14 @@ impl Scene {
     }
 
     /// Returns when nothing is missing of which nobody was told, and nothing is on its way.
-    fn accounted_for(&self, bridge: &mut Bridge) {
+    pub(crate) fn accounted_for(&self, bridge: &mut Bridge) {
         bridge.wait("every item, or its gap", |_| {
             judge(&self.simulator.journal(), &self.topic()).lost.is_empty().then_some(())
         });
         self.drained(bridge);
     }
 
-    fn judged(&self) -> Judgement {
+    pub(crate) fn judged(&self) -> Judgement {
         assert_eq!(self.simulator.journal_left_out(), 0, "the journal is whole");
         let judgement = judge(&self.simulator.journal(), &self.topic());
         assert_eq!(judgement.lost, Vec::<String>::new(), "{judgement:?}");

@@ -16,6 +16,7 @@ mod support {
     pub(crate) mod node;
     pub(crate) mod process;
     pub(crate) mod python;
+    pub(crate) mod mounted_disk;
     pub(crate) mod siege;
     pub(crate) mod soketi;
     pub(crate) mod trial;
@@ -29,6 +30,7 @@ mod commands;
 mod doctor;
 mod doctor_chatapp;
 mod listeners;
+mod full_disk;
 mod loss;
 mod managed_kafka;
 mod normalize;

@@ -37,7 +37,7 @@ impl<E: TokenEndpoint> Tokens<E> {
         config: &ChatApp,
         clock: impl Fn() -> Reading + Send + Sync + 'static,
     ) -> Result<Borrowed<E>, UnreadableTokens> {
-        let file = TokenFile::in_folder(&config.state_dir);
+        let file = TokenFile::of(config);
         let bytes = file.peek().map_err(|error| UnreadableTokens { place: file.place(), error })?;
         let origin = state::origin(config);
         let read = bytes.and_then(|bytes| State::from_json(std::str::from_utf8(&bytes).ok()?, &origin));

@@ -193,9 +193,10 @@ async fn what_is_remembered_is_bounded_by_the_spools_size() {
     let proofs = (0..many).map(|number| Settled::dropped(id(number))).collect();
     spool.settle(sequence, proofs, hours(100)).await.expect("open");
     spool.forget_published(hours(110), SignedDuration::from_hours(12));
-    let all: Vec<EventId> = (0..many).map(id).collect();
+    let some: Vec<EventId> = (0..many).step_by(100).map(id).collect();
+    assert!(spool.published(some.clone()).await.expect("readable").into_iter().all(|known| known));
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    while spool.published(all.clone()).await.expect("readable").into_iter().any(|known| known) {
+    while spool.published(some.clone()).await.expect("readable").into_iter().any(|known| known) {
         assert!(tokio::time::Instant::now() < deadline);
         spool.mark("a", at(1)).await.expect("open");
     }

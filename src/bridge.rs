@@ -153,9 +153,9 @@ pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> P
     match body {
         Body::Json(raw) => decided(normalize(instance, raw), receipt_id, policy, now),
         Body::Undecodable { bytes, reason, error, .. } => {
-            let content = undecodable_content.unwrap_or_default();
-            let undecodable = Undecodable { bytes, reason, error };
-            buried(SourceId::GreenApi(instance), &content, undecodable, receipt_id, now)
+            let source = SourceId::GreenApi(instance);
+            let id = EventId::of(&source.uri(), &undecodable_content.unwrap_or_default());
+            buried(source, id, Undecodable { bytes, reason, error }, receipt_id, now)
         }
     }
 }
@@ -166,23 +166,22 @@ pub fn prepare_event(event: Event, policy: &Policy, first_seen: Timestamp) -> Pr
     decided(event, None, policy, first_seen)
 }
 
-/// Sends bytes of `source` that nobody could read to the dead letters.
+/// Sends bytes of `source` that nobody could read to the dead letters, under this id.
 #[must_use]
-pub fn prepare_undecodable(source: SourceId, undecodable: Undecodable, first_seen: Timestamp) -> Prepared {
-    let content = undecodable.bytes.clone();
-    buried(source, &content, undecodable, None, first_seen)
+pub fn prepare_undecodable(source: SourceId, id: EventId, undecodable: Undecodable, first_seen: Timestamp) -> Prepared {
+    buried(source, id, undecodable, None, first_seen)
 }
 
 fn buried(
     source: SourceId,
-    content: &[u8],
+    id: EventId,
     undecodable: Undecodable,
     receipt_id: Option<String>,
     first_seen: Timestamp,
 ) -> Prepared {
     let Undecodable { bytes, reason, error } = undecodable;
     let letter = DeadLetter {
-        id: EventId::of(&source.uri(), content),
+        id,
         kind: None,
         key: source.key(),
         source,

@@ -5,8 +5,11 @@
 //! `fsync`. What cannot be written is not acknowledged: the append waits and tries again, says so, and with it the
 //! reading stands still. The same holds for a spool that is full.
 //!
-//! Beside the frames lie what must outlive a crash with them: how far each channel was heard ([`Spool::mark`]) and which
-//! events were published lately ([`Spool::settle`]), for events that come by two roads.
+//! Beside the frames lie what must outlive a crash with them: how far each channel was heard ([`Spool::mark`]), and which
+//! forms of each message were published lately ([`Spool::settle`]), for what comes by two roads or once more.
+//!
+//! Ids are made of a frame's place ([`Spool::place`]), so no place is given twice: the sequence goes on over restarts, and
+//! a file that is made anew has another id of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,8 +20,8 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
-use crate::bridge::Settled;
-use crate::event::EventId;
+use super::forms::{History, Remembered};
+use super::normalize::identity::{Place, Subject};
 
 mod frame;
 mod store;
@@ -32,9 +35,14 @@ pub const FILE_NAME: &str = "spool.redb";
 /// Commands on their way to the writer; whoever finds no room waits.
 const COMMANDS_MAX: usize = 1024;
 
-/// A frame's place: later ones are greater, also after a restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sequence(u64);
+/// A frame's number: later ones are greater, also after a restart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(pub(super) u64);
+
+impl Sequence {
+    /// Behind every frame.
+    pub(super) const MAX: Self = Self(u64::MAX);
+}
 
 /// Why a spool cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -101,12 +109,15 @@ struct Lying {
     /// Of each frame: its bytes, and when it was received.
     frames: BTreeMap<Sequence, (u64, Timestamp)>,
     bytes: u64,
+    /// The number that was given last, also where that frame is gone.
+    given: Sequence,
 }
 
 impl Lying {
     fn add(&mut self, frame: Sequence, bytes: u64, at: Timestamp) {
         self.frames.insert(frame, (bytes, at));
         self.bytes += bytes;
+        self.given = self.given.max(frame);
     }
 
     fn remove(&mut self, frame: Sequence) {
@@ -117,7 +128,7 @@ impl Lying {
 /// What the writer is asked for; each is answered when it is durable.
 enum Command {
     Append(Vec<u8>, Timestamp, oneshot::Sender<Sequence>),
-    Settle(Sequence, Vec<Settled>, Timestamp, oneshot::Sender<()>),
+    Settle(Sequence, Vec<Remembered>, Timestamp, oneshot::Sender<()>),
     Mark(String, Timestamp, oneshot::Sender<()>),
     Forget(Timestamp),
 }
@@ -179,13 +190,28 @@ impl Spool {
         Ok(answered)
     }
 
-    /// Takes a frame out, everything in it being settled or known from before, and remembers the ids of what these prove
-    /// to be settled; both or neither.
+    /// Takes a frame out, everything in it being settled or known from before, and remembers the forms that consumers
+    /// have by that; both or neither.
     ///
     /// # Errors
     /// [`SpoolError::Closed`] alone.
-    pub async fn settle(&self, frame: Sequence, proofs: Vec<Settled>, at: Timestamp) -> Result<(), SpoolError> {
-        self.ask(|answer| Command::Settle(frame, proofs, at, answer)).await
+    pub async fn settle(&self, frame: Sequence, told: Vec<Remembered>, at: Timestamp) -> Result<(), SpoolError> {
+        self.ask(|answer| Command::Settle(frame, told, at, answer)).await
+    }
+
+    /// Where that frame lies: no other one has or had this place, in whatever file.
+    pub(super) fn place(&self, frame: Sequence) -> Place {
+        Place { spool: self.shared.store.id(), sequence: frame.0 }
+    }
+
+    /// The frame that was appended last.
+    pub(super) fn last_appended(&self) -> Sequence {
+        self.shared.lying().given
+    }
+
+    /// Whether everything up to that frame is settled.
+    pub(super) fn is_settled_up_to(&self, frame: Sequence) -> bool {
+        self.shared.lying().frames.keys().next().is_none_or(|oldest| *oldest > frame)
     }
 
     /// Remembers that `channel` was heard up to `at`.
@@ -205,16 +231,16 @@ impl Spool {
         reading(move || shared.store.mark(&channel)).await
     }
 
-    /// Which of `ids` were published lately.
+    /// What was published lately of each of `subjects`, as far as it is settled.
     ///
     /// # Errors
     /// [`SpoolError::Unreadable`].
-    pub async fn published(&self, ids: Vec<EventId>) -> Result<Vec<bool>, SpoolError> {
+    pub(super) async fn histories(&self, subjects: Vec<Subject>) -> Result<Vec<History>, SpoolError> {
         let shared = Arc::clone(&self.shared);
-        reading(move || shared.store.published(&ids)).await
+        reading(move || shared.store.histories(&subjects)).await
     }
 
-    /// Forgets which events were published before `at`, sooner or later.
+    /// Forgets what was published of subjects of which nothing has come since `at`, sooner or later.
     pub fn forget_published_before(&self, at: Timestamp) {
         // A busy writer forgets another time.
         let _ = self.commands.try_send(Command::Forget(at));

@@ -137,7 +137,7 @@ impl<W: Write> Normalizer<W> {
         let glanced = glance(document);
         if glanced.is_none() && is_chatapp(document) {
             let items = chatapp::normalize::normalize(chatapp::normalize::Arrival::default(), document.to_owned());
-            for event in items {
+            for chatapp::normalize::Item { event, .. } in items {
                 let now = Timestamp::now();
                 self.emit(&prepare_event(event, &self.policy, now), now)?;
             }

@@ -7,9 +7,10 @@ use tokio_util::sync::CancellationToken;
 use super::replay::{Left, Outcome, ReplayError, Replayer};
 use super::*;
 use crate::bridge::{Bridge, prepare_event, prepare_undecodable};
+use crate::chatapp::normalize::identity::Place;
 use crate::chatapp::normalize::{Arrival, gap, normalize};
 use crate::config::{Calls, Events, UnknownPolicy};
-use crate::event::{Body, Channel, GapReason, InstanceId, Notification, SourceId, Undecodable};
+use crate::event::{Body, Channel, EventId, Gap, GapReason, InstanceId, Notification, SourceId, Undecodable};
 use crate::policy::Policy;
 use crate::publish::PublishError;
 use crate::publish::memory::MemoryPublisher;
@@ -120,10 +121,12 @@ async fn a_letter_of_chatapp_is_replayed_as_the_event_it_was() {
     let channel = Channel::from_name("private-v1.licenses.1229.messengers.telegram").expect("a channel");
     let body = r#"{"data":[{"chat":{"id":"1:2@c.us"},"n":1},{"chat":{"id":"1:2@c.us"},"n":2}],"meta":{"type":"new"}}"#;
     let body = RawValue::from_string(body.to_owned()).expect("JSON");
-    let arrival = Arrival { channel: Some(channel.clone()), event: None, at: Some(Timestamp::now()) };
-    let event = normalize(arrival, body).nth(1).expect("two items");
+    let place = Some(Place { spool: uuid::Uuid::from_u128(1), sequence: 1 });
+    let arrival = Arrival { channel: Some(channel.clone()), event: None, place };
+    let event = normalize(arrival, body).nth(1).expect("two items").event;
     let moment = Timestamp::from_second(1_760_000_000).expect("in range");
-    let gap = gap(&channel, moment, moment, GapReason::Refused, Vec::new());
+    let told = Gap { channel: None, from: moment, to: moment, reason: GapReason::Refused, missing: Vec::new() };
+    let gap = gap(&channel, told, place);
     let factory = RecordFactory::default();
     let expected = factory.record(&event, Extent::Whole, moment);
 
@@ -133,10 +136,11 @@ async fn a_letter_of_chatapp_is_replayed_as_the_event_it_was() {
     publisher.fail_next([refused]);
     let telemetry = InstanceTelemetry::new(&Arc::new(Metrics::new()), StatusBoard::default().add(InstanceId::new(1)));
     let undecodable = Undecodable { bytes: b"{".to_vec(), reason: DeadLetterReason::NotJson, error: String::new() };
+    let id = EventId::from_uuid(Uuid::from_u128(1));
     for prepared in [
         prepare_event(gap, &Policy::default(), moment),
         prepare_event(event, &policy(UnknownPolicy::DeadLetter), moment),
-        prepare_undecodable(SourceId::ChatApp(channel.clone()), undecodable, moment),
+        prepare_undecodable(SourceId::ChatApp(channel.clone()), id, undecodable, moment),
     ] {
         drop(bridge.deliver(&prepared, &telemetry).await);
     }

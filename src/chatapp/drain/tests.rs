@@ -82,7 +82,14 @@ impl Scene {
             items.join(",")
         );
         let channel = Some(CHANNEL.to_owned());
-        let frame = Frame { road, channel, event: None, received_at: Timestamp::now(), body: body.into_bytes() };
+        let frame = Frame {
+            road,
+            channel,
+            event: None,
+            received_at: Timestamp::now(),
+            asked_behind: None,
+            body: body.into_bytes(),
+        };
         self.spool.append(&frame).await.expect("open");
     }
 

@@ -211,20 +211,25 @@ impl<P: Publisher + 'static> Drain<P> {
     async fn learn(&self, subjects: &HashSet<Subject>, in_hand: &mut InHand) {
         let unknown: Vec<Subject> =
             subjects.iter().filter(|subject| !in_hand.histories.contains_key(subject)).copied().collect();
-        let known = loop {
-            match self.spool.histories(unknown.clone()).await {
-                Ok(known) => break known,
-                // Without it an event might get another's id.
-                Err(failure) => {
-                    error!(%failure, "what ChatApp sent waits until the disk says what was published before")
-                }
-            }
-            sleep(READ_RETRY).await;
-        };
+        let known = self.histories(&unknown).await;
         in_hand.histories.extend(unknown.into_iter().zip(known.into_iter().map(|history| (history, 0))));
         for subject in subjects {
             in_hand.histories.entry(*subject).or_default().1 += 1;
         }
+    }
+
+    /// Until the disk says it: without it, an event might get the id of another.
+    async fn histories(&self, subjects: &[Subject]) -> Vec<History> {
+        while !subjects.is_empty() {
+            match self.spool.histories(subjects.to_vec()).await {
+                Ok(histories) => return histories,
+                Err(failure) => {
+                    error!(%failure, "what ChatApp sent waits until the disk says what was published before");
+                }
+            }
+            sleep(READ_RETRY).await;
+        }
+        Vec::new()
     }
 
     /// What is to be done about an item; `None` where an earlier run came to the end of it.

@@ -240,3 +240,17 @@ async fn letters_are_selected_by_reason_instance_time_and_number() {
     let oldest = survey(stream(&topic), &Filter { limit: Some(1), ..Filter::default() }).await.expect("readable");
     assert!(oldest.selected.contains_key(&Position { partition: 0, offset: 0 }), "the oldest first");
 }
+
+#[tokio::test]
+async fn the_oldest_letters_are_those_that_lie_first_whatever_the_clock_said() {
+    let mut topic = written([json(UNKNOWN), json(UNKNOWN), json(UNKNOWN)]).await;
+    // The clock went back by an hour while the second was written.
+    topic[1].timestamp_ms -= 3_600_000;
+    for limit in 1..=3 {
+        let survey =
+            survey(stream(&topic), &Filter { limit: Some(limit), ..Filter::default() }).await.expect("readable");
+        let mut offsets: Vec<i64> = survey.selected.keys().map(|position| position.offset).collect();
+        offsets.sort_unstable();
+        assert_eq!(offsets, (0..limit as i64).collect::<Vec<_>>(), "{limit}");
+    }
+}

@@ -21,13 +21,13 @@ use tracing::error;
 use super::forms::{History, Remembered, Spot, Unproved, Verdict};
 use super::lanes::Lanes;
 use super::ledger::Ledger;
-use super::normalize::identity::{Form, Subject};
 use super::spool::{Frame, Road, Sequence, Spool};
 use super::unpack::{Content, unpack};
 use crate::bridge::{Bridge, Outcome, Prepared, Settled, prepare_undecodable};
-use crate::event::{Channel, Event, EventId};
 use crate::publish::Publisher;
 use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
+use chatbridge_event::event::{Channel, Event, EventId};
+use chatbridge_event::normalize::chatapp::identity::{Form, Subject};
 
 /// Frames taken out of the file and not yet settled, at the most …
 const FRAMES_IN_HAND_MAX: usize = 512;

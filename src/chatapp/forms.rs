@@ -14,10 +14,10 @@
 
 use std::collections::HashSet;
 
-use super::normalize::identity::{Form, Subject, of_return};
 use super::spool::{Road, Sequence};
 use crate::bridge::Settled;
-use crate::event::EventId;
+use chatbridge_event::event::EventId;
+use chatbridge_event::normalize::chatapp::identity::{Form, Subject, of_return};
 
 /// Forms of one subject that are remembered, the latest ones.
 pub(super) const FORMS_KEPT_MAX: usize = 32;

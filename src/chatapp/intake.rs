@@ -12,11 +12,11 @@ use super::ahead::Ahead;
 use super::backfill::Sink;
 use super::forms::Verdict;
 use super::ledger::Ledger;
-use super::normalize::{self, Item};
-use super::pusher::{EventSink, Observer, Received, ReceivedFrame, Report};
 use super::spool::{Frame, Road, Sequence, Spool, SpoolError};
-use crate::event::{Channel, ChatId, Gap};
 use crate::telemetry::chatapp::ChatAppTelemetry;
+use chatbridge_event::event::{Channel, ChatId, Gap};
+use chatbridge_event::normalize::chatapp::{self as normalize, Item};
+use chatbridge_pusher::{EventSink, Observer, Received, ReceivedFrame, Report};
 
 /// The way into one spool. Clones are the same one.
 #[derive(Clone)]

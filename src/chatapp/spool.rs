@@ -21,7 +21,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use super::forms::{History, Remembered};
-use super::normalize::identity::{Place, Subject};
+use chatbridge_event::normalize::chatapp::identity::{Place, Subject};
 
 mod frame;
 mod store;

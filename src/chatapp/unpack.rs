@@ -1,10 +1,11 @@
 //! Out of the spool: what a frame holds, one by one. Pure.
 
-use super::normalize::identity::{Form, Place, of_unreadable};
-use super::normalize::{self, Arrival};
+use chatbridge_event::event::{Channel, Event, EventId, Gap, SourceId, Undecodable};
+use chatbridge_event::record;
+
 use super::spool::{Frame, Road};
-use crate::event::{Channel, Event, EventId, Gap, SourceId, Undecodable};
-use crate::record;
+use chatbridge_event::normalize::chatapp::identity::{Form, Place, of_unreadable};
+use chatbridge_event::normalize::chatapp::{self as normalize, Arrival};
 
 /// One thing that a frame holds.
 pub(super) struct Item {

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chatbridge::bridge::prepare_event;
-use chatbridge::chatapp::normalize::identity::Place;
-use chatbridge::chatapp::normalize::{Arrival, fetched, gap, normalize};
-use chatbridge::event::{Channel, ChatId, Event, Gap, GapReason, KindName};
 use chatbridge::policy::Policy;
-use chatbridge::record::{Record, RecordFactory};
+use chatbridge_event::event::{Channel, ChatId, Event, Gap, GapReason, KindName};
+use chatbridge_event::normalize::chatapp::identity::Place;
+use chatbridge_event::normalize::chatapp::{Arrival, fetched, gap, normalize};
+use chatbridge_event::record::{Record, RecordFactory};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

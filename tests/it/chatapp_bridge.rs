@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chatbridge::chatapp_simulator::generator::{Generator, Wrapping};
-use chatbridge::chatapp_simulator::{Act, ChatAppSimulator, ChatAppSimulatorConfig, Event, Login};
 use chatbridge::config::{CloudEventsMode, Kafka};
 use chatbridge::consume::TopicReader;
+use chatbridge_lab::chatapp::generator::{Generator, Wrapping};
+use chatbridge_lab::chatapp::{Act, ChatAppSimulator, ChatAppSimulatorConfig, Event, Login};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use super::*;
 fn form(words: char, exact: u8) -> Form {
     let number = u128::from(u32::from(words));
     let words = EventId::from_uuid(uuid::Uuid::from_u128(number));
-    Form { subject: Subject::numbered(1), words, exact: number << 8 | u128::from(exact), is_past: false }
+    Form { subject: Subject::from_number(1), words, exact: number << 8 | u128::from(exact), is_past: false }
 }
 
 /// A history and the frame that comes next.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Command, Frame, Lying, Sequence};
 use crate::chatapp::forms::{History, Remembered, Stored};
-use crate::chatapp::normalize::identity::Subject;
+use chatbridge_event::normalize::chatapp::identity::Subject;
 
 const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
 /// The greatest sequence ever given, so that none is given twice.

@@ -3,8 +3,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::*;
 use crate::bridge::Settled;
 use crate::chatapp::forms::{Unproved, Verdict};
-use crate::chatapp::normalize::identity::Form;
-use crate::event::EventId;
+use chatbridge_event::event::EventId;
+use chatbridge_event::normalize::chatapp::identity::Form;
 
 /// A spool's file, gone with the test.
 struct Folder(PathBuf);
@@ -147,7 +147,7 @@ async fn who_waits_behind_is_woken_and_reads_no_more_than_wanted() {
 
 fn form(subject: u128) -> Form {
     let words = EventId::from_uuid(uuid::Uuid::from_u128(subject));
-    Form { subject: Subject::numbered(subject), words, exact: subject, is_past: false }
+    Form { subject: Subject::from_number(subject), words, exact: subject, is_past: false }
 }
 
 /// What is known of these subjects once the frame with their forms is settled.
@@ -157,7 +157,7 @@ fn told(frame: Sequence, subjects: &[u128]) -> Vec<Remembered> {
         let mut history = History::default();
         let verdict = history.judge(&form(*subject), Road::Push, (frame, 0), None);
         let Verdict::New(id) = verdict else { panic!("{verdict:?}") };
-        histories.push((Subject::numbered(*subject), history));
+        histories.push((Subject::from_number(*subject), history));
         proofs.push(Settled::dropped(id));
     }
     let ids = proofs.iter().map(Settled::id).collect();
@@ -165,7 +165,7 @@ fn told(frame: Sequence, subjects: &[u128]) -> Vec<Remembered> {
 }
 
 async fn known(spool: &Spool, subjects: &[u128]) -> Vec<bool> {
-    let subjects = subjects.iter().copied().map(Subject::numbered).collect();
+    let subjects = subjects.iter().copied().map(Subject::from_number).collect();
     let histories = spool.histories(subjects).await.expect("readable");
     histories.iter().map(|history| *history != History::default()).collect()
 }
@@ -201,7 +201,7 @@ async fn of_two_frames_that_settle_in_either_order_the_later_history_stays() {
     spool.settle(first, told(first, &[1]), at(1)).await.expect("open");
     drop(spool);
     let spool = place.open(1 << 20);
-    let mut history = spool.histories(vec![Subject::numbered(1)]).await.expect("readable").remove(0);
+    let mut history = spool.histories(vec![Subject::from_number(1)]).await.expect("readable").remove(0);
     assert_eq!(history.judge(&form(1), Road::Push, (second, 0), None), Verdict::Done);
     assert_eq!(history.judge(&form(1), Road::Push, (Sequence(second.0 + 1), 0), None), Verdict::Repeat);
 }
@@ -212,7 +212,7 @@ async fn what_no_proof_says_is_settled_is_not_remembered() {
     let frame = Sequence(1);
     let Verdict::New(id) = history.judge(&form(1), Road::Push, (frame, 0), None) else { panic!("new") };
     let another = Settled::dropped(EventId::from_uuid(uuid::Uuid::from_u128(2)));
-    assert!(Unproved::new(vec![(Subject::numbered(1), history)], vec![id]).settled_by(&[another]).is_empty());
+    assert!(Unproved::new(vec![(Subject::from_number(1), history)], vec![id]).settled_by(&[another]).is_empty());
 }
 
 #[tokio::test]

@@ -155,7 +155,7 @@ pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> P
         Body::Json(raw) => decided(normalize(instance, raw), receipt_id, policy, now),
         Body::Undecodable { bytes, reason, error, .. } => {
             let id = EventId::of(&source.uri(), &undecodable_content.unwrap_or_default());
-            buried(id, source, Undecodable { bytes, reason, error }, receipt_id, now)
+            buried(source, id, Undecodable { bytes, reason, error }, receipt_id, now)
         }
     }
 }
@@ -166,16 +166,15 @@ pub fn prepare_event(event: Event, policy: &Policy, first_seen: Timestamp) -> Pr
     decided(event, None, policy, first_seen)
 }
 
-/// Sends bytes of `source` that nobody could read to the dead letters.
+/// Sends bytes of `source` that nobody could read to the dead letters, under this id.
 #[must_use]
-pub fn prepare_undecodable(source: SourceId, undecodable: Undecodable, first_seen: Timestamp) -> Prepared {
-    let id = EventId::of(&source.uri(), &undecodable.bytes);
-    buried(id, source, undecodable, None, first_seen)
+pub fn prepare_undecodable(source: SourceId, id: EventId, undecodable: Undecodable, first_seen: Timestamp) -> Prepared {
+    buried(source, id, undecodable, None, first_seen)
 }
 
 fn buried(
-    id: EventId,
     source: SourceId,
+    id: EventId,
     undecodable: Undecodable,
     receipt_id: Option<String>,
     first_seen: Timestamp,

@@ -9,6 +9,7 @@ mod ahead;
 pub mod api;
 pub mod backfill;
 pub mod drain;
+mod forms;
 pub mod intake;
 pub mod keeper;
 mod lanes;

@@ -13,8 +13,8 @@ use url::Url;
 
 use chatbridge_event::event::InstanceId;
 
-mod brokers;
 mod admin;
+mod brokers;
 mod chatapp;
 mod create_topics;
 mod difference;
@@ -27,8 +27,8 @@ mod tracing;
 mod validate;
 mod webhook;
 
-pub use brokers::broker_list;
 pub use admin::Admin;
+pub use brokers::broker_list;
 pub use chatapp::{ChatApp, Login};
 pub use create_topics::CreateTopics;
 pub use difference::Fingerprint;

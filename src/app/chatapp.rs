@@ -25,13 +25,13 @@ use crate::chatapp::overview::Overview;
 use crate::chatapp::spool::{self, Spool, SpoolError};
 use crate::chatapp::standing::Marks;
 use crate::chatapp::tokens::{TokenFile, Tokens, UnreadableTokens};
-use chatbridge_base::clock::{Clock, Reading};
 use crate::config;
 use crate::green_api::is_loopback;
 use crate::publish::Publisher;
 use crate::supervisor::supervise;
 use crate::telemetry::chatapp::ChatAppTelemetry;
 use crate::telemetry::metrics::Metrics;
+use chatbridge_base::clock::{Clock, Reading};
 use chatbridge_base::retry::Backoff;
 use chatbridge_pusher::{Client, Limits, Link, LinkError, Reconnect};
 

@@ -17,8 +17,8 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::config::{self, Login};
-use chatbridge_pusher::Auth;
 use crate::http_failure;
+use chatbridge_pusher::Auth;
 
 pub(crate) mod answer;
 mod pace;

@@ -61,8 +61,15 @@ pub enum Obstacle {
 
 /// Takes what was fetched.
 pub trait Sink: Send + Sync {
-    /// Returns when these are safe; `false` where they never will be, for the process ends.
-    fn take(&self, chat: &str, items: Vec<Box<RawValue>>) -> impl Future<Output = bool> + Send;
+    /// When something was asked for, in the sink's own order.
+    type Moment: Copy + Send + Sync;
+
+    /// Now.
+    fn moment(&self) -> Self::Moment;
+
+    /// Returns when these, which were asked for at `asked_at`, are safe; `false` where they never will be, for the process
+    /// ends.
+    fn take(&self, chat: &str, items: Vec<Box<RawValue>>, asked_at: Self::Moment) -> impl Future<Output = bool> + Send;
 }
 
 /// A stretch of time in which something may have been missed.
@@ -205,11 +212,15 @@ async fn read_chat(
     loop {
         match ask {
             Ask::Page(position) => {
-                let page = patiently(limits, || history.messages(line, chat, position.start())).await?;
+                let (page, asked_at) = patiently(limits, || async {
+                    let asked_at = sink.moment();
+                    Ok((history.messages(line, chat, position.start()).await?, asked_at))
+                })
+                .await?;
                 let (items, next) = walk.took(page);
                 ask = next;
                 let count = items.len() as u64;
-                if count > 0 && !sink.take(chat, items).await {
+                if count > 0 && !sink.take(chat, items, asked_at).await {
                     return Err(Failure::Stopped("the process ends".to_owned()));
                 }
                 *items_taken += count;

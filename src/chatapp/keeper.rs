@@ -21,10 +21,10 @@ use super::ledger::{Entry, Ledger};
 use super::spool::{Road, Spool, SpoolError};
 use super::standing::Unheard;
 use crate::supervisor::keep_running;
-use chatbridge_base::clock::{LOOK_BACK_MAX, Reading};
 use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
+use chatbridge_base::clock::{LOOK_BACK_MAX, Reading};
 use chatbridge_base::retry::Backoff;
-use chatbridge_event::event::{Channel, Gap, GapReason, KindName};
+use chatbridge_event::event::{Channel, Gap, KindName};
 
 /// Between two tries of a spool that cannot be read.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);

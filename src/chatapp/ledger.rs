@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
 
 use super::standing::{Marks, Standing, Unfetched, Unheard};
-use chatbridge_base::clock::{Clock, Reading};
 use crate::telemetry::chatapp::{ChannelState, ChatAppTelemetry};
+use chatbridge_base::clock::{Clock, Reading};
 use chatbridge_event::event::{Channel, GapReason};
 use chatbridge_pusher::{Cause, Observer, Reconnect, Report, Rule};
 

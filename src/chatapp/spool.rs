@@ -8,8 +8,11 @@
 //! Taking frames out has to be written as well. So appends leave some of the disk free (`room`), a reserve is kept for when
 //! others fill it up, and an append that fails or waits holds up nothing else (`writer`).
 //!
-//! Beside the frames lies what must outlive a crash with them: how far each channel was heard ([`Spool::keep`]) and which
-//! events were published lately ([`Spool::settle`]), for events that come by two roads.
+//! Beside the frames lies what must outlive a crash with them: how far each channel was heard ([`Spool::keep`]), and which
+//! forms of each message were published lately ([`Spool::settle`]), for what comes by two roads or once more.
+//!
+//! Ids are made of a frame's place ([`Spool::place`]), so no place is given twice: the sequence goes on over restarts, and
+//! a file that is made anew has another id of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,9 +22,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::forms::{History, Remembered};
 use super::standing::Marks;
-use crate::bridge::Settled;
-use chatbridge_event::event::EventId;
+use chatbridge_event::normalize::chatapp::identity::{Place as SpoolPlace, Subject};
+use uuid::Uuid;
 
 mod frame;
 mod place;
@@ -38,9 +42,14 @@ pub const FILE_NAME: &str = "spool.redb";
 /// Commands on their way to the writer; whoever finds no room waits.
 const COMMANDS_MAX: usize = 1024;
 
-/// A frame's place: later ones are greater, also after a restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sequence(u64);
+/// A frame's number: later ones are greater, also after a restart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(pub(super) u64);
+
+impl Sequence {
+    /// Behind every frame.
+    pub(super) const MAX: Self = Self(u64::MAX);
+}
 
 /// Why a spool cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +104,8 @@ pub struct Spool {
 /// What the writer and everybody else know.
 struct Shared {
     store: Store,
+    /// The id of the file.
+    id: Uuid,
     lying: Mutex<Lying>,
     bytes_max: u64,
     file_bytes: AtomicU64,
@@ -109,12 +120,15 @@ struct Lying {
     /// Of each frame: its bytes, and when it was received.
     frames: BTreeMap<Sequence, (u64, Timestamp)>,
     bytes: u64,
+    /// The number that was given last, also where that frame is gone.
+    given: Sequence,
 }
 
 impl Lying {
     fn add(&mut self, frame: Sequence, bytes: u64, at: Timestamp) {
         self.frames.insert(frame, (bytes, at));
         self.bytes += bytes;
+        self.given = self.given.max(frame);
     }
 
     fn remove(&mut self, frame: Sequence) {
@@ -125,7 +139,7 @@ impl Lying {
 /// What the writer is asked for; each is answered when it is durable.
 enum Command {
     Append(Vec<u8>, Timestamp, oneshot::Sender<Sequence>),
-    Settle(Sequence, Vec<Settled>, Timestamp, oneshot::Sender<()>),
+    Settle(Sequence, Vec<Remembered>, Timestamp, oneshot::Sender<()>),
     Keep(String, Vec<u8>, oneshot::Sender<()>),
     /// As of that time, what is older than this.
     Forget(Timestamp, SignedDuration),
@@ -147,11 +161,14 @@ impl Spool {
 
     fn over(place: Box<dyn Place>, bytes_max: u64) -> Result<Self, redb::Error> {
         let store = Store::at(place)?;
-        let lying = store.lying()?;
+        let mut lying = store.lying()?;
         let last = lying.frames.keys().next_back().copied();
-        let given = last.max(Some(store.last_given()?)).unwrap_or(Sequence(0));
+        let given = last.unwrap_or_default().max(store.last_given()?);
+        lying.given = given;
+        let id = store.id()?;
         let shared = Arc::new(Shared {
             store,
+            id,
             lying: Mutex::new(lying),
             bytes_max,
             file_bytes: AtomicU64::new(0),
@@ -198,13 +215,28 @@ impl Spool {
         Ok(answered)
     }
 
-    /// Takes a frame out, everything in it being settled or known from before, and remembers the ids of what these prove
-    /// to be settled; both or neither.
+    /// Takes a frame out, everything in it being settled or known from before, and remembers the forms that consumers
+    /// have by that; both or neither.
     ///
     /// # Errors
     /// [`SpoolError::Closed`] alone.
-    pub async fn settle(&self, frame: Sequence, proofs: Vec<Settled>, at: Timestamp) -> Result<(), SpoolError> {
-        self.ask(|answer| Command::Settle(frame, proofs, at, answer)).await
+    pub async fn settle(&self, frame: Sequence, told: Vec<Remembered>, at: Timestamp) -> Result<(), SpoolError> {
+        self.ask(|answer| Command::Settle(frame, told, at, answer)).await
+    }
+
+    /// Where that frame lies: no other one has or had this place, in whatever file.
+    pub(super) fn place(&self, frame: Sequence) -> SpoolPlace {
+        SpoolPlace { spool: self.shared.id, sequence: frame.0 }
+    }
+
+    /// The frame that was appended last.
+    pub(super) fn last_appended(&self) -> Sequence {
+        self.shared.lying().given
+    }
+
+    /// Whether everything up to that frame is settled.
+    pub(super) fn is_settled_up_to(&self, frame: Sequence) -> bool {
+        self.shared.lying().frames.keys().next().is_none_or(|oldest| *oldest > frame)
     }
 
     /// Remembers of `channel` what the next run needs to know.
@@ -234,16 +266,17 @@ impl Spool {
         .await
     }
 
-    /// Which of `ids` were published lately.
+    /// What was published lately of each of `subjects`, as far as it is settled.
     ///
     /// # Errors
     /// [`SpoolError::Unreadable`].
-    pub async fn published(&self, ids: Vec<EventId>) -> Result<Vec<bool>, SpoolError> {
+    pub(super) async fn histories(&self, subjects: Vec<Subject>) -> Result<Vec<History>, SpoolError> {
         let shared = Arc::clone(&self.shared);
-        reading(move || shared.store.published(&ids)).await
+        reading(move || shared.store.histories(&subjects)).await
     }
 
-    /// Forgets, sooner or later, which events were published longer ago than `kept`; less long where they are too many.
+    /// Forgets, sooner or later, what was published of subjects of which nothing has come for longer than `kept`; sooner
+    /// where they are too many.
     pub fn forget_published(&self, now: Timestamp, kept: SignedDuration) {
         // A busy writer forgets another time.
         let _ = self.commands.try_send(Command::Forget(now, kept));

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use chatbridge_event::event::GapReason;
 use chatbridge_base::clock::{LOOK_BACK_MAX, Reading, When};
+use chatbridge_event::event::GapReason;
 
 /// Gaps of one channel that are remembered, should the time of day be set; of more, the two oldest become one.
 const TOLD_MAX: usize = 16;

@@ -14,8 +14,8 @@ use secrecy::SecretString;
 use tracing::{error, info, warn};
 
 use super::api::{ApiError, Granted};
-use chatbridge_base::clock::Reading;
 use crate::config::{ChatApp, Login};
+use chatbridge_base::clock::Reading;
 use chatbridge_base::retry::Backoff;
 
 mod borrowed;

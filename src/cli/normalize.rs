@@ -137,7 +137,7 @@ impl<W: Write> Normalizer<W> {
         let glanced = glance(document);
         if glanced.is_none() && is_chatapp(document) {
             let items = chatapp::normalize(chatapp::Arrival::default(), document.to_owned());
-            for event in items {
+            for chatapp::Item { event, .. } in items {
                 let now = Timestamp::now();
                 self.emit(&prepare_event(event, &self.policy, now), now)?;
             }

@@ -11,8 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::secrets::{given_secret, secret};
-use super::validate::{bare_url, complain, number, seconds};
-use super::validate::{bare_url, complain, number, seal, seconds, secret};
+use super::validate::{bare_url, complain, number, seal, seconds};
 use super::{Problem, file};
 use crate::seal::Seal;
 

@@ -157,6 +157,23 @@ fn regular(metadata: &Metadata) -> Result<(), FileFault> {
 
 /// The secret in a file.
 pub(super) fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
+    read_secrets(key, path, problems, secret_of)
+}
+
+/// The secrets in a file that holds one a line, still one a line.
+pub(super) fn secret_lines(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
+    read_secrets(key, path, problems, |text| {
+        let lines = text.trim().lines().map(secret_of).collect::<Result<Vec<_>, _>>()?;
+        Ok(lines.iter().map(ExposeSecret::expose_secret).collect::<Vec<_>>().join("\n").into())
+    })
+}
+
+fn read_secrets(
+    key: &str,
+    path: &Path,
+    problems: &mut Vec<Problem>,
+    read: impl Fn(&str) -> Result<SecretString, SecretFault>,
+) -> Option<SecretString> {
     // What has no folder may be the secret itself, put where its file belongs.
     let shown =
         if path.parent().is_some_and(|folder| folder != "") { path.to_string_lossy() } else { "the file".into() };
@@ -165,7 +182,7 @@ pub(super) fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -
         Err(fault) => return complain(problems, key, format!("{shown} {fault}")),
     };
     let secret = match String::from_utf8(bytes) {
-        Ok(text) => secret_of(&text),
+        Ok(text) => read(&text),
         Err(error) if matches!(error.as_bytes(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) => Err(SecretFault::Utf16),
         Err(_) => Err(SecretFault::NotText),
     };

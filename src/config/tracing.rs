@@ -11,9 +11,9 @@ use serde::Deserialize;
 use url::Url;
 
 use super::Problem;
-use chatbridge_event::trace::Sampling;
 use super::secrets::{given_secret, secret_file};
 use super::validate::{bare_url, complain, number, seconds};
+use chatbridge_event::trace::Sampling;
 
 /// Set by the exporter itself; another value would only break it.
 const OWN_HEADERS: [&str; 3] = ["content-type", "content-length", "host"];

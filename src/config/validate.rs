@@ -8,18 +8,18 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::brokers::broker_list;
 use super::admin::admin;
+use super::brokers::broker_list;
 use super::chatapp::chatapp;
 use super::create_topics::create_topics;
 use super::properties::properties;
 use super::schema_registry::schema_registry;
-use super::secrets::secret;
+use super::secrets::{secret, secret_lines};
 use super::tracing::tracing;
 use super::webhook::{webhook, webhook_token};
-use chatbridge_event::event::{InstanceId, KindName};
 use super::{Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
 use crate::seal::Seal;
+use chatbridge_event::event::{InstanceId, KindName};
 
 /// Types that may be named in `events.drop` (reference §9.2).
 const TYPE_WEBHOOKS: &[&str] = &[
@@ -143,7 +143,7 @@ fn topic(key: &str, name: &str, problems: &mut Vec<Problem>) -> bool {
 /// What a key file is for; outside `None` where it is none.
 pub(super) fn seal(key: String, path: Option<&Path>, problems: &mut Vec<Problem>) -> Option<Option<Arc<Seal>>> {
     let Some(path) = path else { return Some(None) };
-    match Seal::new(&secret_file(&key, path, problems)?) {
+    match Seal::new(&secret_lines(&key, path, problems)?) {
         Ok(seal) => Some(Some(Arc::new(seal))),
         Err(not_a_key) => complain(problems, key, not_a_key.to_string()),
     }

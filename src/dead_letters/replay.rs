@@ -203,7 +203,8 @@ impl<P: Publisher> Replayer<P> {
             SourceId::ChatApp(channel) => {
                 let arrival = Arrival { channel: Some(channel.clone()), ..Arrival::default() };
                 // A letter holds one item. Its id may have been made of more, so it is the letter's.
-                let Some(event) = normalize(arrival, body).next() else { return Plan::Leave(Left::Undecodable) };
+                let Some(item) = normalize(arrival, body).next() else { return Plan::Leave(Left::Undecodable) };
+                let event = item.event;
                 let id = letter.id.map_or(event.id, EventId::from_uuid);
                 prepare_event(Event { id, ..event }, &self.policy, now)
             }

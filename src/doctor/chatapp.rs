@@ -15,8 +15,8 @@ use crate::chatapp::account::Account;
 use crate::chatapp::api::Api;
 use crate::chatapp::spool;
 use crate::chatapp::tokens::{Borrowed, Tokens, UnreadableTokens};
-use chatbridge_base::clock::Reading;
 use crate::config::ChatApp;
+use chatbridge_base::clock::Reading;
 use chatbridge_pusher::{
     Auth, AuthFailure, Authorizer, Client, EventSink, Limits, Link, LinkError, Observer, ReceivedFrame, Reconnect,
     Report,

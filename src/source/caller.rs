@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::QueueError;
-use chatbridge_base::retry::Backoff;
 use crate::telemetry::InstanceTelemetry;
+use chatbridge_base::retry::Backoff;
 use chatbridge_event::event::{ChatId, ChatType, InstanceId};
 
 /// The most a lookup may delay its call.

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::chatapp::ChatAppTelemetry;
 use super::loss_radar::{Cause, DrainRate, LossLevel, NOT_CALLED, Seen, Thresholds};
-use chatbridge_event::event::InstanceId;
 use chatbridge_base::clock::Reading;
+use chatbridge_event::event::InstanceId;
 
 mod view;
 

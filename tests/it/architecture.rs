@@ -73,6 +73,7 @@ fn pure_logic_has_no_runtime_and_no_wires() {
         "chatapp/api/answer",
         "chatapp/ahead",
         "chatapp/backfill/walk",
+        "chatapp/forms",
         "chatapp/lanes",
         "chatapp/standing",
         "chatapp/unpack",

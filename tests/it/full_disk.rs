@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::chatapp_bridge::Scene;
 use crate::support::bridge::Bridge;
 use crate::support::chatapp::Judgement;
-use crate::support::needs::or_skip;
 use crate::support::mounted_disk::MountedDisk;
+use crate::support::needs::or_skip;
 
 const MEBIBYTES: usize = 4;
 const BATCH: usize = 50;
@@ -16,7 +16,7 @@ const IN_HAND_MAX: usize = 512;
 struct Stage {
     scene: Scene,
     disk: MountedDisk,
-    generator: chatbridge::chatapp_simulator::generator::Generator,
+    generator: chatbridge_lab::chatapp::generator::Generator,
 }
 
 impl Stage {
@@ -114,9 +114,7 @@ fn what_lies_on_a_disk_that_others_filled_leaves_it_before_and_after_a_kill() {
     bridge.kill();
     let mut bridge = start_without_kafka(&stage.scene);
     stage.scene.brokers.broker_up(1).expect("it is down");
-    bridge.wait("an empty spool", |bridge| {
-        (bridge.metric("chatbridge_chatapp_spool_frames", "") == 0.0).then_some(())
-    });
+    bridge.wait("an empty spool", |bridge| (bridge.metric("chatbridge_chatapp_spool_frames", "") == 0.0).then_some(()));
     stage.disk.make_room();
     stage.scene.accounted_for(&mut bridge);
     stage.publish(BATCH);

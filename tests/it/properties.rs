@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use chatbridge_event::normalize::green_api::{fixtures, record_of};
+use crate::normalize::{fixtures, record_of};
 
 mod chatapp;
 mod mutation;

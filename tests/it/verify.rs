@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use chatbridge_lab::green_api::generator::Generator;
 use chatbridge_event::event::InstanceId;
 use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_lab::green_api::generator::Generator;
 use chatbridge_lab::green_api::{JournalEntry, JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};

@@ -7,14 +7,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use chatbridge::bridge::{prepare, prepare_event, prepare_undecodable};
-use chatbridge_event::normalize::chatapp as chatapp;
-use chatbridge_event::event::{Channel, Event, InstanceId, SourceId};
 use chatbridge::green_api;
-use chatbridge_base::json::Json;
-use chatbridge_event::normalize::green_api::normalize;
-use chatbridge_lab::oracle::content::Content;
 use chatbridge::policy::Policy;
+use chatbridge_base::json::Json;
+use chatbridge_event::event::{Channel, Event, InstanceId, SourceId};
+use chatbridge_event::normalize::chatapp;
+use chatbridge_event::normalize::green_api::normalize;
 use chatbridge_event::record::{Extent, RecordFactory};
+use chatbridge_lab::oracle::content::Content;
 use jiff::Timestamp;
 use peak_alloc::PeakAlloc;
 use serde_json::value::RawValue;
@@ -80,9 +80,11 @@ fn received(bytes: &[u8]) {
 /// As the drain does: an event is gone before the next one is made.
 fn unpacked(bytes: &[u8]) {
     match chatapp::decode(bytes.to_vec()) {
-        Ok(body) => chatapp::normalize(chatapp::Arrival::default(), body).take(2_000).for_each(records),
+        Ok(body) => chatapp::normalize(chatapp::Arrival::default(), body).take(2_000).for_each(|item| records(item.event)),
         Err(undecodable) => {
-            let prepared = prepare_undecodable(SourceId::ChatApp(Channel::Unnamed), undecodable, now());
+            let source = SourceId::ChatApp(Channel::Unnamed);
+            let id = EventId::of(&source.uri(), &undecodable.bytes);
+            let prepared = prepare_undecodable(source, id, undecodable, now());
             drop(prepared.record(&RecordFactory::default(), now()));
         }
     }

@@ -10,8 +10,8 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::chatapp::api::http_client;
 use crate::chatapp::tokens::TokenFile;
-use chatbridge_base::clock::Reading;
 use crate::config;
+use chatbridge_base::clock::Reading;
 
 /// A ChatApp whose tokens are numbered: the one it made last is good.
 #[derive(Clone, Default)]

@@ -119,7 +119,11 @@ struct Taken {
 }
 
 impl Sink for Taken {
-    async fn take(&self, chat: &str, items: Vec<Box<RawValue>>) -> bool {
+    type Moment = ();
+
+    fn moment(&self) {}
+
+    async fn take(&self, chat: &str, items: Vec<Box<RawValue>>, (): ()) -> bool {
         let mut taken = self.items.lock().expect("unpoisoned");
         for item in items {
             let id = Json::parse(item.get()).expect("JSON").get("id").integer().expect("an id");

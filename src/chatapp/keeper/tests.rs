@@ -9,9 +9,9 @@ use crate::chatapp::api::{ChatSummary, Moved, Next, Page, Start};
 use crate::chatapp::backfill::Obstacle;
 use crate::chatapp::spool::Frame;
 use crate::chatapp::standing::{Marks, Standing};
+use crate::telemetry::metrics::Metrics;
 use chatbridge_base::clock::Clock;
 use chatbridge_event::event::GapReason;
-use crate::telemetry::metrics::Metrics;
 use chatbridge_pusher::{Observer as _, Reconnect, Report};
 
 const CHANNEL: &str = "private-v1.licenses.1229.messengers.telegram";

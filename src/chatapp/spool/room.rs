@@ -16,8 +16,8 @@ const PAGE_BYTES: u64 = 4096;
 const ENTRY_BYTES: u64 = 32;
 /// Pages are merged when they are less than a third full.
 const SPARSE_FACTOR: u64 = 3;
-/// Of a remembered event, at the most: its id and time, in pages that are half full.
-const REMEMBERED_BYTES: u64 = 64;
+/// Of a remembered message with a form or two, which most have, in pages that are half full.
+const REMEMBERED_BYTES: u64 = 256;
 /// An empty spool's file is made smaller where it occupies this much more than it needs.
 const SURPLUS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -29,7 +29,7 @@ pub(super) struct Room {
     /// Frames in it, and their bytes.
     pub(super) frames: u64,
     pub(super) frames_bytes: u64,
-    /// Events that are remembered as published.
+    /// Messages whose published forms are remembered.
     pub(super) remembered: u64,
     pub(super) disk: Disk,
     /// What the file may occupy.
@@ -45,7 +45,9 @@ pub(super) enum Full {
     #[error("the spool occupies {occupied} bytes, as many as chatapp.spool_bytes_max lets it ({bytes_max})")]
     Limit { occupied: u64, bytes_max: u64 },
     /// Kafka has to take some, or somebody has to make room.
-    #[error("{free} bytes are free on the disk of chatapp.state_dir, and the last {floor} are kept for what makes room")]
+    #[error(
+        "{free} bytes are free on the disk of chatapp.state_dir, and the last {floor} are kept for what makes room"
+    )]
     Disk { free: u64, floor: u64 },
 }
 

@@ -6,14 +6,17 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 use redb::{
-    Builder, Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition, TableError,
+    Builder, Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, Table, TableDefinition,
+    TableError,
 };
 
-use chatbridge_event::event::EventId;
+use uuid::Uuid;
+
 use super::place::{Look, Place};
 use super::{Frame, Lying, Sequence};
-use crate::bridge::Settled;
+use crate::chatapp::forms::{History, Remembered, Stored};
 use crate::chatapp::reserve::Disk;
+use chatbridge_event::normalize::chatapp::identity::Subject;
 
 const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
 /// The greatest sequence ever given, so that none is given twice.
@@ -22,23 +25,29 @@ const SEQUENCE: TableDefinition<'_, (), u64> = TableDefinition::new("sequence");
 const MARKS: TableDefinition<'_, &str, i64> = TableDefinition::new("marks");
 /// What one run leaves to the next of a channel, as JSON.
 const CHANNELS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("channels");
+/// The file's own id, made with it.
+const ID: TableDefinition<'_, (), u128> = TableDefinition::new("id");
+/// Of each subject its forms, and when the latest item about it was settled.
+const FORMS: TableDefinition<'_, u128, (i64, Stored)> = TableDefinition::new("forms");
+/// Version 0.1 kept ids here, without what they are forms of. They are not read: what they would have suppressed is
+/// published once more, with the same id.
 const PUBLISHED: TableDefinition<'_, u128, i64> = TableDefinition::new("published");
 
 /// What redb keeps of the file in memory.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
-/// Into so many parts the published ids are divided when old ones are forgotten: each part is written anew as a whole.
+/// Into so many parts the subjects are divided when old ones are forgotten: each part is written anew as a whole.
 pub(super) const PARTS: u16 = 256;
 
 /// What is written. Writing it twice is the same as writing it once: of a write that failed, all may be there.
 pub(super) enum Change<'a> {
     Append(Sequence, &'a [u8]),
-    /// These are known to be published.
-    Remember(&'a [Settled], Timestamp),
+    /// These forms are known to be published.
+    Remember(&'a [Remembered], Timestamp),
     Remove(Sequence),
     /// What is kept of this channel.
     Keep(&'a str, &'a [u8]),
-    /// Of this part of the ids, those from before that time are not known to be published any more.
+    /// Of this part of the subjects, those of which nothing came since that time are not known any more.
     Forget(u16, Timestamp),
 }
 
@@ -158,16 +167,30 @@ impl Store {
         })
     }
 
-    pub(super) fn published(&self, ids: &[EventId]) -> Result<Vec<bool>, redb::Error> {
+    /// Empty histories for subjects of which nothing is known.
+    pub(super) fn histories(&self, subjects: &[Subject]) -> Result<Vec<History>, redb::Error> {
         self.with(|database| {
-            let published = database.begin_read()?.open_table(PUBLISHED)?;
-            ids.iter().map(|id| Ok(published.get(u128::from_be_bytes(id.bytes()))?.is_some())).collect()
+            let forms = database.begin_read()?.open_table(FORMS)?;
+            let restored = |subject: &Subject| {
+                let stored = forms.get(subject.number())?;
+                Ok(stored.map_or_else(History::default, |stored| History::restore(stored.value().1)))
+            };
+            subjects.iter().map(restored).collect()
         })
     }
 
-    /// How many events are known to be published.
+    /// Of how many subjects forms are known to be published.
     pub(super) fn remembered(&self) -> Result<u64, redb::Error> {
-        self.with(|database| Ok(database.begin_read()?.open_table(PUBLISHED)?.len()?))
+        self.with(|database| Ok(database.begin_read()?.open_table(FORMS)?.len()?))
+    }
+
+    /// The id of the file.
+    pub(super) fn id(&self) -> Result<Uuid, redb::Error> {
+        self.with(|database| {
+            let ids = database.begin_read()?.open_table(ID)?;
+            let id = ids.get(())?.ok_or_else(|| redb::Error::Corrupted("a spool without its id".to_owned()))?;
+            Ok(Uuid::from_u128(id.value()))
+        })
     }
 
     fn exclusive(&self) -> RwLockWriteGuard<'_, Option<Database>> {
@@ -211,16 +234,23 @@ fn make_tables(database: &Database) -> Result<(), redb::Error> {
     making.open_table(FRAMES)?;
     making.open_table(MARKS)?;
     making.open_table(CHANNELS)?;
-    making.open_table(PUBLISHED)?;
+    making.open_table(FORMS)?;
     making.open_table(SEQUENCE)?;
+    making.delete_table(PUBLISHED)?;
+    let known = making.open_table(ID)?.get(())?.map(|id| id.value());
+    if known.is_none() {
+        making.open_table(ID)?.insert((), Uuid::new_v4().as_u128())?;
+    }
     making.commit()?;
     Ok(())
 }
 
-/// Whether the newest table is there, and the one that every version made: an earlier version's file lacks the first.
+/// Whether the newest tables are there: an earlier version's file lacks them.
 fn has_tables(database: &Database) -> Result<bool, redb::Error> {
     let reading = database.begin_read()?;
-    let found = reading.open_table(CHANNELS).map(drop).and_then(|()| reading.open_table(SEQUENCE).map(drop));
+    let found = reading.open_table(CHANNELS).map(drop);
+    let found = found.and_then(|()| reading.open_table(FORMS).map(drop));
+    let found = found.and_then(|()| reading.open_table(ID).map(drop));
     match found {
         Ok(()) => Ok(true),
         Err(TableError::TableDoesNotExist(_)) => Ok(false),
@@ -235,23 +265,23 @@ fn write(database: &Database, changes: &[Change<'_>]) -> Result<(), redb::Error>
         let mut frames = writing.open_table(FRAMES)?;
         let mut sequences = writing.open_table(SEQUENCE)?;
         let mut channels = writing.open_table(CHANNELS)?;
-        let mut published = writing.open_table(PUBLISHED)?;
+        let mut forms = writing.open_table(FORMS)?;
         for change in changes {
             match *change {
                 Change::Append(sequence, bytes) => {
                     frames.insert(sequence.0, bytes)?;
                     sequences.insert((), sequence.0)?;
                 }
-                Change::Remember(proofs, at) => {
-                    for proof in proofs {
-                        published.insert(u128::from_be_bytes(proof.id().bytes()), at.as_millisecond())?;
+                Change::Remember(told, at) => {
+                    for told in told {
+                        remember(&mut forms, told, at.as_millisecond())?;
                     }
                 }
                 Change::Remove(sequence) => drop(frames.remove(sequence.0)?),
                 Change::Keep(channel, bytes) => drop(channels.insert(channel, bytes)?),
                 Change::Forget(part, before) => {
                     let before = before.as_millisecond();
-                    published.retain_in(ids_of(part), |_, at| at >= before)?;
+                    forms.retain_in(subjects_of(part), |_, (at, _)| at >= before)?;
                 }
             }
         }
@@ -260,8 +290,22 @@ fn write(database: &Database, changes: &[Change<'_>]) -> Result<(), redb::Error>
     Ok(())
 }
 
-/// Of all ids, those of one part: ids are spread evenly.
-fn ids_of(part: u16) -> std::ops::RangeInclusive<u128> {
+/// Frames need not settle in their order; the latest item's history says the most.
+fn remember(
+    forms: &mut Table<'_, u128, (i64, Stored)>,
+    told: &Remembered,
+    at_ms: i64,
+) -> Result<(), redb::StorageError> {
+    let subject = told.subject().number();
+    let known = forms.get(subject)?.map(|known| History::restore(known.value().1));
+    if known.is_none_or(|known| told.history().is_later_than(&known)) {
+        forms.insert(subject, (at_ms, told.history().store()))?;
+    }
+    Ok(())
+}
+
+/// Of all subjects, those of one part: their numbers are spread evenly.
+fn subjects_of(part: u16) -> std::ops::RangeInclusive<u128> {
     const WIDTH: u128 = u128::MAX / PARTS as u128;
     let first = u128::from(part) * (WIDTH + 1);
     first..=first + WIDTH

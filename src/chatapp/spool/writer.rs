@@ -19,7 +19,7 @@ use super::place::{Look, Standing};
 use super::room::Room;
 use super::store::{Change, PARTS};
 use super::{Command, Condition, Sequence, Shared};
-use crate::bridge::Settled;
+use crate::chatapp::forms::Remembered;
 use crate::chatapp::reserve::{Disk, is_lack_of_room};
 
 /// More than this shares no `fsync`: whoever came first has waited long enough.
@@ -27,7 +27,7 @@ const GROUP_MAX: usize = 256;
 /// Appends of one write come to this, unless one does alone.
 const APPEND_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Ids that one write remembers. They are spread over the whole file, and each may need a page: the reserve has to do.
-const IDS_MAX: usize = 256;
+const REMEMBERED_MAX: usize = 256;
 /// How often the disk is looked at though nobody asks for anything, and what failed is tried again.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// After an append that failed, the first wait; it doubles, …
@@ -87,8 +87,8 @@ struct Writer {
 }
 
 enum Due {
-    Remember(Vec<Settled>, Timestamp),
-    Settle(Sequence, Vec<Settled>, Timestamp, Sender<()>),
+    Remember(Vec<Remembered>, Timestamp),
+    Settle(Sequence, Vec<Remembered>, Timestamp, Sender<()>),
     Keep(String, Vec<u8>, Sender<()>),
     Forget(u16, Timestamp),
 }
@@ -137,13 +137,13 @@ impl Writer {
                 self.given = Sequence(self.given.0 + 1);
                 self.waiting.push_back(Waiting { sequence: self.given, bytes, at, answer, is_tried: false });
             }
-            Command::Settle(frame, mut proofs, at, answer) => {
+            Command::Settle(frame, mut told, at, answer) => {
                 // The frame goes last: until then it is delivered again after a crash, but for what is remembered.
-                while proofs.len() > IDS_MAX {
-                    let rest = proofs.split_off(IDS_MAX);
-                    self.due.push_back(Due::Remember(std::mem::replace(&mut proofs, rest), at));
+                while told.len() > REMEMBERED_MAX {
+                    let rest = told.split_off(REMEMBERED_MAX);
+                    self.due.push_back(Due::Remember(std::mem::replace(&mut told, rest), at));
                 }
-                self.due.push_back(Due::Settle(frame, proofs, at, answer));
+                self.due.push_back(Due::Settle(frame, told, at, answer));
             }
             Command::Keep(channel, bytes, answer) => self.due.push_back(Due::Keep(channel, bytes, answer)),
             Command::Forget(now, kept) => {
@@ -188,7 +188,7 @@ impl Writer {
         let mut ids = 0;
         let fits = |due: &&Due| {
             ids += due.ids();
-            ids <= IDS_MAX
+            ids <= REMEMBERED_MAX
         };
         self.due.iter().take(GROUP_MAX).take_while(fits).count()
     }
@@ -366,18 +366,18 @@ impl Writer {
 impl Due {
     fn ids(&self) -> usize {
         match self {
-            Self::Remember(proofs, _) | Self::Settle(_, proofs, ..) => proofs.len(),
+            Self::Remember(told, _) | Self::Settle(_, told, ..) => told.len(),
             // A part of all there are, which is written anew.
-            Self::Forget(..) => IDS_MAX,
+            Self::Forget(..) => REMEMBERED_MAX,
             Self::Keep(..) => 0,
         }
     }
 
     fn changes<'a>(&'a self, changes: &mut Vec<Change<'a>>) {
         match self {
-            Self::Remember(proofs, at) => changes.push(Change::Remember(proofs, *at)),
-            Self::Settle(frame, proofs, at, _) => {
-                changes.extend([Change::Remember(proofs, *at), Change::Remove(*frame)]);
+            Self::Remember(told, at) => changes.push(Change::Remember(told, *at)),
+            Self::Settle(frame, told, at, _) => {
+                changes.extend([Change::Remember(told, *at), Change::Remove(*frame)]);
             }
             Self::Keep(channel, bytes, _) => changes.push(Change::Keep(channel, bytes)),
             Self::Forget(part, before) => changes.push(Change::Forget(*part, *before)),

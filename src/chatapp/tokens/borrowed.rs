@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::state::{self, Pair, State};
 use super::{TokenEndpoint, TokenFile, TokenStore, Tokens, UnreadableTokens};
-use chatbridge_base::clock::Reading;
 use crate::config::ChatApp;
+use chatbridge_base::clock::Reading;
 
 /// What there is to ask ChatApp with.
 #[derive(Debug)]

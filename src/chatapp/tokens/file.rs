@@ -86,7 +86,9 @@ impl TokenFile {
         let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| is_ours) else { return };
         match self.store(text) {
             Ok(()) => info!(file = self.place(), "the tokens were in the clear; they are sealed from now on"),
-            Err(error) => warn!(file = self.place(), %error, "the tokens are still in the clear: they could not be sealed"),
+            Err(error) => {
+                warn!(file = self.place(), %error, "the tokens are still in the clear: they could not be sealed")
+            }
         }
     }
 
@@ -224,7 +226,9 @@ mod tests {
         let path = folder.0.join(NAME);
         let before = fs::read(&path).expect("there");
         let none = TokenFile::in_folder(&folder.0);
-        for (file, said) in [(&sealed(&folder.0, '2'), "give the key that it was sealed with"), (&none, "there is no key")] {
+        for (file, said) in
+            [(&sealed(&folder.0, '2'), "give the key that it was sealed with"), (&none, "there is no key")]
+        {
             for error in [file.load().expect_err("not readable"), file.peek().expect_err("not readable")] {
                 assert!(error.to_string().contains(said), "{error}");
             }

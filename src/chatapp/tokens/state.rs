@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::chatapp::api::Granted;
-use chatbridge_base::clock::Reading;
 use crate::config;
+use chatbridge_base::clock::Reading;
 
 /// An accessToken is renewed so long before its end: a channel cannot be subscribed with one that has just ended.
 pub(super) const REFRESH_BEFORE: SignedDuration = SignedDuration::from_mins(5);

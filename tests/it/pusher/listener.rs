@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chatbridge_base::clock::Reading;
 use chatbridge_pusher::{
     Auth, AuthFailure, Authorizer, Cause, Client, EventSink, Limits, Link, Observer, Received, ReceivedFrame,
     Reconnect, Refusal, Report, Rule,
 };
-use chatbridge::clock::Reading;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};

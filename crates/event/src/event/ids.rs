@@ -100,12 +100,18 @@ impl EventId {
     /// UUIDv5 of `content` in the namespace UUIDv5(URL, `source`): any language's uuid library makes the same one.
     ///
     /// `content` is the canonical body (RFC 8785, see [`chatbridge_base::json::Json::write_canonical`]), what
-    /// [`crate::normalize::chatapp::identity`] says of ChatApp's, or the bytes as they came where they are not JSON. The receipt takes no part: whether it survives a redelivery is undocumented
-    /// (reference §2.1).
+    /// [`crate::normalize::chatapp::identity`] says of ChatApp's, or the bytes as they came where they are not JSON. The
+    /// receipt takes no part: whether it survives a redelivery is undocumented.
     #[must_use]
     pub fn of(source: &str, content: &[u8]) -> Self {
         let namespace = uuid_v5(&Uuid::NAMESPACE_URL, source.as_bytes());
         Self(uuid_v5(&namespace, content))
+    }
+
+    /// UUIDv5 of `name` in the namespace of this id.
+    #[must_use]
+    pub fn within(self, name: &str) -> Self {
+        Self(uuid_v5(&self.0, name.as_bytes()))
     }
 
     /// The sixteen bytes.

@@ -15,14 +15,15 @@
 //! # What the `ce_id` is made of
 //!
 //! See [`identity`]: ids are made so that a message has one id by push, by callback and by fetching, while its edit, its
-//! deletion and each of its statuses have their own.
+//! deletion and each of its statuses have their own. What a message said before, and so which form of it is new, is not
+//! known here: an [`Item`] says of what it is a form, and the bridge remembers.
 
 use std::ops::Range;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use crate::event::{Channel, Chat, ChatId, DeadLetterReason, Event, EventId, Kind, Source, Undecodable};
+use crate::event::{Channel, Chat, ChatId, DeadLetterReason, Event, Kind, Source, Undecodable};
 use chatbridge_base::json::{self, Json};
 
 mod change;
@@ -35,7 +36,7 @@ mod parties;
 
 pub use fetched::fetched;
 pub use gap::gap;
-use identity::Occurrence;
+use identity::{Form, Occurrence, Place};
 
 /// What the frames of a body may come to when each of its items gets one: beyond that it is not taken apart. Bodies seen
 /// have a few items and some hundred bytes around them.
@@ -51,12 +52,19 @@ pub struct Arrival {
     pub channel: Option<Channel>,
     /// The name of the event it came as, for bodies whose `meta` names none.
     pub event: Option<String>,
-    /// When it was received. Whoever reads it again from a spool has to give the same time: ids of events that upstream
-    /// gives no identity are made of it.
-    pub at: Option<Timestamp>,
+    /// Where it lies in the spool: ids of events that have no identity of their own are made of it.
+    pub place: Option<Place>,
 }
 
-/// The events of one body, made one at a time.
+/// One item of a body, or one that was fetched.
+pub struct Item {
+    /// Its event, with the id it has where its subject has not had this form before.
+    pub event: Event,
+    /// What it is a form of, where it is one.
+    pub form: Option<Form>,
+}
+
+/// What one body holds, read one at a time.
 pub struct Items {
     arrival: Arrival,
     body: Box<RawValue>,
@@ -206,13 +214,13 @@ impl Items {
         }
     }
 
-    fn event(&self, index: usize, at: &Range<usize>) -> Event {
+    fn item(&self, index: usize, at: &Range<usize>) -> Item {
         // Text out of a RawValue is JSON, so this reads.
         let item = Json::parse(&self.body.get()[at.clone()]).unwrap_or(Json::Null);
         let meta = &self.meta;
         let channel = self.arrival.channel.as_ref().or(meta.channel.as_ref()).unwrap_or(&Channel::Unnamed);
         let foreign = meta.channel.as_ref().is_some_and(|claimed| claimed != channel);
-        let occurrence = Occurrence { at: self.arrival.at, index };
+        let occurrence = Occurrence { place: self.arrival.place, index };
         // Fetched, the deletion is an event of its own beside the message.
         let is_destroyed = item.get("destroyed").boolean() == Some(true) && !meta.is_fetched;
         let event = match meta.event.as_str() {
@@ -220,17 +228,17 @@ impl Items {
             "message" if is_destroyed => "messageDestroy",
             event => event,
         };
-        let event = event_of(channel, event, &item, meta.chat.as_ref(), occurrence);
-        Event { raw: self.raw(at), foreign, upstream_type: meta.event.clone(), ..event }
+        let Item { event, form } = item_of(channel, event, &item, meta.chat.as_ref(), occurrence);
+        Item { event: Event { raw: self.raw(at), foreign, upstream_type: meta.event.clone(), ..event }, form }
     }
 }
 
 impl Iterator for Items {
-    type Item = Event;
+    type Item = Item;
 
-    fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<Item> {
         let at = self.advance()?;
-        Some(self.event(self.next - 1, &at))
+        Some(self.item(self.next - 1, &at))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -241,16 +249,16 @@ impl Iterator for Items {
 
 impl ExactSizeIterator for Items {}
 
-/// The event of one item, but for its `raw`. `chat` is the one it was fetched from.
-fn event_of(channel: &Channel, event: &str, item: &Json, chat: Option<&ChatId>, occurrence: Occurrence) -> Event {
+/// One item, but for its event's `raw`. `chat` is the one it was fetched from.
+fn item_of(channel: &Channel, event: &str, item: &Json, chat: Option<&ChatId>, occurrence: Occurrence) -> Item {
     let chat = parties::chat(item.get("chat"), chat);
     let kind = if item.is_object() { kind(event, item, chat.as_ref()) } else { Kind::Unknown };
     let source = Source::ChatApp(channel.clone());
-    let content = identity::of(event, item, chat.as_ref().map(|chat| &chat.id), occurrence);
+    let (id, form) = identity::of(&source.id().uri(), event, item, chat.as_ref().map(|chat| &chat.id), occurrence);
     // A message says when it was written and by whom, and nothing of who destroyed it when.
     let is_told = event != "messageDestroy" || item.get("destroyed").is_null();
-    Event {
-        id: EventId::of(&source.id().uri(), &content),
+    let event = Event {
+        id,
         time: seconds(item.get("time")).filter(|_| is_told),
         sender: parties::sender(item.get("fromUser")).filter(|_| is_told),
         chat,
@@ -260,7 +268,8 @@ fn event_of(channel: &Channel, event: &str, item: &Json, chat: Option<&ChatId>, 
         unread: item.has_opaque(),
         source,
         raw: RawValue::NULL.to_owned(),
-    }
+    };
+    Item { event, form }
 }
 
 fn kind(event: &str, item: &Json, chat: Option<&Chat>) -> Kind {

@@ -15,11 +15,6 @@ fn open(disk: &Disk) -> Spool {
     Spool::over(Box::new(disk.clone()), 1 << 30).expect("usable")
 }
 
-fn id(number: u128) -> EventId {
-    // Spread as hashes are.
-    EventId::from_uuid(uuid::Uuid::from_u128(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
-}
-
 fn large(number: i64, bytes: usize) -> Frame {
     Frame { body: vec![b'x'; bytes], ..frame(number) }
 }
@@ -51,8 +46,8 @@ async fn drain(spool: &Spool) -> u64 {
         }
         let mut settling = tokio::task::JoinSet::new();
         for (sequence, _) in frames {
-            let (spool, proof) = (spool.clone(), Settled::dropped(id(u128::from(drained))));
-            settling.spawn(async move { spool.settle(sequence, vec![proof], at(1)).await });
+            let (spool, told) = (spool.clone(), told(sequence, &[spread(u128::from(drained))]));
+            settling.spawn(async move { spool.settle(sequence, told, at(1)).await });
             drained += 1;
         }
         let settled = timeout(PATIENCE, settling.join_all()).await;
@@ -104,7 +99,7 @@ async fn what_filled_the_disk_leaves_it_after_a_restart_as_well() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let spool = open(&disk);
     assert_eq!(spool.depth().frames, filled);
-    spool.mark("a", at(1)).await.expect("open");
+    spool.keep("a", &Marks::by_time_of_day(at(1), None)).await.expect("open");
     assert_eq!(drain(&spool).await, filled);
 }
 
@@ -145,8 +140,8 @@ async fn an_append_that_finds_no_room_holds_up_nothing_else() {
     let (answer, waiting) = oneshot::channel();
     let command = Command::Append(large(3, 100_000).encode(), at(3), answer);
     spool.commands.send(command).await.expect("open");
-    timeout(PATIENCE, spool.settle(first, vec![Settled::dropped(id(1))], at(1))).await.expect("in time").expect("open");
-    timeout(PATIENCE, spool.mark("a", at(2))).await.expect("in time").expect("open");
+    timeout(PATIENCE, spool.settle(first, told(first, &[spread(1)]), at(1))).await.expect("in time").expect("open");
+    timeout(PATIENCE, spool.keep("a", &Marks::by_time_of_day(at(2), None))).await.expect("in time").expect("open");
     assert!(matches!(&*spool.condition().borrow(), Condition::Full(_)));
     disk.give_back();
     let third = timeout(PATIENCE, waiting).await.expect("in time").expect("open");
@@ -158,10 +153,9 @@ async fn a_frame_of_very_many_events_is_settled_in_pieces() {
     let disk = Disk::of_pages(PAGES);
     let spool = open(&disk);
     let sequence = spool.append(&frame(1)).await.expect("open");
-    let ids: Vec<EventId> = (0..5000).map(id).collect();
-    let proofs = ids.iter().map(|id| Settled::dropped(*id)).collect();
-    spool.settle(sequence, proofs, at(1)).await.expect("open");
-    assert!(spool.published(ids).await.expect("readable").into_iter().all(|known| known));
+    let subjects: Vec<u128> = (0..5000).map(spread).collect();
+    spool.settle(sequence, told(sequence, &subjects), at(1)).await.expect("open");
+    assert!(known(&spool, &subjects).await.into_iter().all(|known| known));
     assert_eq!(spool.depth().frames, 0);
 }
 
@@ -175,7 +169,7 @@ async fn an_append_whose_asker_has_gone_away_is_not_written() {
     let command = Command::Append(large(2, 100_000).encode(), at(3), answer);
     spool.commands.send(command).await.expect("open");
     drop(waiting);
-    spool.mark("a", at(2)).await.expect("open");
+    spool.keep("a", &Marks::by_time_of_day(at(2), None)).await.expect("open");
     disk.give_back();
     spool.append(&frame(3)).await.expect("open");
     let found = spool.read(None, 9, usize::MAX).await.expect("readable");
@@ -186,18 +180,18 @@ async fn an_append_whose_asker_has_gone_away_is_not_written() {
 async fn what_is_remembered_is_bounded_by_the_spools_size() {
     let disk = Disk::of_pages(PAGES);
     let spool = Spool::over(Box::new(disk.clone()), 1 << 20).expect("usable");
-    // A quarter of a mebibyte, 64 bytes each.
-    let many = 6000;
+    // More than a quarter of a mebibyte, 256 bytes each.
+    let many = 2000;
     let sequence = spool.append(&frame(1)).await.expect("open");
     let hours = |hours: i64| at(hours * 3600);
-    let proofs = (0..many).map(|number| Settled::dropped(id(number))).collect();
-    spool.settle(sequence, proofs, hours(100)).await.expect("open");
+    let all: Vec<u128> = (0..many).map(spread).collect();
+    spool.settle(sequence, told(sequence, &all), hours(100)).await.expect("open");
     spool.forget_published(hours(110), SignedDuration::from_hours(12));
-    let some: Vec<EventId> = (0..many).step_by(100).map(id).collect();
-    assert!(spool.published(some.clone()).await.expect("readable").into_iter().all(|known| known));
+    let some: Vec<u128> = all.into_iter().step_by(100).collect();
+    assert!(known(&spool, &some).await.into_iter().all(|known| known));
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    while spool.published(some.clone()).await.expect("readable").into_iter().any(|known| known) {
+    while known(&spool, &some).await.into_iter().any(|known| known) {
         assert!(tokio::time::Instant::now() < deadline);
-        spool.mark("a", at(1)).await.expect("open");
+        spool.keep("a", &Marks::by_time_of_day(at(1), None)).await.expect("open");
     }
 }

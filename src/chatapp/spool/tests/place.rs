@@ -15,10 +15,10 @@ async fn lying(spool: &Spool) -> Vec<Frame> {
 
 #[tokio::test]
 async fn a_file_that_was_deleted_is_put_back_with_all_that_was_in_it() {
-    let place = Place::new();
+    let place = Folder::new();
     let spool = place.open(1 << 20);
     spool.append(&frame(1)).await.expect("open");
-    spool.mark("a", at(5)).await.expect("open");
+    spool.keep("a", &Marks::by_time_of_day(at(5), None)).await.expect("open");
     std::fs::remove_file(place.file()).expect("there");
     timeout(PATIENCE, spool.append(&frame(2))).await.expect("in time").expect("open");
     assert_eq!(std::fs::metadata(place.file()).expect("back").permissions().mode() & 0o777, 0o600);
@@ -26,15 +26,15 @@ async fn a_file_that_was_deleted_is_put_back_with_all_that_was_in_it() {
     drop(spool);
     let spool = place.open(1 << 20);
     assert_eq!(lying(&spool).await, [frame(1), frame(2), frame(3)]);
-    assert_eq!(spool.heard_until("a").await.expect("readable"), Some(at(5)));
+    assert_eq!(spool.kept("a").await.expect("readable"), Some(Marks::by_time_of_day(at(5), None)));
 }
 
 #[tokio::test]
 async fn it_is_noticed_though_nothing_is_written_and_though_the_folder_went_with_it() {
-    let place = Place::new();
+    let place = Folder::new();
     let spool = place.open(1 << 20);
     spool.append(&frame(1)).await.expect("open");
-    let elsewhere = Place::new();
+    let elsewhere = Folder::new();
     std::fs::rename(&place.0, elsewhere.0.join("taken away")).expect("ours");
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !place.file().exists() {
@@ -47,7 +47,7 @@ async fn it_is_noticed_though_nothing_is_written_and_though_the_folder_went_with
 
 #[tokio::test]
 async fn a_file_in_its_place_is_left_alone_and_nothing_counts_as_received() {
-    let place = Place::new();
+    let place = Folder::new();
     let spool = place.open(1 << 20);
     spool.append(&frame(1)).await.expect("open");
     std::fs::rename(place.file(), place.0.join("moved")).expect("ours");

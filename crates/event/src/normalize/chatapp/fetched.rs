@@ -1,9 +1,9 @@
-//! Events of messages that were not pushed but asked for (reference chatapp §2.6).
+//! Events of messages that were not pushed but asked for.
 
 use serde_json::value::RawValue;
 
 use super::identity::Occurrence;
-use super::{content, event_of};
+use super::{Item, content, item_of};
 use crate::event::{Channel, ChatId, Event};
 use chatbridge_base::json::Json;
 
@@ -21,11 +21,11 @@ pub(super) const MARK: &str = "fetched";
 /// `raw` has the form of a pushed body, so that consumers find the item in the same place; its `meta` is the bridge's:
 /// the event, the channel, the chat, and `"fetched":true`.
 #[must_use]
-pub fn fetched(channel: &Channel, chat: &ChatId, item: &RawValue) -> Vec<Event> {
+pub fn fetched(channel: &Channel, chat: &ChatId, item: &RawValue) -> Vec<Item> {
     let view = Json::parse(item.get()).unwrap_or(Json::Null);
     let event = |name: &str| {
-        let event = event_of(channel, name, &view, Some(chat), Occurrence::default());
-        Event { raw: raw(channel, chat, name, item), ..event }
+        let Item { event, form } = item_of(channel, name, &view, Some(chat), Occurrence::default());
+        Item { event: Event { raw: raw(channel, chat, name, item), ..event }, form }
     };
     let is_destroyed = view.get("destroyed").boolean() == Some(true);
     let message = (!is_destroyed || content::says_something(&view)).then(|| event("message"));

@@ -2,8 +2,8 @@
 
 use super::{content, owned};
 use crate::event::message::{Quoted, ReplyTo};
-use chatbridge_base::json::Json;
 use crate::event::{Content, DeliveryState, Direction, Kind, Message, Origin};
+use chatbridge_base::json::Json;
 
 /// In the flat form what is otherwise in `messageData` stands in the body itself.
 pub(super) fn message(direction: Direction, origin: Origin, body: &Json) -> Kind {

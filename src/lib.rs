@@ -168,6 +168,7 @@ pub mod chatapp_simulator;
 pub mod cli;
 pub mod config;
 pub mod consume;
+pub mod content_coding;
 pub mod dead_letters;
 pub mod demo;
 pub mod doctor;

@@ -20,9 +20,9 @@ use crate::support::chatapp::{Judgement, Told, judge, numbers, published};
 use crate::webhook::webhook_address;
 
 const TELEGRAM: &str = "private-v1.licenses.1229.messengers.telegram";
-const CALLBACK: &str = "canary0callback0secret";
+pub(crate) const CALLBACK: &str = "canary0callback0secret";
 
-struct Scene {
+pub(crate) struct Scene {
     runtime: Runtime,
     simulator: ChatAppSimulator,
     brokers: MockCluster<'static, DefaultProducerContext>,
@@ -32,7 +32,7 @@ struct Scene {
 
 impl Scene {
     /// `more` goes into `[chatapp]`.
-    fn new(more: &str) -> Self {
+    pub(crate) fn new(more: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let config = ChatAppSimulatorConfig::default();
         let simulator = runtime.block_on(ChatAppSimulator::start(config.clone())).expect("free ports");
@@ -64,7 +64,7 @@ impl Scene {
     }
 
     /// Starts the bridge, returns when every channel is subscribed.
-    fn start(&self) -> Bridge {
+    pub(crate) fn start(&self) -> Bridge {
         let mut bridge = Bridge::start(&self.home, &[]);
         bridge.wait_until_ready();
         self.all_subscribed(&mut bridge);
@@ -84,7 +84,7 @@ impl Scene {
     }
 
     /// Returns when nothing waits on disk and nothing is to be fetched.
-    fn drained(&self, bridge: &mut Bridge) {
+    pub(crate) fn drained(&self, bridge: &mut Bridge) {
         bridge.wait("an empty spool", |bridge| {
             let status = bridge.status();
             let channels = status["chatapp"]["channels"].as_array()?;
@@ -100,7 +100,7 @@ impl Scene {
         self.drained(bridge);
     }
 
-    fn topic(&self) -> Vec<Told> {
+    pub(crate) fn topic(&self) -> Vec<Told> {
         let kafka = Kafka {
             brokers: self.brokers.bootstrap_servers(),
             topic: "chat-events".into(),

@@ -25,6 +25,7 @@ mod chatapp_bridge;
 mod commands;
 mod doctor;
 mod doctor_chatapp;
+mod envelopes;
 mod loss;
 mod managed_kafka;
 mod normalize;

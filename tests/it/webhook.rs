@@ -12,17 +12,17 @@ use rdkafka::producer::DefaultProducerContext;
 use crate::support::bridge::{Bridge, Home};
 use crate::wire::{FIRST, TOKEN};
 
-const SECRET: &str = "canary0webhook0token";
+pub(crate) const SECRET: &str = "canary0webhook0token";
 const PATIENCE: Duration = Duration::from_secs(180);
 
-struct Scene {
+pub(crate) struct Scene {
     brokers: MockCluster<'static, DefaultProducerContext>,
     home: Home,
 }
 
 impl Scene {
     /// Instances that GREEN-API calls us for; `more` goes into `[webhook]`.
-    fn new(instances: &[u64], more: &str) -> Self {
+    pub(crate) fn new(instances: &[u64], more: &str) -> Self {
         let brokers = MockCluster::new(1).expect("brokers");
         for topic in ["chat-events", "chat-events-dlq"] {
             brokers.create_topic(topic, 4, 1).expect("a topic");
@@ -39,7 +39,7 @@ impl Scene {
         Self { brokers, home }
     }
 
-    fn start(&self) -> (Bridge, String) {
+    pub(crate) fn start(&self) -> (Bridge, String) {
         let mut bridge = Bridge::start(&self.home, &[]);
         bridge.wait_until_ready();
         let address = webhook_address(&mut bridge);
@@ -58,7 +58,7 @@ pub(crate) fn webhook_address(bridge: &mut Bridge) -> String {
 }
 
 /// Status and everything behind the status line.
-fn exchange(address: &str, request: &[u8]) -> (u16, String) {
+pub(crate) fn exchange(address: &str, request: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.write_all(request).expect("it reads");
     let mut answer = String::new();

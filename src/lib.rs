@@ -174,6 +174,7 @@ pub mod chatapp;
 pub mod cli;
 pub mod config;
 pub mod consume;
+pub mod content_coding;
 pub mod dead_letters;
 #[cfg(feature = "lab")]
 pub mod demo;

@@ -23,9 +23,11 @@ use crate::source::intake::Acknowledged;
 use crate::telemetry::webhook::WebhookTelemetry;
 
 mod chatapp;
+mod envelope;
 mod gate;
 mod green_api;
 mod intakes;
+mod room;
 mod tls;
 
 pub use chatapp::Callback;

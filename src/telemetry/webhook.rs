@@ -24,6 +24,8 @@ pub enum Refused {
     UnknownPath,
     /// Longer than `webhook.body_bytes_max`.
     TooLarge,
+    /// Compressed, wrapped or spelt in a way that is not read here.
+    Envelope,
     /// The body did not come in time.
     TooSlow,
     /// A call without a body.
@@ -44,6 +46,7 @@ impl Refused {
             Self::UnknownInstance => "unknown_instance",
             Self::UnknownPath => "unknown_path",
             Self::TooLarge => "too_large",
+            Self::Envelope => "envelope",
             Self::TooSlow => "too_slow",
             Self::Empty => "empty",
             Self::Unreadable => "unreadable",
@@ -63,6 +66,10 @@ impl Refused {
             Self::UnknownInstance => "add the instance with receive = \"webhook\", or clear its webhookUrl",
             Self::UnknownPath => "the webhookUrl of an instance has to end in /green-api/<idInstance>",
             Self::TooLarge => "if it is GREEN-API, raise webhook.body_bytes_max: the instance stands still until then",
+            Self::Envelope => {
+                "if it is GREEN-API, look at what a proxy before this listener does to bodies: JSON in UTF-8 is read, \
+                 bare or as gzip, deflate, br or zstd; the instance stands still until then"
+            }
             Self::TooSlow => "if it is GREEN-API, raise webhook.body_timeout_seconds, or look at the way to here",
             Self::Empty => "GREEN-API never sends an empty body: somebody else is trying out the address",
             Self::Unreadable => "the connection broke off; GREEN-API sends it again",
@@ -81,6 +88,7 @@ impl fmt::Display for Refused {
             Self::UnknownInstance => "this instance is not received by webhook here",
             Self::UnknownPath => "nothing is received here",
             Self::TooLarge => "the body is too long",
+            Self::Envelope => "the body is compressed, wrapped or spelt in a way that is not read here",
             Self::TooSlow => "the body did not come in time",
             Self::Empty => "there is no notification in it",
             Self::Unreadable => "the body broke off",

@@ -22,7 +22,7 @@ use crate::webhook::webhook_address;
 
 const TELEGRAM: &str = "private-v1.licenses.1229.messengers.telegram";
 const COMPANY: &str = "private-v1.companies.2224";
-const CALLBACK: &str = "canary0callback0secret";
+pub(crate) const CALLBACK: &str = "canary0callback0secret";
 
 pub(crate) struct Scene {
     runtime: Runtime,

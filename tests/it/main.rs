@@ -29,6 +29,7 @@ mod closing;
 mod commands;
 mod doctor;
 mod doctor_chatapp;
+mod envelopes;
 mod full_disk;
 mod listeners;
 mod loss;

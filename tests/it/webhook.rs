@@ -39,7 +39,7 @@ impl Scene {
         Self { brokers, home }
     }
 
-    fn start(&self) -> (Bridge, String) {
+    pub(crate) fn start(&self) -> (Bridge, String) {
         let mut bridge = Bridge::start(&self.home, &[]);
         bridge.wait_until_ready();
         let address = webhook_address(&mut bridge);
@@ -58,7 +58,7 @@ pub(crate) fn webhook_address(bridge: &mut Bridge) -> String {
 }
 
 /// Status and everything behind the status line.
-fn exchange(address: &str, request: &[u8]) -> (u16, String) {
+pub(crate) fn exchange(address: &str, request: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.write_all(request).expect("it reads");
     let mut answer = String::new();

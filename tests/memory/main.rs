@@ -80,7 +80,9 @@ fn received(bytes: &[u8]) {
 /// As the drain does: an event is gone before the next one is made.
 fn unpacked(bytes: &[u8]) {
     match chatapp::decode(bytes.to_vec()) {
-        Ok(body) => chatapp::normalize(chatapp::Arrival::default(), body).take(2_000).for_each(|item| records(item.event)),
+        Ok(body) => {
+            chatapp::normalize(chatapp::Arrival::default(), body).take(2_000).for_each(|item| records(item.event))
+        }
         Err(undecodable) => {
             let source = SourceId::ChatApp(Channel::Unnamed);
             let id = EventId::of(&source.uri(), &undecodable.bytes);

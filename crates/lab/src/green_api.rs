@@ -34,6 +34,7 @@
 
 mod account;
 pub(crate) mod answers;
+mod coding;
 mod config;
 mod control;
 mod debug_endpoint;
@@ -64,6 +65,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use account::{Contact, InstanceState};
+pub use coding::Coding;
 pub use config::{
     Authorization, CountKey, EntryId, JournalConfig, PushConfig, Receipts, Redelivery, SimulatedInstance,
     SimulatorConfig, SpentReceipt,

@@ -6,15 +6,22 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::response::Response;
 use hyper::body::{Body as HttpBody, Bytes, Frame};
-use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
+};
+use hyper::http::response::Parts;
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 
+use super::coding::Coding;
 use super::queue::HandOut;
 
 /// The 400 of receive and delete while events go to a URL (reference §2.1).
 pub(super) const WEBHOOK_URL_IS_SET: &str = "Message cannot be received because custom webhook url is set. \
      Please clear webhook url and wait for about 1 minute";
+
+/// The empty queue.
+const EMPTY: &str = "null";
 
 /// The body of a 429 (reference §3).
 pub(super) const TOO_MANY_REQUESTS: &str = "Too Many Requests";
@@ -104,7 +111,7 @@ pub(super) fn event(out: &HandOut) -> Response {
 
 /// The empty queue (reference §2.1: `null`).
 pub(super) fn empty() -> Response {
-    json_text(200, "null")
+    json_text(200, EMPTY)
 }
 
 /// The event was removed for good (reference §2.2).
@@ -126,16 +133,34 @@ pub(super) fn already_gone(path: &str) -> Response {
     json_text(500, serde_json::json!({ "message": message, "path": path }).to_string())
 }
 
+/// The same answer under another status, unless it brings nothing.
+pub(super) async fn under_another_status(response: Response, code: u16) -> Response {
+    let Ok((mut parts, whole)) = taken_apart(response).await else { return hang_up(Hangup::Close) };
+    if &whole[..] != EMPTY.as_bytes() {
+        parts.status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    Response::from_parts(parts, Body::from(whole))
+}
+
+/// The same answer, compressed.
+pub(super) async fn compressed(response: Response, coding: Coding) -> Response {
+    let Ok((mut parts, whole)) = taken_apart(response).await else { return hang_up(Hangup::Close) };
+    parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    Response::from_parts(parts, Body::from(coding.encode(&whole).await))
+}
+
+/// The answer was made in memory, so reading it back needs no bound of its own.
+async fn taken_apart(response: Response) -> Result<(Parts, Bytes), axum::Error> {
+    let (parts, body) = response.into_parts();
+    Ok((parts, axum::body::to_bytes(body, usize::MAX).await?))
+}
+
 /// The same answer, its connection lost after so many bytes of the body.
 pub(crate) async fn truncated(response: Response, bytes: usize) -> Response {
     if response.extensions().get::<Hangup>().is_some() {
         return response;
     }
-    let (mut parts, body) = response.into_parts();
-    // The answer was made in memory, so reading it back needs no bound of its own.
-    let Ok(whole) = axum::body::to_bytes(body, usize::MAX).await else {
-        return hang_up(Hangup::Close);
-    };
+    let Ok((mut parts, whole)) = taken_apart(response).await else { return hang_up(Hangup::Close) };
     promise_length(&mut parts.headers, whole.len());
     let kept = whole.slice(..bytes.min(whole.len()));
     Response::from_parts(parts, Body::new(BrokenOff { state: BrokenOffState::Sending(kept) }))

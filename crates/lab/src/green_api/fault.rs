@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::coding::Coding;
 use super::method::Method;
 
 /// One thing that goes wrong, where, how often.
@@ -52,7 +53,8 @@ pub enum Effect {
 /// The ways of going wrong.
 ///
 /// On [`Method::Push`], where the simulator is the one who asks: `Status` and `Nginx` are what a proxy answers it,
-/// `Reset` is a connection lost, `Truncate` a connection lost so far into the event's body, `Delay` a later start. Of
+/// `Reset` is a connection lost, `Truncate` a connection lost so far into the event's body, `Delay` a later start,
+/// `Compressed` an event that comes compressed. Of
 /// `Status`, `Nginx` and `Reset` the webhook sees nothing or, with [`Effect::Done`], everything: its own answer is lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -105,6 +107,16 @@ pub enum FaultKind {
         /// How many bytes arrive.
         bytes: usize,
     },
+    /// The request is served, and its answer has this status: GREEN-API once answered so with a notification.
+    OtherStatus {
+        /// The HTTP status.
+        code: u16,
+    },
+    /// The request is served, and its answer comes compressed, which nobody asked for.
+    Compressed {
+        /// How.
+        coding: Coding,
+    },
     /// A push's body comes in pieces: a slow sender (reference §7).
     Trickle {
         /// The size of each piece.
@@ -140,6 +152,8 @@ impl FaultKind {
             Self::ResultFalse => "result_false",
             Self::AlreadyGone => "already_gone",
             Self::Truncate { .. } => "truncate",
+            Self::OtherStatus { .. } => "other_status",
+            Self::Compressed { .. } => "compressed",
             Self::Trickle { .. } => "trickle",
             Self::Overlap { .. } => "overlap",
             Self::Twice => "twice",
@@ -152,7 +166,9 @@ impl FaultKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MeaninglessFault {
     /// The kind is an answer of the HTTP queue's.
-    #[error("a push cannot go wrong like this: use status, nginx, reset, delay, truncate, trickle, overlap or twice")]
+    #[error(
+        "a push cannot go wrong like this: use status, nginx, reset, delay, truncate, compressed, trickle, overlap or twice"
+    )]
     NotOfPushes,
     /// The kind is about the sender of a push.
     #[error("only a push can go wrong like this: set `method` to `push`")]
@@ -162,11 +178,11 @@ pub enum MeaninglessFault {
 impl Fault {
     /// Whether the kind can happen to the method.
     pub(super) fn check(&self) -> Result<(), MeaninglessFault> {
-        use FaultKind::{Delay, Nginx, Overlap, Reset, Status, Trickle, Truncate, Twice};
+        use FaultKind::{Compressed, Delay, Nginx, Overlap, Reset, Status, Trickle, Truncate, Twice};
         match (&self.kind, self.method) {
             (Trickle { .. } | Overlap { .. } | Twice, Method::Push) => Ok(()),
             (Trickle { .. } | Overlap { .. } | Twice, _) => Err(MeaninglessFault::OnlyOfPushes),
-            (Status { .. } | Nginx { .. } | Reset | Delay { .. } | Truncate { .. }, _) => Ok(()),
+            (Status { .. } | Nginx { .. } | Reset | Delay { .. } | Truncate { .. } | Compressed { .. }, _) => Ok(()),
             (_, Method::Push) => Err(MeaninglessFault::NotOfPushes),
             _ => Ok(()),
         }
@@ -287,6 +303,16 @@ impl Fault {
         )
     }
 
+    /// What a receive brings comes under another status, and is handed out all the same.
+    pub fn other_status(code: u16) -> Self {
+        Self::new(Method::Receive, FaultKind::OtherStatus { code })
+    }
+
+    /// What the method answers, or sends, comes compressed.
+    pub fn compressed(method: Method, coding: Coding) -> Self {
+        Self::new(method, FaultKind::Compressed { coding })
+    }
+
     /// 502, nginx HTML (reference §3).
     pub fn bad_gateway(method: Method) -> Self {
         Self::new(method, FaultKind::Nginx { code: 502 })
@@ -355,6 +381,8 @@ mod tests {
             FaultKind::StolenBySecondConsumer,
             FaultKind::Twice,
             FaultKind::Trickle { bytes: 1, pause_ms: 1 },
+            FaultKind::OtherStatus { code: 466 },
+            FaultKind::Compressed { coding: Coding::Br },
             FaultKind::Overlap { after_ms: 1 },
             FaultKind::Hang { duration_ms: 1 },
             FaultKind::Status { code: 500, body: String::new(), retry_after_seconds: None },

@@ -81,6 +81,9 @@ impl Pusher<'_> {
                 self.attempt(entry, whole).await
             }
             FaultKind::Truncate { bytes } => self.attempt(entry, Parcel::broken_off(&body, bytes)).await,
+            FaultKind::Compressed { coding } => {
+                self.attempt(entry, Parcel::compressed(coding.encode(&body).await, coding.name())).await
+            }
             FaultKind::Trickle { bytes, pause_ms } => {
                 self.attempt(entry, Parcel::trickling(body, bytes, Duration::from_millis(pause_ms))).await
             }

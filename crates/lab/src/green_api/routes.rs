@@ -104,6 +104,12 @@ async fn misbehave(world: &World, instance: &Arc<Instance>, call: Call<'_>, faul
             let answer = perform(world, instance, call).await;
             return answers::truncated(answer, *bytes).await;
         }
+        FaultKind::OtherStatus { code } => {
+            return answers::under_another_status(perform(world, instance, call).await, *code).await;
+        }
+        FaultKind::Compressed { coding } => {
+            return answers::compressed(perform(world, instance, call).await, *coding).await;
+        }
         FaultKind::StolenBySecondConsumer => {
             return perform_with_thief(world, instance, call).await;
         }
@@ -131,6 +137,8 @@ async fn misbehave(world: &World, instance: &Arc<Instance>, call: Call<'_>, faul
         FaultKind::AlreadyGone => answers::already_gone(path),
         FaultKind::Delay { .. }
         | FaultKind::Truncate { .. }
+        | FaultKind::OtherStatus { .. }
+        | FaultKind::Compressed { .. }
         | FaultKind::StolenBySecondConsumer
         | FaultKind::Trickle { .. }
         | FaultKind::Overlap { .. }

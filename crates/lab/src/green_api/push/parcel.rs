@@ -16,11 +16,18 @@ pub(super) struct Parcel {
     pieces: VecDeque<Bytes>,
     pause: Duration,
     is_broken: bool,
+    coding: Option<&'static str>,
 }
 
 impl Parcel {
     pub(super) fn whole(body: Bytes) -> Self {
-        Self { promised_bytes: body.len(), pieces: [body].into(), pause: Duration::ZERO, is_broken: false }
+        let (promised_bytes, pieces) = (body.len(), [body].into());
+        Self { promised_bytes, pieces, pause: Duration::ZERO, is_broken: false, coding: None }
+    }
+
+    /// Says that it is compressed so.
+    pub(super) fn compressed(body: Bytes, coding: &'static str) -> Self {
+        Self { coding: Some(coding), ..Self::whole(body) }
     }
 
     /// Promises everything, sends so much, and takes the connection down.
@@ -37,12 +44,17 @@ impl Parcel {
         while !body.is_empty() {
             pieces.push_back(body.split_to(bytes.clamp(1, body.len())));
         }
-        Self { promised_bytes, pieces, pause, is_broken: false }
+        Self { promised_bytes, pieces, pause, is_broken: false, coding: None }
     }
 
     /// What `Content-Length` says.
     pub(super) fn promised_bytes(&self) -> usize {
         self.promised_bytes
+    }
+
+    /// What `Content-Encoding` says.
+    pub(super) fn coding(&self) -> Option<&'static str> {
+        self.coding
     }
 
     pub(super) fn into_body(mut self) -> reqwest::Body {

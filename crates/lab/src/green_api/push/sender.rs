@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, Url};
 use rustls::crypto::CryptoProvider;
@@ -75,6 +75,9 @@ impl Target {
             .header(CONTENT_LENGTH, parcel.promised_bytes());
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(coding) = parcel.coding() {
+            request = request.header(CONTENT_ENCODING, coding);
         }
         request.body(parcel.into_body()).send().await
     }

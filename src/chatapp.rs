@@ -16,7 +16,7 @@ pub mod ledger;
 pub mod normalize;
 pub mod overview;
 pub mod pusher;
-mod reserve;
+pub(crate) mod reserve;
 mod signing;
 pub mod spool;
 mod standing;

@@ -184,7 +184,9 @@ mod tests {
     fn what_was_changed_is_not_opened() {
         let one = seal(ONE);
         let sealed = one.seal("tokens", "text").expect("random numbers");
-        for (from, to) in [("\"text\":\"", "\"text\":\"00"), ("\"nonce\":\"", "\"nonce\":\"00"), ("\"nonce\":\"", "\"nonce\":\"zz")] {
+        for (from, to) in
+            [("\"text\":\"", "\"text\":\"00"), ("\"nonce\":\"", "\"nonce\":\"00"), ("\"nonce\":\"", "\"nonce\":\"zz")]
+        {
             assert_eq!(one.open("tokens", sealed.replacen(from, to, 1).as_bytes()), Err(SealError::Changed), "{to}");
         }
         let newer = sealed.replacen("\"sealed\":1", "\"sealed\":2", 1);
@@ -196,7 +198,9 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused() {
-        for wrong in ["", "\n", "1111", &ONE[1..], &format!("{ONE}\nnot a key"), &ONE.replace('1', "g"), &format!("{ONE}11")] {
+        for wrong in
+            ["", "\n", "1111", &ONE[1..], &format!("{ONE}\nnot a key"), &ONE.replace('1', "g"), &format!("{ONE}11")]
+        {
             assert!(Seal::new(&wrong.to_owned().into()).is_err(), "{wrong}");
         }
     }

@@ -100,7 +100,8 @@ pub(super) mod tests {
         /// At `folder`, which is made; `None` where that is not allowed.
         pub(in crate::chatapp) fn mount(folder: &Path) -> Option<Self> {
             fs::create_dir_all(folder).expect("writable");
-            let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs"]).arg(folder).output();
+            let mount =
+                Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs"]).arg(folder).output();
             if mount.is_ok_and(|mounted| mounted.status.success()) {
                 return Some(Self(folder.to_owned()));
             }
@@ -114,7 +115,8 @@ pub(super) mod tests {
 
         /// To the last byte.
         pub(in crate::chatapp) fn fill(&self) {
-            let mut file = OpenOptions::new().append(true).create(true).open(self.0.join("of others")).expect("writable");
+            let mut file =
+                OpenOptions::new().append(true).create(true).open(self.0.join("of others")).expect("writable");
             for bytes in [65536, 4096, 1] {
                 while file.write_all(&vec![7; bytes]).is_ok() {}
             }

@@ -24,7 +24,7 @@ mod state;
 
 pub use borrowed::Borrowed;
 pub use endpoint::TokenEndpoint;
-pub use file::{TokenFile, TokenStore};
+pub use file::{FILE_NAME, TokenFile, TokenStore};
 use state::{Circumstances, Pair, REFRESH_BEFORE, REFUSED_REFRESH_WAIT, Refreshing, State, Step, next_step};
 
 /// How often [`Tokens::keep_up`] looks.

@@ -19,7 +19,7 @@ use crate::chatapp::pusher::{
     Report,
 };
 use crate::chatapp::spool;
-use crate::chatapp::tokens::{Borrowed, Tokens, UnreadableTokens};
+use crate::chatapp::tokens::{self, Borrowed, Tokens, UnreadableTokens};
 use crate::config::ChatApp;
 
 mod verdict;
@@ -57,7 +57,7 @@ async fn on_disk(config: &ChatApp, api: Arc<Api>) -> (Finding, Result<Borrowed<A
     let config = config.clone();
     let looking = tokio::task::spawn_blocking(move || {
         let borrowed = Tokens::borrow(api, &config, Timestamp::now);
-        (state_dir::examine(&config.state_dir, spool::FILE_NAME), borrowed)
+        (state_dir::examine(&config.state_dir, spool::FILE_NAME, tokens::FILE_NAME), borrowed)
     });
     looking.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
 }

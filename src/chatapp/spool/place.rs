@@ -70,7 +70,8 @@ pub(super) struct FilePlace {
 impl FilePlace {
     /// The file at `path`, which is made where it is missing, readable and writable for nobody else.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path)?;
         // Also one that was made by other hands: what lies here is what people wrote to each other.
         file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
         let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));

@@ -45,7 +45,9 @@ pub(super) enum Full {
     #[error("the spool occupies {occupied} bytes, as many as chatapp.spool_bytes_max lets it ({bytes_max})")]
     Limit { occupied: u64, bytes_max: u64 },
     /// Kafka has to take some, or somebody has to make room.
-    #[error("{free} bytes are free on the disk of chatapp.state_dir, and the last {floor} are kept for what makes room")]
+    #[error(
+        "{free} bytes are free on the disk of chatapp.state_dir, and the last {floor} are kept for what makes room"
+    )]
     Disk { free: u64, floor: u64 },
 }
 

@@ -15,7 +15,8 @@ use crate::seal::Seal;
 
 /// What the file is sealed for.
 const PURPOSE: &str = "the tokens of ChatApp";
-const NAME: &str = "chatapp-tokens.json";
+/// The file's name in `chatapp.state_dir`.
+pub const FILE_NAME: &str = "chatapp-tokens.json";
 const OWNER_ONLY: u32 = 0o600;
 
 /// Where tokens are kept.
@@ -54,7 +55,7 @@ impl TokenFile {
     /// In this directory, which is made where it is missing; not sealed.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), path: folder.join(NAME), seal: None }
+        Self { folder: folder.to_owned(), path: folder.join(FILE_NAME), seal: None }
     }
 
     /// What was stored last, for whoever may look and touch nothing.
@@ -86,7 +87,9 @@ impl TokenFile {
         let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| is_ours) else { return };
         match self.store(text) {
             Ok(()) => info!(file = self.place(), "the tokens were in the clear; they are sealed from now on"),
-            Err(error) => warn!(file = self.place(), %error, "the tokens are still in the clear: they could not be sealed"),
+            Err(error) => {
+                warn!(file = self.place(), %error, "the tokens are still in the clear: they could not be sealed")
+            }
         }
     }
 
@@ -221,10 +224,12 @@ mod tests {
     fn without_its_key_it_is_said_and_the_file_stays_as_it_is() {
         let folder = Folder::new();
         sealed(&folder.0, '1').store("{}").expect("stored");
-        let path = folder.0.join(NAME);
+        let path = folder.0.join(FILE_NAME);
         let before = fs::read(&path).expect("there");
         let none = TokenFile::in_folder(&folder.0);
-        for (file, said) in [(&sealed(&folder.0, '2'), "give the key that it was sealed with"), (&none, "there is no key")] {
+        for (file, said) in
+            [(&sealed(&folder.0, '2'), "give the key that it was sealed with"), (&none, "there is no key")]
+        {
             for error in [file.load().expect_err("not readable"), file.peek().expect_err("not readable")] {
                 assert!(error.to_string().contains(said), "{error}");
             }

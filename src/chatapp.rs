@@ -15,7 +15,7 @@ pub mod keeper;
 mod lanes;
 pub mod ledger;
 pub mod overview;
-mod reserve;
+pub(crate) mod reserve;
 mod signing;
 pub mod spool;
 pub mod standing;

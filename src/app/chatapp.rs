@@ -1,8 +1,8 @@
 //! ChatApp's parts, joined: the account, the session, the spool, the books, and the way from the spool to Kafka.
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -307,6 +307,12 @@ type OnDisk = (Spool, Tokens<Arc<Api>>, Arc<Api>);
 /// What lies on disk.
 fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatAppError> {
     make_folder(&config.state_dir).map_err(|error| ChatAppError::StateDir { path: config.state_dir.clone(), error })?;
+    if fs::metadata(&config.state_dir).is_ok_and(|folder| folder.mode() & 0o002 != 0) {
+        warn!(
+            state_dir = %config.state_dir.display(),
+            "everybody may write to chatapp.state_dir, and could take the spool away: take that right from them (chmod o-w)"
+        );
+    }
     let spool = Spool::open(&config.state_dir.join(spool::FILE_NAME), config.spool_bytes_max)?;
     let tokens = Tokens::open(Arc::clone(&api), TokenFile::of(config), config, Reading::now)?;
     Ok((spool, tokens, api))

@@ -14,7 +14,7 @@ use super::{Finding, state_dir};
 use crate::chatapp::account::Account;
 use crate::chatapp::api::Api;
 use crate::chatapp::spool;
-use crate::chatapp::tokens::{Borrowed, Tokens, UnreadableTokens};
+use crate::chatapp::tokens::{self, Borrowed, Tokens, UnreadableTokens};
 use crate::config::ChatApp;
 use chatbridge_base::clock::Reading;
 use chatbridge_pusher::{
@@ -57,7 +57,7 @@ async fn on_disk(config: &ChatApp, api: Arc<Api>) -> (Finding, Result<Borrowed<A
     let config = config.clone();
     let looking = tokio::task::spawn_blocking(move || {
         let borrowed = Tokens::borrow(api, &config, Reading::now);
-        (state_dir::examine(&config.state_dir, spool::FILE_NAME), borrowed)
+        (state_dir::examine(&config.state_dir, spool::FILE_NAME, tokens::FILE_NAME), borrowed)
     });
     looking.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
 }

@@ -256,7 +256,7 @@ function chatAppTroubles(chatapp) {
   if (!chatapp) return [[], "ok"];
   const alarms = [];
   if (chatapp.spool.condition !== "well") {
-    const why = chatapp.spool.condition === "full" ? "the spool is full; mend Kafka, or raise chatapp.spool_bytes_max" : `the disk takes nothing: ${chatapp.spool.trouble}`;
+    const why = chatapp.spool.condition === "full" ? `the spool is full; mend Kafka, make room, or raise chatapp.spool_bytes_max: ${chatapp.spool.trouble}` : `the disk takes nothing: ${chatapp.spool.trouble}`;
     alarms.push(`ChatApp: nothing more is received, ${why}`);
   }
   if (chatapp.connection_trouble) alarms.push(`ChatApp: ${chatapp.connection_trouble}`);

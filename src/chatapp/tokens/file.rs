@@ -15,7 +15,8 @@ use crate::seal::Seal;
 
 /// What the file is sealed for.
 const PURPOSE: &str = "the tokens of ChatApp";
-const NAME: &str = "chatapp-tokens.json";
+/// The file's name in `chatapp.state_dir`.
+pub const FILE_NAME: &str = "chatapp-tokens.json";
 const OWNER_ONLY: u32 = 0o600;
 
 /// Where tokens are kept.
@@ -54,7 +55,7 @@ impl TokenFile {
     /// In this directory, which is made where it is missing; not sealed.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), path: folder.join(NAME), seal: None }
+        Self { folder: folder.to_owned(), path: folder.join(FILE_NAME), seal: None }
     }
 
     /// What was stored last, for whoever may look and touch nothing.
@@ -223,7 +224,7 @@ mod tests {
     fn without_its_key_it_is_said_and_the_file_stays_as_it_is() {
         let folder = Folder::new();
         sealed(&folder.0, '1').store("{}").expect("stored");
-        let path = folder.0.join(NAME);
+        let path = folder.0.join(FILE_NAME);
         let before = fs::read(&path).expect("there");
         let none = TokenFile::in_folder(&folder.0);
         for (file, said) in

@@ -70,3 +70,52 @@ async fn a_file_in_its_place_is_left_alone_and_nothing_counts_as_received() {
     let moved = std::fs::metadata(place.0.join("moved")).expect("there");
     assert_ne!(std::fs::metadata(place.file()).expect("back").ino(), moved.ino());
 }
+
+#[tokio::test]
+async fn the_file_of_an_empty_spool_gets_small_again() {
+    let place = Place::new();
+    let spool = place.open(1 << 30);
+    let occupied = || std::fs::metadata(place.file()).expect("there").blocks() * 512;
+    let frames: Vec<Frame> = (0..40).map(|number| Frame { body: vec![b'x'; 1_000_000], ..frame(number) }).collect();
+    spool.append_all(&frames).await.expect("open");
+    assert!(occupied() > 40_000_000);
+    for (sequence, _) in spool.read(None, 99, usize::MAX).await.expect("readable") {
+        spool.settle(sequence, Vec::new(), at(1)).await.expect("open");
+    }
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while occupied() > 4_000_000 {
+        assert!(tokio::time::Instant::now() < deadline, "{}", occupied());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    spool.append(&frame(1)).await.expect("open");
+    assert_eq!(lying(&spool).await, [frame(1)]);
+}
+
+/// The same as in memory, on a real file and a real disk.
+#[tokio::test]
+async fn a_real_disk_that_the_spool_filled_and_others_filled_up_is_drained() {
+    let place = Place::new();
+    let Some(disk) = crate::chatapp::reserve::tests::SmallDisk::mount(&place.0) else { return };
+    let spool = place.open(1 << 30);
+    let mut condition = spool.condition();
+    let appending = async {
+        loop {
+            spool.append(&Frame { body: vec![b'x'; 1500], ..frame(1) }).await.expect("open");
+        }
+    };
+    tokio::select! {
+        () = appending => unreachable!("it has no end"),
+        full = condition.wait_for(|condition| matches!(condition, Condition::Full(_))) => drop(full.expect("open")),
+    }
+    disk.fill();
+    let mut left = spool.depth().frames;
+    assert!(left > 500, "{left}");
+    while left > 0 {
+        for (sequence, _) in spool.read(None, 64, usize::MAX).await.expect("readable") {
+            let settled = timeout(PATIENCE, spool.settle(sequence, Vec::new(), at(1))).await;
+            settled.unwrap_or_else(|_| panic!("{left} left: {:?}", *spool.condition().borrow())).expect("open");
+            left -= 1;
+        }
+    }
+    drop(spool);
+}

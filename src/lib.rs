@@ -18,7 +18,7 @@
 //!    [`bridge::Bridge::deliver`] makes one, out of the [`publish::Delivered`] that only a publisher makes. A webhook's
 //!    200 is made of a [`source::intake::Acknowledged`], and that of a `Settled`. Deleting or answering without a proof
 //!    does not compile; that it is the proof of *this* notification is the straight line's doing, three statements long.
-//!    [`chatapp::spool::Spool::settle`] remembers as published only what a `Settled` proves.
+//!    [`chatapp::spool::Spool::settle`] remembers as published only what a `Settled` proves (`chatapp/forms`).
 //! 2. **One in flight per instance.** One [`source::queue::Poller`] per instance, or one [`source::intake::Intake`], one
 //!    straight line inside it, so the order in Kafka is the order of the queue. Whoever receives with other settings
 //!    (`app/fleet`) has its turn after it, when its last poll has come to its end.
@@ -56,9 +56,10 @@
 //!    [`chatapp::spool`], on disk. The next one is read meanwhile, but how far we heard moves only when the disk has what came
 //!    before (`chatapp/ahead`): what a crash takes away before that lies in a gap. A call of ChatApp's (`webhook/chatapp`), a
 //!    message that was fetched and a gap that is told take the same way in.
-//! 2. [`chatapp::drain::Drain::run`] reads it back, has `chatapp/unpack` take it apart into events, leaves out what was
-//!    published before, by whichever road, and hands the others to [`bridge::Bridge::deliver`]: those of one key one after
-//!    the other, in the order of the disk (`chatapp/lanes`).
+//! 2. [`chatapp::drain::Drain::run`] reads it back and has `chatapp/unpack` take it apart into events. `chatapp/forms` says
+//!    which of them consumers have already, by whichever road: the form of a message that was published last. The others
+//!    are handed to [`bridge::Bridge::deliver`]: those of one key one after the other, in the order of the disk
+//!    (`chatapp/lanes`).
 //! 3. With the proof of its last event the frame leaves the disk.
 //!
 //! Beside it [`chatapp::ledger::Ledger`] hears the session: what was heard until when (`chatapp/standing` reckons). Each
@@ -82,14 +83,16 @@
 //! http_server ─► descriptors, telemetry; descriptors ─► telemetry; descriptors/budget ─► config
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! chatapp/account ─► chatapp/api, chatapp/tokens, chatapp/backfill (implements its trait)
-//! chatapp/intake ─► chatapp/spool, chatapp/normalize, chatapp/ledger; implements the traits of chatapp/pusher and
+//! chatapp/intake ─► chatapp/spool, chatapp/forms, chatapp/normalize, chatapp/ledger; implements the traits of chatapp/pusher and
 //!                   chatapp/backfill
-//! chatapp/drain ─► chatapp/spool, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka, never a socket
+//! chatapp/drain ─► chatapp/spool, chatapp/forms, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka, never a socket
 //! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry
 //! chatapp/ledger ─► chatapp/standing, chatapp/pusher (its reports), telemetry
-//! chatapp/spool ─► bridge::Settled, event, chatapp/reserve (room for what has to be written though the disk is full)
+//! chatapp/spool ─► chatapp/forms, chatapp/normalize (a frame's place), chatapp/reserve (room on a full disk)
+//! chatapp/forms ─► chatapp/normalize (what is a form of what), bridge::Settled, chatapp/spool (roads and sequences)
 //! seal ─► nothing of ours
-//! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/tokens ─► seal, chatapp/reserve; chatapp/backfill ─► chatapp/api (its types), json, retry
+//! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/tokens ─► seal, chatapp/reserve
+//! chatapp/backfill ─► chatapp/api (its types), json, retry
 //! publish/kafka ─► publish, record, config                  never a source
 //! chatapp/pusher ─► retry, json                             the session; its client, link alone know tokio and sockets
 //! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry;
@@ -113,7 +116,7 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
-//! `chatapp/normalize`, `chatapp/ahead`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/lanes`, `chatapp/standing`,
+//! `chatapp/normalize`, `chatapp/ahead`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/forms`, `chatapp/lanes`, `chatapp/standing`,
 //! `chatapp/tokens/state`, `chatapp/unpack`, `record`, `policy`,
 //! `retry`, `schema`, `trace`, `admin/host`, `descriptors/budget`, `green_api/answer`, `schema_registry/answer`,
 //! `doctor/instance`, `doctor/push`, `doctor/topic`, `doctor/chatapp/verdict`, `demo/chatapp/judge`, `chatapp/pusher` but for its `client` and `link`; no
@@ -158,7 +161,8 @@
 //!
 //! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
 //! only within a chat, quota events have none, and receipts may change with each redelivery. ChatApp's messages come in a
-//! different dress by each road, so theirs is a hash of what the dresses share ([`chatbridge_event::normalize::chatapp::identity`]).
+//! different dress by each road, so theirs is a hash of what the dresses share, and of the form it replaces where a message
+//! says again what it said before ([`chatbridge_event::normalize::chatapp::identity`]).
 //!
 //! *The Pusher session is a state machine, the delivery loop is not.* A connection with its channels has a dozen things
 //! that may happen next, in any order, and each has a deadline; tests can let them happen. Receive, deliver, delete is a

@@ -90,7 +90,7 @@ enum Step {
 struct InHand {
     frames: HashMap<Sequence, Pending>,
     /// Of everything in `frames`, which the disk knows of only when it is settled; and in how many frames it is.
-    histories: HashMap<Subject, (History, usize)>,
+    histories: HashMap<Subject, (Arc<History>, usize)>,
     bytes: usize,
     lanes: Lanes<Turn>,
 }
@@ -209,7 +209,8 @@ impl<P: Publisher + 'static> Drain<P> {
         let unknown: Vec<Subject> =
             subjects.iter().filter(|subject| !in_hand.histories.contains_key(subject)).copied().collect();
         let known = self.histories(&unknown).await;
-        in_hand.histories.extend(unknown.into_iter().zip(known.into_iter().map(|history| (history, 0))));
+        let known = known.into_iter().map(|history| (Arc::new(history), 0));
+        in_hand.histories.extend(unknown.into_iter().zip(known));
         for subject in subjects {
             in_hand.histories.entry(*subject).or_default().1 += 1;
         }
@@ -344,13 +345,14 @@ impl InHand {
 
     /// What is known as soon as the frame that was judged last is settled.
     fn unproved(&self, subjects: HashSet<Subject>, new: Vec<EventId>) -> Unproved {
-        let known = |subject| Some((subject, self.histories.get(&subject)?.0.clone()));
+        let known = |subject| Some((subject, Arc::clone(&self.histories.get(&subject)?.0)));
         Unproved::new(subjects.into_iter().filter_map(known).collect(), new)
     }
 
     /// What an item is to consumers, given everything before it.
     fn judge(&mut self, form: &Form, road: Road, spot: Spot, asked_behind: Option<Sequence>) -> Verdict {
-        self.histories.entry(form.subject).or_default().0.judge(form, road, spot, asked_behind)
+        let (history, _) = self.histories.entry(form.subject).or_default();
+        Arc::make_mut(history).judge(form, road, spot, asked_behind)
     }
 }
 

@@ -13,6 +13,7 @@
 //! lies behind [`History::upto`] is judged as it was the first time, and gets the same id.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::spool::{Road, Sequence};
 use crate::bridge::Settled;
@@ -66,7 +67,7 @@ pub(super) enum Verdict {
 /// The histories after a frame: true as soon as everything in it is settled.
 #[derive(Debug)]
 pub(super) struct Unproved {
-    histories: Vec<(Subject, History)>,
+    histories: Vec<(Subject, Arc<History>)>,
     /// Of the forms that are new in it.
     ids: Vec<EventId>,
 }
@@ -75,12 +76,12 @@ pub(super) struct Unproved {
 #[derive(Debug)]
 pub struct Remembered {
     subject: Subject,
-    history: History,
+    history: Arc<History>,
 }
 
 impl Unproved {
     /// Each subject once; `ids` are those of the forms that are new in the frame.
-    pub(super) fn new(histories: Vec<(Subject, History)>, ids: Vec<EventId>) -> Self {
+    pub(super) fn new(histories: Vec<(Subject, Arc<History>)>, ids: Vec<EventId>) -> Self {
         Self { histories, ids }
     }
 
@@ -94,7 +95,10 @@ impl Unproved {
     pub(super) fn settled_by(&self, proofs: &[Settled]) -> Vec<Remembered> {
         let proved: HashSet<EventId> = proofs.iter().map(Settled::id).collect();
         let histories = if self.ids.iter().all(|id| proved.contains(id)) { &self.histories[..] } else { &[] };
-        histories.iter().map(|(subject, history)| Remembered { subject: *subject, history: history.clone() }).collect()
+        histories
+            .iter()
+            .map(|(subject, history)| Remembered { subject: *subject, history: Arc::clone(history) })
+            .collect()
     }
 }
 
@@ -171,6 +175,8 @@ impl History {
             self.is_cut = true;
             self.brought = self.brought.map(|brought| brought.saturating_sub(1));
         }
+        // Most have one form, and thousands may be in hand.
+        self.forms.reserve_exact(1);
         self.forms.push(told);
     }
 

@@ -167,7 +167,7 @@ fn told(frame: Sequence, subjects: &[u128]) -> Vec<Remembered> {
         let mut history = History::default();
         let verdict = history.judge(&form(*subject), Road::Push, (frame, 0), None);
         let Verdict::New(id) = verdict else { panic!("{verdict:?}") };
-        histories.push((Subject::from_number(*subject), history));
+        histories.push((Subject::from_number(*subject), Arc::new(history)));
         proofs.push(Settled::dropped(id));
     }
     let ids = proofs.iter().map(Settled::id).collect();
@@ -226,7 +226,9 @@ async fn what_no_proof_says_is_settled_is_not_remembered() {
     let frame = Sequence(1);
     let Verdict::New(id) = history.judge(&form(1), Road::Push, (frame, 0), None) else { panic!("new") };
     let another = Settled::dropped(EventId::from_uuid(uuid::Uuid::from_u128(2)));
-    assert!(Unproved::new(vec![(Subject::from_number(1), history)], vec![id]).settled_by(&[another]).is_empty());
+    assert!(
+        Unproved::new(vec![(Subject::from_number(1), Arc::new(history))], vec![id]).settled_by(&[another]).is_empty()
+    );
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@
 //! chatapp/intake ─► chatapp/spool, chatapp/normalize, chatapp/ledger; implements the traits of chatapp/pusher and
 //!                   chatapp/backfill
 //! chatapp/drain ─► chatapp/spool, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka, never a socket
-//! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry
+//! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry, supervisor
 //! chatapp/ledger ─► chatapp/standing, chatapp/pusher (its reports), telemetry
 //! chatapp/spool ─► bridge::Settled, event
 //! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/backfill ─► chatapp/api (its types), json, retry
@@ -100,7 +100,7 @@
 //! consume ─► config                                         reads topics back; never writes
 //! dead_letters ─► consume (its records), bridge, chatapp/normalize, event, policy, record, publish, retry: a replay;
 //!                 never kafka itself
-//! otlp ─► telemetry (its spans), trace, config              never what is delivered
+//! otlp ─► telemetry (its spans), trace, config, supervisor  never what is delivered
 //! normalize, chatapp/normalize, record ─► event, json, trace; policy ─► event, config
 //! trace ─► event (EventId)                                  ids and header, by arithmetic
 //! schema ─► event, record, config: their types, nothing they do

@@ -16,7 +16,6 @@ use crate::otlp::{Exporting, OtlpError};
 use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
-use crate::record::{RecordFactory, ValueForm};
 use crate::reload::Reloads;
 use crate::schema_registry::SchemaRegistry;
 use crate::source::watch;
@@ -28,6 +27,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 use crate::telemetry::webhook::WebhookTelemetry;
 use crate::webhook::{self, Callback, Certificate, TlsError};
+use chatbridge_event::record::{RecordFactory, ValueForm};
 
 mod background;
 mod chatapp;

@@ -11,16 +11,16 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::event::{
-    Body, ChatId, DeadLetterReason, Direction, Event, EventId, Kind, Notification, SourceId, Undecodable,
-};
-use crate::normalize::normalize;
 use crate::policy::{DropReason, Policy, Verdict};
 use crate::publish::{Delivered, PublishError, Publisher};
-use crate::record::dead_letter::DeadLetter;
-use crate::record::{self, Extent, Record, RecordFactory};
-use crate::retry::Backoff;
 use crate::telemetry::DeliveryTelemetry;
+use chatbridge_base::retry::Backoff;
+use chatbridge_event::event::{
+    Body, ChatId, DeadLetterReason, Direction, Event, EventId, Kind, Notification, SourceId, Undecodable,
+};
+use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_event::record::dead_letter::DeadLetter;
+use chatbridge_event::record::{self, Extent, Record, RecordFactory};
 
 /// How much of a dead letter is kept, one try after the other, when the broker finds it too large.
 const DEAD_LETTER_BYTES_TRIED: [usize; 4] = [usize::MAX, 512 * 1024, 16 * 1024, 0];

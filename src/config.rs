@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::event::InstanceId;
+use chatbridge_event::event::InstanceId;
 
 mod brokers;
 mod chatapp;

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::consume::{ConsumedRecord, Position, ReadError, Records};
-use crate::event::{DeadLetterReason, InstanceId, KindName, SourceId};
-use crate::record::dead_letter::{MARK_REASON, MARKED_LETTER};
+use chatbridge_event::event::{DeadLetterReason, InstanceId, KindName, SourceId};
+use chatbridge_event::record::dead_letter::{MARK_REASON, MARKED_LETTER};
 
 pub mod replay;
 

@@ -13,11 +13,11 @@ use url::Url;
 
 use crate::bridge::Settled;
 use crate::config;
-use crate::event::{ChatId, InstanceId, InstanceState};
-use crate::json::Json;
 use crate::source::caller::{ContactDirectory, LOOKUP_MAX};
 use crate::source::watch::Watched;
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
+use chatbridge_base::json::Json;
+use chatbridge_event::event::{ChatId, InstanceId, InstanceState};
 
 pub(crate) mod answer;
 pub mod debug;

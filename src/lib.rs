@@ -22,7 +22,7 @@
 //! 2. **One in flight per instance.** One [`source::queue::Poller`] per instance, or one [`source::intake::Intake`], one
 //!    straight line inside it, so the order in Kafka is the order of the queue. Whoever receives with other settings
 //!    (`app/fleet`) has its turn after it, when its last poll has come to its end.
-//! 3. **Odd is not lost.** [`normalize`](normalize::normalize) never fails; what is not JSON, and what the broker
+//! 3. **Odd is not lost.** [`normalize`](chatbridge_event::normalize::green_api::normalize) never fails; what is not JSON, and what the broker
 //!    refuses, goes to the dead letters, and is deleted on *their* acknowledgement.
 //! 4. **One bad instance never slows another.** Each has its own task under [`supervisor::supervise`], its own waits,
 //!    its own telemetry. They share a connection pool, the pace of opening connections and a producer, nothing that one
@@ -35,11 +35,11 @@
 //! 1. [`source::queue::Poller::run`] asks its queue; [`green_api::InstanceClient`] makes the request and
 //!    `green_api::answer` says what the answer means: nothing, a notification with its receipt, or a failure named
 //!    after what to do next.
-//! 2. [`bridge::prepare`] understands it: [`normalize::normalize`] makes the [`event::Event`] and its id,
+//! 2. [`bridge::prepare`] understands it: [`normalize`](chatbridge_event::normalize::green_api::normalize) makes the [`Event`](chatbridge_event::event::Event) and its id,
 //!    [`policy::Policy`] says publish, drop or dead-letter.
 //! 3. Is it the event settled last? Then its deletion had failed: it is not published again, only deleted (6).
 //!    Of a call, [`source::caller::CallerLookup`] may know the caller's name by now; where not, it goes without.
-//! 4. [`bridge::Bridge::deliver`] has [`record::RecordFactory`] write the record and hands it to the publisher until
+//! 4. [`bridge::Bridge::deliver`] has [`RecordFactory`](chatbridge_event::record::RecordFactory) write the record and hands it to the publisher until
 //!    the broker has said yes, or never. "Never" leads to the dead letters by way of a record without thumbnails.
 //! 5. [`publish::kafka::KafkaPublisher`] sends it with `acks=all` and idempotence, for as long as it takes, through a
 //!    new producer where the old one failed for good.
@@ -52,7 +52,7 @@
 //!
 //! # The life of one event of ChatApp
 //!
-//! 1. [`chatapp::pusher::Client`] reads a frame and hands it to [`chatapp::intake`], which puts it into the
+//! 1. [`chatbridge_pusher::Client`] reads a frame and hands it to [`chatapp::intake`], which puts it into the
 //!    [`chatapp::spool`], on disk. The next one is read meanwhile, but how far we heard moves only when the disk has what came
 //!    before (`chatapp/ahead`): what a crash takes away before that lies in a gap. A call of ChatApp's (`webhook/chatapp`), a
 //!    message that was fetched and a gap that is told take the same way in.
@@ -138,7 +138,7 @@
 //! received; a refusal is waited out as well, since it is mended there and not here. Plain values in a topic whose
 //! consumers expect frames would be a loss to each of them.
 //!
-//! *A tolerant JSON reader of our own* ([`json`]). `serde_json` checks every body first. It would then refuse what
+//! *A tolerant JSON reader of our own* ([`chatbridge_base::json`]). `serde_json` checks every body first. It would then refuse what
 //! upstream really sends and what must not be refused: half a surrogate pair, numbers of any size, nesting of any
 //! depth.
 //!
@@ -151,7 +151,7 @@
 //!
 //! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
 //! only within a chat, quota events have none, and receipts may change with each redelivery. ChatApp's messages come in a
-//! different dress by each road, so theirs is a hash of what the dresses share ([`chatapp::normalize::identity`]).
+//! different dress by each road, so theirs is a hash of what the dresses share ([`chatbridge_event::normalize::chatapp::identity`]).
 //!
 //! *The Pusher session is a state machine, the delivery loop is not.* A connection with its channels has a dozen things
 //! that may happen next, in any order, and each has a deadline; tests can let them happen. Receive, deliver, delete is a
@@ -164,37 +164,30 @@ pub mod admin;
 pub mod app;
 pub mod bridge;
 pub mod chatapp;
-pub mod chatapp_simulator;
 pub mod cli;
 pub mod config;
 pub mod consume;
 pub mod dead_letters;
+#[cfg(feature = "lab")]
 pub mod demo;
 pub mod doctor;
-pub mod event;
 pub mod green_api;
-pub mod json;
 pub mod kafka_watch;
 pub mod logging;
-pub mod normalize;
-pub mod oracle;
 pub mod otlp;
 pub mod policy;
 pub mod publish;
 pub mod readiness;
-pub mod record;
 pub mod reload;
-pub mod retry;
 pub mod schema;
 pub mod schema_registry;
 pub mod shutdown;
 #[cfg(test)]
 mod simulation;
-pub mod simulator;
 pub mod source;
 pub mod supervisor;
 pub mod systemd;
 pub mod telemetry;
-pub mod trace;
+#[cfg(feature = "lab")]
 pub mod verify;
 pub mod webhook;

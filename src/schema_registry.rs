@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::config::{self, Credentials};
-use crate::record::SchemaIds;
+use chatbridge_event::record::SchemaIds;
 
 mod answer;
 

@@ -22,16 +22,16 @@ use crate::chatapp::intake::{Ears, Intake};
 use crate::chatapp::keeper::{Care, Desk, Keepers};
 use crate::chatapp::ledger::Ledger;
 use crate::chatapp::overview::Overview;
-use crate::chatapp::pusher::{Client, Limits, Link, LinkError, Reconnect};
 use crate::chatapp::spool::{self, Spool, SpoolError};
 use crate::chatapp::tokens::{TokenFile, Tokens, UnreadableTokens};
 use crate::config;
 use crate::green_api::is_loopback;
 use crate::publish::Publisher;
-use crate::retry::Backoff;
 use crate::supervisor::supervise;
 use crate::telemetry::chatapp::ChatAppTelemetry;
 use crate::telemetry::metrics::Metrics;
+use chatbridge_base::retry::Backoff;
+use chatbridge_pusher::{Client, Limits, Link, LinkError, Reconnect};
 
 /// Between two looks whether the account has channels that were not there before.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(1800);

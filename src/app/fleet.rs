@@ -13,7 +13,6 @@ use tracing::{error, warn};
 use super::InstanceClients;
 use crate::bridge::Bridge;
 use crate::config::{Config, GreenApi, Instance, Receive, Webhook};
-use crate::event::InstanceId;
 use crate::green_api::{InstanceClient, is_loopback};
 use crate::publish::kafka::KafkaPublisher;
 use crate::source::caller::{CallerCache, CallerLookup};
@@ -27,6 +26,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::SpanQueue;
 use crate::telemetry::status::StatusBoard;
 use crate::webhook;
+use chatbridge_event::event::InstanceId;
 
 /// What each instance's slow look needs.
 pub(super) type Watched = Vec<(Arc<InstanceClient>, Arc<InstanceTelemetry>)>;

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::{Calls, Events, UnknownPolicy};
-use crate::event::InstanceId;
 use crate::publish::memory::MemoryPublisher;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
+use chatbridge_event::event::InstanceId;
 use serde_json::value::RawValue;
 
 fn telemetry() -> InstanceTelemetry {

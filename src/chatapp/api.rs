@@ -16,8 +16,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::pusher::Auth;
 use crate::config::{self, Login};
+use chatbridge_pusher::Auth;
 
 pub(crate) mod answer;
 mod pace;

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::api::{ChatSummary, Line, Page, Start};
-use crate::retry::Backoff;
+use chatbridge_base::retry::Backoff;
 
 mod walk;
 

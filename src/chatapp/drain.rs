@@ -21,9 +21,9 @@ use super::ledger::Ledger;
 use super::spool::{Frame, Road, Sequence, Spool};
 use super::unpack::{Content, Item, unpack};
 use crate::bridge::{Bridge, Outcome, Prepared, Settled};
-use crate::event::{Channel, EventId};
 use crate::publish::Publisher;
 use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
+use chatbridge_event::event::{Channel, EventId};
 
 /// Frames taken out of the file and not yet settled, at the most …
 const FRAMES_IN_HAND_MAX: usize = 512;

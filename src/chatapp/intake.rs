@@ -10,11 +10,11 @@ use tracing::error;
 use super::ahead::Ahead;
 use super::backfill::Sink;
 use super::ledger::Ledger;
-use super::normalize;
-use super::pusher::{EventSink, Observer, Received, ReceivedFrame, Report};
 use super::spool::{Frame, Road, Spool, SpoolError};
-use crate::event::{Channel, ChatId, Gap};
 use crate::telemetry::chatapp::ChatAppTelemetry;
+use chatbridge_event::event::{Channel, ChatId, Gap};
+use chatbridge_event::normalize::chatapp as normalize;
+use chatbridge_pusher::{EventSink, Observer, Received, ReceivedFrame, Report};
 
 /// The way into one spool. Clones are the same one.
 #[derive(Clone)]

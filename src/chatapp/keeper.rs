@@ -20,10 +20,10 @@ use super::intake::Intake;
 use super::ledger::{Entry, Ledger};
 use super::spool::{Road, Spool, SpoolError};
 use super::standing::Unheard;
-use crate::event::{Channel, Gap, GapReason, KindName};
-use crate::retry::Backoff;
 use crate::supervisor::keep_running;
 use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
+use chatbridge_base::retry::Backoff;
+use chatbridge_event::event::{Channel, Gap, GapReason, KindName};
 
 /// Between two tries of a spool that cannot be read.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);

@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
 
-use super::pusher::{Cause, Observer, Reconnect, Report, Rule};
 use super::standing::{Standing, Unheard};
-use crate::event::{Channel, GapReason};
 use crate::telemetry::chatapp::{ChannelState, ChatAppTelemetry};
+use chatbridge_event::event::{Channel, GapReason};
+use chatbridge_pusher::{Cause, Observer, Reconnect, Report, Rule};
 
 /// The books of one account.
 pub struct Ledger {

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::bridge::Settled;
-use crate::event::EventId;
+use chatbridge_event::event::EventId;
 
 mod frame;
 mod store;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::event::GapReason;
+use chatbridge_event::event::GapReason;
 
 /// A stretch of time that was not heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

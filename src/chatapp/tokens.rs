@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::api::ApiError;
 use crate::config::{ChatApp, Login};
-use crate::retry::Backoff;
+use chatbridge_base::retry::Backoff;
 
 mod borrowed;
 mod endpoint;

@@ -1,10 +1,10 @@
 //! Out of the spool: what a frame holds, one by one. Pure.
 
-use crate::event::{Channel, Event, Gap, SourceId, Undecodable};
-use crate::record;
+use chatbridge_event::event::{Channel, Event, Gap, SourceId, Undecodable};
+use chatbridge_event::record;
 
-use super::normalize::{self, Arrival};
 use super::spool::{Frame, Road};
+use chatbridge_event::normalize::chatapp::{self as normalize, Arrival};
 
 /// One thing that a frame holds.
 pub(super) struct Item {

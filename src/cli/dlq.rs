@@ -16,10 +16,10 @@ use crate::config::Config;
 use crate::consume::{ReadError, TopicReader};
 use crate::dead_letters::replay::{Outcome, ReplayError, Replayer, Tally};
 use crate::dead_letters::{Entry, Filter, Letter, Survey, SurveyError, survey};
-use crate::event::DeadLetterReason;
 use crate::publish::kafka::KafkaPublisher;
-use crate::record::ValueForm;
 use crate::{app, shutdown};
+use chatbridge_event::event::DeadLetterReason;
+use chatbridge_event::record::ValueForm;
 
 mod progress;
 mod table;

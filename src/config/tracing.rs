@@ -13,7 +13,7 @@ use url::Url;
 use super::Problem;
 use super::secrets::{given_secret, secret_file};
 use super::validate::{bare_url, complain, number, seconds};
-use crate::trace::Sampling;
+use chatbridge_event::trace::Sampling;
 
 /// Set by the exporter itself; another value would only break it.
 const OWN_HEADERS: [&str; 3] = ["content-type", "content-length", "host"];

@@ -17,7 +17,7 @@ use super::secrets::secret;
 use super::tracing::tracing;
 use super::webhook::{webhook, webhook_token};
 use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
-use crate::event::{InstanceId, KindName};
+use chatbridge_event::event::{InstanceId, KindName};
 
 /// Types that may be named in `events.drop` (reference §9.2).
 const TYPE_WEBHOOKS: &[&str] = &[

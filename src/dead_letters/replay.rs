@@ -12,14 +12,14 @@ use tracing::warn;
 
 use super::Letter;
 use crate::bridge::{prepare, prepare_event};
-use crate::chatapp::normalize::{Arrival, normalize};
 use crate::consume::Position;
-use crate::event::{Body, DeadLetterReason, Event, EventId, Notification, SourceId};
 use crate::policy::{Policy, Verdict};
 use crate::publish::{PublishError, Publisher};
-use crate::record::dead_letter::Mark;
-use crate::record::{Extent, Record, RecordFactory};
-use crate::retry::Backoff;
+use chatbridge_base::retry::Backoff;
+use chatbridge_event::event::{Body, DeadLetterReason, Event, EventId, Notification, SourceId};
+use chatbridge_event::normalize::chatapp::{Arrival, normalize};
+use chatbridge_event::record::dead_letter::Mark;
+use chatbridge_event::record::{Extent, Record, RecordFactory};
 
 /// After this minute without an acknowledgement the replay ends; what has its mark stays done.
 const KAFKA_AWAY: Duration = Duration::from_secs(60);

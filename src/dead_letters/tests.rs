@@ -7,16 +7,16 @@ use tokio_util::sync::CancellationToken;
 use super::replay::{Left, Outcome, ReplayError, Replayer};
 use super::*;
 use crate::bridge::{Bridge, prepare_event, prepare_undecodable};
-use crate::chatapp::normalize::{Arrival, gap, normalize};
 use crate::config::{Calls, Events, UnknownPolicy};
-use crate::event::{Body, Channel, GapReason, InstanceId, Notification, SourceId, Undecodable};
 use crate::policy::Policy;
 use crate::publish::PublishError;
 use crate::publish::memory::MemoryPublisher;
-use crate::record::{Extent, Record, RecordFactory};
 use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
+use chatbridge_event::event::{Body, Channel, GapReason, InstanceId, Notification, SourceId, Undecodable};
+use chatbridge_event::normalize::chatapp::{Arrival, gap, normalize};
+use chatbridge_event::record::{Extent, Record, RecordFactory};
 
 const UNKNOWN: &str = r#"{"typeWebhook":"new","chatId":"7900@c.us","n":1}"#;
 

@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::{Finding, state_dir};
 use crate::chatapp::account::Account;
 use crate::chatapp::api::Api;
-use crate::chatapp::pusher::{
-    Auth, AuthFailure, Authorizer, Client, EventSink, Limits, Link, LinkError, Observer, ReceivedFrame, Reconnect,
-    Report,
-};
 use crate::chatapp::spool;
 use crate::chatapp::tokens::{Borrowed, Tokens, UnreadableTokens};
 use crate::config::ChatApp;
+use chatbridge_pusher::{
+    Auth, AuthFailure, Authorizer, Client, EventSink, Limits, Link, LinkError, Observer, ReceivedFrame, Reconnect,
+    Report,
+};
 
 mod verdict;
 

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Answer;
-use crate::event::{Body, DeadLetterReason, InstanceId, Notification};
-use crate::json::Json;
 use crate::source::{Deletion, QueueError, Receipt, Received};
+use chatbridge_base::json::Json;
+use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, Notification};
 
 /// How much of an error's body is repeated.
 const EXCERPT_CHARS_MAX: usize = 200;

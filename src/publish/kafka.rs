@@ -17,7 +17,7 @@ use tracing::{debug, error};
 
 use super::{Delivered, PublishError, Publisher};
 use crate::config::Kafka;
-use crate::record::Record;
+use chatbridge_event::record::Record;
 
 mod advice;
 mod properties;

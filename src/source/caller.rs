@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::QueueError;
-use crate::event::{ChatId, ChatType, InstanceId};
 use crate::telemetry::InstanceTelemetry;
+use chatbridge_event::event::{ChatId, ChatType, InstanceId};
 
 /// The most a lookup may delay its call.
 pub const LOOKUP_MAX: Duration = Duration::from_secs(2);

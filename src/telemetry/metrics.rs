@@ -11,7 +11,7 @@ use prometheus::{
 use jiff::Timestamp;
 
 use super::status::StatusBoard;
-use crate::event::InstanceId;
+use chatbridge_event::event::InstanceId;
 
 mod instance;
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::chatapp::ChatAppTelemetry;
 use super::loss_radar::{Cause, DrainRate, LossLevel, NOT_CALLED, Seen, Thresholds};
-use crate::event::InstanceId;
+use chatbridge_event::event::InstanceId;
 
 mod view;
 

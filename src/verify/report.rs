@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::oracle::Judgement;
+use chatbridge_lab::oracle::Judgement;
 
 /// Everything that was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -14,12 +14,12 @@ use super::Endpoint;
 use super::gate::presented;
 use super::intakes::Admission;
 use super::server::Peer;
-use crate::event::{self, DeadLetterReason, InstanceId, Notification};
-use crate::json::Json;
 use crate::publish::Publisher;
 use crate::source::caller::CallerNames;
 use crate::source::intake::{Acknowledged, NotNow};
 use crate::telemetry::webhook::Refused;
+use chatbridge_base::json::Json;
+use chatbridge_event::event::{self, DeadLetterReason, InstanceId, Notification};
 
 /// GREEN-API pauses for 60 s by itself (reference §7); a proxy or a script may want to be told.
 const RETRY_AFTER_SECONDS: &str = "10";

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chatbridge::bridge::prepare_event;
-use chatbridge::chatapp::normalize::{Arrival, fetched, gap, normalize};
-use chatbridge::event::{Channel, ChatId, Event, GapReason, KindName};
 use chatbridge::policy::Policy;
-use chatbridge::record::{Record, RecordFactory};
+use chatbridge_event::event::{Channel, ChatId, Event, GapReason, KindName};
+use chatbridge_event::normalize::chatapp::{Arrival, fetched, gap, normalize};
+use chatbridge_event::record::{Record, RecordFactory};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

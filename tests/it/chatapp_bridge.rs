@@ -6,10 +6,10 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chatbridge::chatapp_simulator::generator::{Generator, Wrapping};
-use chatbridge::chatapp_simulator::{Act, ChatAppSimulator, ChatAppSimulatorConfig, Login};
 use chatbridge::config::{CloudEventsMode, Kafka};
 use chatbridge::consume::TopicReader;
+use chatbridge_lab::chatapp::generator::{Generator, Wrapping};
+use chatbridge_lab::chatapp::{Act, ChatAppSimulator, ChatAppSimulatorConfig, Login};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use serde_json::Value;

@@ -6,10 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use chatbridge::chatapp_simulator::generator::Generator;
-use chatbridge::chatapp_simulator::{
-    Act, ChatAppSimulator, ChatAppSimulatorConfig, Event, Fate, Login, PusherApp, fates,
-};
+use chatbridge_lab::chatapp::generator::Generator;
+use chatbridge_lab::chatapp::{Act, ChatAppSimulator, ChatAppSimulatorConfig, Event, Fate, Login, PusherApp, fates};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 

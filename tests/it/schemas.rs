@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use chatbridge::bridge::{prepare, prepare_event, prepare_undecodable};
 use chatbridge::config::{Calls, Events, UnknownPolicy, load};
-use chatbridge::event::{Body, DeadLetterReason, InstanceId, KindName, Notification, SourceId, Undecodable};
 use chatbridge::policy::Policy;
-use chatbridge::record::{Record, RecordFactory};
 use chatbridge::schema::{self, ConfigKey};
+use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, KindName, Notification, SourceId, Undecodable};
+use chatbridge_event::record::{Record, RecordFactory};
 use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::value::RawValue;

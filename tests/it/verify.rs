@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
 use rdkafka::mocking::MockCluster;
 
 use crate::support::bridge::{Bridge, Home};

@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{Fault, FaultKind, Method, Receipts, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{Fault, FaultKind, Method, Receipts, SimulatedInstance, Simulator, SimulatorConfig};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};

@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use chatbridge::chatapp_simulator::generator::Generator;
-use chatbridge::chatapp_simulator::{ChatAppSimulator, ChatAppSimulatorConfig, Event, Login, PusherApp};
+use chatbridge_lab::chatapp::generator::Generator;
+use chatbridge_lab::chatapp::{ChatAppSimulator, ChatAppSimulatorConfig, Event, Login, PusherApp};
 use fastrand::Rng;
 use serde_json::json;
 use tokio::runtime::Runtime;

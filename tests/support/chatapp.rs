@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chatbridge::chatapp_simulator::{JournalEntry, JournalEvent};
+use chatbridge_lab::chatapp::{JournalEntry, JournalEvent};
 use serde_json::Value;
 
 /// A record: its key and its value, in the order of its partition.

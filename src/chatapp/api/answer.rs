@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Answer, ApiError};
-use crate::json::Json;
+use chatbridge_base::json::Json;
 
 /// What ChatApp calls a token that it does not take, under whatever HTTP status (§2.3).
 const INVALID_TOKEN: &str = "ApiInvalidTokenError";

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chatapp::api::{Moved, Next};
-use crate::json::Json;
+use chatbridge_base::json::Json;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).expect("a time")

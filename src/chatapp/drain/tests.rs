@@ -3,11 +3,11 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::chatapp::pusher::Reconnect;
 use crate::policy::Policy;
 use crate::publish::{Delivered, PublishError, memory};
-use crate::record::{Record, RecordFactory};
 use crate::telemetry::metrics::Metrics;
+use chatbridge_event::record::{Record, RecordFactory};
+use chatbridge_pusher::Reconnect;
 
 const CHANNEL: &str = "private-v1.licenses.1229.messengers.telegram";
 

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::chatapp::api::{ChatSummary, Moved, Next, Page, Start};
 use crate::chatapp::backfill::Obstacle;
-use crate::chatapp::pusher::{Observer as _, Reconnect, Report};
 use crate::chatapp::spool::Frame;
 use crate::telemetry::metrics::Metrics;
+use chatbridge_pusher::{Observer as _, Reconnect, Report};
 
 const CHANNEL: &str = "private-v1.licenses.1229.messengers.telegram";
 const COMPANY: &str = "private-v1.companies.2224";

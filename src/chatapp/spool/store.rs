@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use super::{Command, Frame, Lying, Sequence};
-use crate::event::EventId;
+use chatbridge_event::event::EventId;
 
 const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
 /// The greatest sequence ever given, so that none is given twice.

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::event::{GapReason, Kind, KindName};
+use chatbridge_event::event::{GapReason, Kind, KindName};
 
 const CHANNEL: &str = "private-v1.licenses.1229.messengers.telegram";
 

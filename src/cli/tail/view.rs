@@ -5,9 +5,9 @@ use serde_json::value::RawValue;
 
 use super::words;
 use crate::consume::ConsumedRecord;
-use crate::json::Json;
-use crate::record::dead_letter::MARK_REASON;
-use crate::record::unframed;
+use chatbridge_base::json::Json;
+use chatbridge_event::record::dead_letter::MARK_REASON;
+use chatbridge_event::record::unframed;
 
 /// What a line is made of.
 #[derive(Debug, PartialEq, Eq)]

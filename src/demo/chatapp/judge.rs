@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::chatapp_simulator::{JournalEntry, JournalEvent, PublicationId};
+use chatbridge_lab::chatapp::{JournalEntry, JournalEvent, PublicationId};
 
 /// Holds what was published against what appeared. An item is one entry of a body's `data`: a record of its own.
 #[derive(Debug, Default)]

@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use chatbridge::chatapp::normalize::{Arrival, decode, fetched, normalize};
-use chatbridge::event::{ChatId, Event};
-use chatbridge::record::{Extent, RecordFactory};
+use chatbridge_event::event::{ChatId, Event};
+use chatbridge_event::normalize::chatapp::{Arrival, decode, fetched, normalize};
+use chatbridge_event::record::{Extent, RecordFactory};
 use proptest::prelude::*;
 
 use super::event_validator;

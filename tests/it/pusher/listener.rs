@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chatbridge::chatapp::pusher::{
+use chatbridge_pusher::{
     Auth, AuthFailure, Authorizer, Cause, Client, EventSink, Limits, Link, Observer, Received, ReceivedFrame,
     Reconnect, Refusal, Report, Rule,
 };

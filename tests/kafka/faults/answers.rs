@@ -1,6 +1,6 @@
 //! GREEN-API answers nothing, something else, or not at all.
 
-use chatbridge::simulator::{Fault, FaultKind, Method};
+use chatbridge_lab::green_api::{Fault, FaultKind, Method};
 
 use super::row::Row;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chatbridge::simulator::JournalEvent;
+use chatbridge_lab::green_api::JournalEvent;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::row::{Place, Row};

@@ -1,6 +1,6 @@
 //! Pushes that fail on the way there or back, come twice, slowly, or with what is not taken.
 
-use chatbridge::simulator::{Fault, FaultKind, Method};
+use chatbridge_lab::green_api::{Fault, FaultKind, Method};
 
 use super::kafka::nothing_was_fetched_in_vain;
 use super::odd::{Lands, Odd, noise};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatbridge::simulator::Fault;
+use chatbridge_lab::green_api::Fault;
 
 use super::stage::Stage;
 use crate::support::way::Way;

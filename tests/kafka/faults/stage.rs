@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::{
+use chatbridge_lab::green_api::{
     Fault, JournalEntry, JournalEvent, PushConfig, SimulatedInstance, Simulator, SimulatorConfig,
 };
 use jiff::Timestamp;

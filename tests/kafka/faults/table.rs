@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use chatbridge::oracle::Verdict;
+use chatbridge_lab::oracle::Verdict;
 
 use super::Play;
 use super::row::Row;

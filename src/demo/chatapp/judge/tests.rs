@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::chatapp_simulator::ItemIds;
+use chatbridge_lab::chatapp::ItemIds;
 
 const CHANNEL: &str = "private-v1.licenses.1229.messengers.telegram";
 const SECOND: u64 = 1_000;

@@ -1,0 +1,4 @@
+//! What the other packages share, and what knows none of them.
+
+pub mod json;
+pub mod retry;

@@ -23,7 +23,6 @@ use crate::supervisor::keep_running;
 use crate::systemd::Systemd;
 use crate::telemetry::config::LiveConfig;
 use crate::telemetry::loss_radar::Thresholds;
-use crate::telemetry::loss_watch;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 use crate::telemetry::webhook::WebhookTelemetry;
@@ -149,17 +148,7 @@ pub async fn run(
             async move { descriptors.watch(stop).await }
         }
     });
-    background.keep_running("the watchdog of systemd", &background.stop, {
-        let (systemd, board, silence_max) = (Arc::clone(&systemd), Arc::clone(&board), config.silence_max());
-        move |stop| {
-            let (systemd, board) = (Arc::clone(&systemd), Arc::clone(&board));
-            async move { systemd.watchdog(board, silence_max, stop).await }
-        }
-    });
-    background.keep_running("the watch over losses", &stop, {
-        let board = Arc::clone(&board);
-        move |stop| loss_watch::watch(Arc::clone(&board), stop)
-    });
+    background.watch(&systemd, &board, config.silence_max(), &stop);
 
     if let (Some(listener), Some(settings)) = (listeners.webhook, config.webhook.clone()) {
         let telemetry = Arc::new(WebhookTelemetry::new(Arc::clone(&metrics)));
@@ -193,14 +182,9 @@ pub async fn run(
         background.keep_running("the slow look at each instance", &stop, look);
     }
     let form = framing::value_form(&config, registry.as_ref());
-    let watching = |what: &'static str, for_ever: bool| {
-        let kafka = Arc::clone(&kafka);
-        keep_running(what, stop.clone(), move || {
-            let kafka = Arc::clone(&kafka);
-            async move { if for_ever { kafka.watch().await } else { kafka.found().await } }
-        })
-    };
-    let found = async { tokio::join!(watching("the search for Kafka", false), form) };
+    let searching = Arc::clone(&kafka);
+    let search = keep_running("the search for Kafka", stop.clone(), move || Arc::clone(&searching).found());
+    let found = async { tokio::join!(search, form) };
     if let Some(((), form)) = stop.run_until_cancelled(reloading.until(found)).await {
         drop(all_found);
         reloading.waiting_for = DELIVERING;
@@ -211,7 +195,8 @@ pub async fn run(
             chatapp.deliver(Arc::clone(&bridge));
         }
         reloading.fleet.begin(bridge);
-        stop.run_until_cancelled(reloading.until(watching("the watch over Kafka", true))).await;
+        let watch = keep_running("the watch over Kafka", stop.clone(), move || Arc::clone(&kafka).watch());
+        stop.run_until_cancelled(reloading.until(watch)).await;
     }
     readiness.stopping();
     systemd.stopping();

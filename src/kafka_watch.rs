@@ -88,7 +88,7 @@ impl KafkaWatch {
 
     /// Returns when the brokers answer and every topic is there. Nothing is received before: it could only be held in
     /// memory.
-    pub async fn found(&self) {
+    pub async fn found(self: Arc<Self>) {
         // One client for all tries, which is kept no longer than it may be of use.
         let maker = self.create_topics.as_ref().map(|(kafka, how)| TopicMaker::new(kafka, how.clone()));
         let maker = maker.transpose();
@@ -128,7 +128,7 @@ impl KafkaWatch {
     }
 
     /// Tells when Kafka stops taking records and when it takes them again; for ever.
-    pub async fn watch(&self) {
+    pub async fn watch(self: Arc<Self>) {
         let mut told_at = None;
         loop {
             tokio::time::sleep(PROBE_INTERVAL).await;

@@ -85,8 +85,8 @@
 //! chatapp/account ─► chatapp/api, chatapp/tokens, chatapp/backfill (implements its trait)
 //! chatapp/intake ─► chatapp/spool, chatapp/forms, chatapp/normalize, chatapp/ledger; implements the traits of chatapp/pusher and
 //!                   chatapp/backfill
-//! chatapp/drain ─► chatapp/spool, chatapp/forms, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka, never a socket
-//! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry
+//! chatapp/drain ─► chatapp/spool, chatapp/forms, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka
+//! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry, supervisor
 //! chatapp/ledger ─► chatapp/standing, chatapp/pusher (its reports), telemetry
 //! chatapp/spool ─► chatapp/forms, chatapp/normalize (a frame's place), chatapp/reserve (room on a full disk)
 //! chatapp/forms ─► chatapp/normalize (what is a form of what), bridge::Settled, chatapp/spool (roads and sequences)
@@ -105,7 +105,7 @@
 //! consume ─► config                                         reads topics back; never writes
 //! dead_letters ─► consume (its records), bridge, chatapp/normalize, event, policy, record, publish, retry: a replay;
 //!                 never kafka itself
-//! otlp ─► telemetry (its spans), trace, config              never what is delivered
+//! otlp ─► telemetry (its spans), trace, config, supervisor  never what is delivered
 //! normalize, chatapp/normalize, record ─► event, json, trace; policy ─► event, config
 //! trace ─► event (EventId)                                  ids and header, by arithmetic
 //! schema ─► event, record, config: their types, nothing they do

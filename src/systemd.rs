@@ -76,7 +76,7 @@ impl Systemd {
     /// Tells the watchdog, twice as often as it asks for, that the runtime turns and every poller moves. Where one has
     /// been still for longer than `silence_max` it is told nothing more, and systemd starts the process anew: that costs
     /// at most a repeat per instance, and an instance that is never polled again costs its events.
-    pub async fn watchdog(&self, board: Arc<StatusBoard>, silence_max: Duration, stop: CancellationToken) {
+    pub async fn watchdog(self: Arc<Self>, board: Arc<StatusBoard>, silence_max: Duration, stop: CancellationToken) {
         let Some(asked) = sd_notify::watchdog_enabled() else { return };
         let mut ticks = tokio::time::interval((asked / 2).max(Duration::from_millis(100)));
         let ticking = async {

@@ -25,8 +25,8 @@ mod state;
 
 pub use borrowed::Borrowed;
 pub use endpoint::TokenEndpoint;
-use state::{Circumstances, Logins, Pair, REFRESH_BEFORE, Refreshing, State, Step, next_step};
 pub use file::{FILE_NAME, TokenFile, TokenStore};
+use state::{Circumstances, Logins, Pair, REFRESH_BEFORE, Refreshing, State, Step, next_step};
 
 /// How often [`Tokens::keep_up`] looks.
 const KEEP_UP_INTERVAL: Duration = Duration::from_secs(60);

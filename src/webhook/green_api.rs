@@ -1,6 +1,5 @@
 //! `POST /green-api` and `POST /green-api/<idInstance>`: one call, one notification, one answer.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use axum::body::Body;

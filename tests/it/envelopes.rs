@@ -2,8 +2,8 @@
 //! them. The real binary; none of them is answered with 200 and then buried.
 
 use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{Coding, Fault, Method};
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{Coding, Fault, Method};
 use tokio::io::AsyncWriteExt as _;
 use tokio::runtime::Runtime;
 

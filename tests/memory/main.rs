@@ -10,11 +10,10 @@ use chatbridge::bridge::{prepare, prepare_event, prepare_undecodable};
 use chatbridge::green_api;
 use chatbridge::policy::Policy;
 use chatbridge_base::json::Json;
-use chatbridge_event::event::{Channel, Event, InstanceId, SourceId};
+use chatbridge_event::event::{Channel, Event, EventId, InstanceId, SourceId};
 use chatbridge_event::normalize::chatapp;
 use chatbridge_event::normalize::green_api::normalize;
 use chatbridge_event::record::{Extent, RecordFactory};
-use chatbridge_lab::oracle::content::Content;
 use jiff::Timestamp;
 use peak_alloc::PeakAlloc;
 use serde_json::value::RawValue;
@@ -120,11 +119,4 @@ fn a_notification_of_any_shape_takes_little() {
 fn a_frame_of_any_shape_takes_little() {
     within_bounds("bodies of ChatApp", shapes::bodies_of_chatapp, unpacked);
     within_bounds("what is no body", shapes::bytes, unpacked);
-}
-
-#[test]
-fn judging_a_body_of_any_shape_takes_little() {
-    let judged = |body: &[u8]| drop(Content::of(INSTANCE, body));
-    within_bounds("bodies that are judged", shapes::values, judged);
-    within_bounds("bytes that are judged", shapes::bytes, judged);
 }

@@ -73,7 +73,7 @@ async fn a_file_in_its_place_is_left_alone_and_nothing_counts_as_received() {
 
 #[tokio::test]
 async fn the_file_of_an_empty_spool_gets_small_again() {
-    let place = Place::new();
+    let place = Folder::new();
     let spool = place.open(1 << 30);
     let occupied = || std::fs::metadata(place.file()).expect("there").blocks() * 512;
     let frames: Vec<Frame> = (0..40).map(|number| Frame { body: vec![b'x'; 1_000_000], ..frame(number) }).collect();
@@ -94,7 +94,7 @@ async fn the_file_of_an_empty_spool_gets_small_again() {
 /// The same as in memory, on a real file and a real disk.
 #[tokio::test]
 async fn a_real_disk_that_the_spool_filled_and_others_filled_up_is_drained() {
-    let place = Place::new();
+    let place = Folder::new();
     let Some(disk) = crate::chatapp::reserve::tests::SmallDisk::mount(&place.0) else { return };
     let spool = place.open(1 << 30);
     let mut condition = spool.condition();

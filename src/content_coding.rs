@@ -11,6 +11,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
@@ -145,16 +146,16 @@ where
     B: Body<Data = Bytes> + Send,
     B::Error: fmt::Debug + Send + Sync + 'static,
 {
-    let mut came = 0;
+    let came = AtomicUsize::new(0);
     let pieces = body.into_data_stream().map(|piece| {
         let piece = piece.map_err(|error| io::Error::other(Stop::Broken(error)))?;
+        let before = came.fetch_add(piece.len(), Ordering::Relaxed);
         let wants_large_window = |first: &u8| first & LARGE_WINDOW_BROTLI.0 == LARGE_WINDOW_BROTLI.1;
-        if coding == Coding::Brotli && came == 0 && piece.first().is_some_and(wants_large_window) {
+        if coding == Coding::Brotli && before == 0 && piece.first().is_some_and(wants_large_window) {
             return Err(io::Error::other(Stop::<B::Error>::LargeWindow));
         }
-        came += piece.len();
         // What is not coded is measured below, and cut there.
-        if came > bytes_max && coding != Coding::Identity {
+        if before + piece.len() > bytes_max && coding != Coding::Identity {
             return Err(io::Error::other(Stop::<B::Error>::TooLong));
         }
         Ok(piece)
@@ -188,6 +189,8 @@ where
                 return Err(match error.downcast::<Stop<B::Error>>() {
                     Ok(Stop::Broken(error)) => ReadError::Broken(error),
                     Ok(Stop::TooLong) => ReadError::TooLong(bytes),
+                    // Nothing is nothing, whatever its head says of it.
+                    Err(_) if came.load(Ordering::Relaxed) == 0 => return Ok(bytes),
                     Ok(Stop::LargeWindow) | Err(_) => ReadError::Undecodable,
                 });
             }

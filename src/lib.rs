@@ -61,8 +61,8 @@
 //!    the other, in the order of the disk (`chatapp/lanes`).
 //! 3. With the proof of its last event the frame leaves the disk.
 //!
-//! Beside it [`chatapp::ledger::Ledger`] hears the session: what was heard until when (`chatapp/standing` reckons). Each
-//! channel has a keeper ([`chatapp::keeper`]): it tells each gap, has [`chatapp::backfill`] fetch its messages, looks now and
+//! Beside it [`chatapp::ledger::Ledger`] hears the session: what was heard until when (`chatapp/standing` reckons, by the
+//! [`clock`] that only goes forward). Each channel has a keeper ([`chatapp::keeper`]): it tells each gap, has [`chatapp::backfill`] fetch its messages, looks now and
 //! then for what was never pushed, and writes down how far all that has come, never further.
 //!
 //! # Who may know whom
@@ -85,8 +85,10 @@
 //!                   chatapp/backfill
 //! chatapp/drain ─► chatapp/spool, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka, never a socket
 //! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry
-//! chatapp/ledger ─► chatapp/standing, chatapp/pusher (its reports), telemetry
-//! chatapp/spool ─► bridge::Settled, event
+//! chatapp/ledger ─► chatapp/standing, chatapp/pusher (its reports), clock, telemetry
+//! chatapp/standing ─► clock, event
+//! chatapp/spool ─► bridge::Settled, chatapp/standing (its marks), event
+//! clock ─► nothing of ours
 //! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/backfill ─► chatapp/api (its types), json, retry
 //! publish/kafka ─► publish, record, config                  never a source
 //! chatapp/pusher ─► retry, json                             the session; its client, link alone know tokio and sockets

@@ -331,7 +331,9 @@ impl<E: TokenEndpoint> Inner<E> {
         };
         self.login_failed(&error);
         // ChatApp has made no pair and refused none: that takes nothing from what it allows in a day.
-        if let ApiError::RateLimited { .. } | ApiError::Unreachable { .. } = error {
+        if !crate::clock::broken("login")
+            && let ApiError::RateLimited { .. } | ApiError::Unreachable { .. } = error
+        {
             let wait = work.login_away.next_at_least(least(&error), fastrand::f64());
             work.login_paused_until = Some(self.up_in(wait));
             // A disk that does not take it back leaves it counted.
@@ -386,6 +388,7 @@ impl<E: TokenEndpoint> Inner<E> {
         let why = match error {
             ApiError::InvalidToken | ApiError::Refused { .. } => {
                 let wait = work.refused.next_at_least(REFUSED_MIN, fastrand::f64()).min(REFUSED_MAX);
+                let wait = if crate::clock::broken("refused") { REFUSED_MAX } else { wait };
                 work.refreshing = Refreshing::RefusedUntil(self.up_in(wait));
                 format!("the refreshToken is refused ({error}){}", self.way_out())
             }

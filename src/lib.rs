@@ -62,8 +62,8 @@
 //!    (`chatapp/lanes`).
 //! 3. With the proof of its last event the frame leaves the disk.
 //!
-//! Beside it [`chatapp::ledger::Ledger`] hears the session: what was heard until when (`chatapp/standing` reckons). Each
-//! channel has a keeper ([`chatapp::keeper`]): it tells each gap, has [`chatapp::backfill`] fetch its messages, looks now and
+//! Beside it [`chatapp::ledger::Ledger`] hears the session: what was heard until when (`chatapp/standing` reckons, by the
+//! [`chatbridge_base::clock`] that only goes forward). Each channel has a keeper ([`chatapp::keeper`]): it tells each gap, has [`chatapp::backfill`] fetch its messages, looks now and
 //! then for what was never pushed, and writes down how far all that has come, never further.
 //!
 //! # Who may know whom

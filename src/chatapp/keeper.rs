@@ -19,7 +19,7 @@ use super::backfill::{self, History, Limits, Outcome, backfill};
 use super::intake::Intake;
 use super::ledger::{Entry, Ledger};
 use super::spool::{Road, Spool, SpoolError};
-use super::standing::Unheard;
+use super::standing::{Unfetched, Unheard};
 use crate::supervisor::keep_running;
 use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
 use chatbridge_base::clock::{LOOK_BACK_MAX, Reading};
@@ -170,15 +170,24 @@ impl<H: History> Keeper<H> {
         self.mark().await
     }
 
+    /// Both clocks, after the books have seen them.
     fn now(&self) -> Reading {
-        self.desk.ledger.clock().now()
+        let now = self.desk.ledger.clock().now();
+        if self.entry.look_at_clock(now) {
+            warn!(
+                channel = self.name,
+                "the time of day was set: gaps that were told by the one before are told, and fetched, by this one"
+            );
+        }
+        now
     }
 
     /// Each gap becomes an event.
     async fn tell_gaps(&self) -> Result<(), SpoolError> {
         loop {
-            let gap = self.entry.unheard().await;
+            self.entry.unheard().await;
             let now = self.now();
+            let Some(gap) = self.entry.standing().unheard() else { continue };
             self.tell(gap, now, self.unfetchable()).await?;
             self.telemetry.set_pending(self.line().is_some());
             self.entry.told(gap, now, self.line().is_some());
@@ -200,66 +209,58 @@ impl<H: History> Keeper<H> {
     /// The messages of each gap.
     async fn fetch_gaps(&self) {
         let Some(line) = self.line() else { return std::future::pending().await };
+        let mut left = None;
         loop {
             let unfetched = self.entry.unfetched().await;
             self.telemetry.set_pending(true);
-            self.fetch(&line, unfetched.gap).await;
-            self.entry.standing().fetched(unfetched);
-            self.telemetry.set_pending(self.entry.standing().unfetched().is_some());
+            let tries = left.take().filter(|tries: &Tries| tries.of == unfetched);
+            let mut tries = tries.unwrap_or_else(|| Tries::new(unfetched));
+            if let Some(wait) = self.fetch(&line, unfetched.gap, &mut tries).await {
+                left = Some(tries);
+                sleep(wait).await;
+            } else {
+                self.entry.standing().fetched(unfetched);
+                self.telemetry.set_pending(self.entry.standing().unfetched().is_some());
+            }
         }
     }
 
-    /// Returns when all of it is fetched, or it is told what is not.
-    async fn fetch(&self, line: &Line, gap: Unheard) {
+    /// Fetches what can be fetched; how long to wait before it is done again, where that was not all.
+    async fn fetch(&self, line: &Line, gap: Unheard, tries: &mut Tries) -> Option<Duration> {
         let sink = self.desk.intake.fetching(self.channel.clone(), Road::Backfill);
-        let mut refused = Backoff::new(FETCH_RETRY_MIN, FETCH_RETRY_MAX);
-        let mut away = Backoff::new(AWAY_RETRY_MIN, AWAY_RETRY_MAX);
-        let (mut answers, mut is_told) = (0, false);
-        loop {
-            let now = self.now();
-            let (from, to) = gap.told_at(now, self.desk.care.overlap);
-            // Whatever ChatApp's clock calls the end of it.
-            let span = backfill::Gap { from, to: to + self.desk.care.overlap };
-            let (why, chats_missed, has_answered) =
-                match backfill(&*self.desk.history, &sink, line, span, &self.desk.care.limits).await {
-                    Outcome::Done(fetched) => {
-                        info!(
-                            channel = self.name,
-                            messages = fetched.items,
-                            chats = fetched.chats,
-                            "the gap's messages were fetched"
-                        );
-                        return;
-                    }
-                    Outcome::GaveUp { why, chats_missed, has_answered, .. } => (why, chats_missed, has_answered),
-                };
-            self.telemetry.backfill_failed(&why);
-            if !is_told && self.tell(gap, now, vec![KindName::Message]).await.is_err() {
-                return;
-            }
-            is_told = true;
-            answers += u32::from(has_answered);
-            if answers == FETCHES_MAX {
-                error!(
-                    channel = self.name,
-                    why, chats_missed, "messages of a gap are missing for good: consumers were told"
-                );
-                return;
-            }
-            let wait = if has_answered {
-                refused.next_at_least(FETCH_RETRY_MIN, fastrand::f64())
-            } else {
-                away.next_at_least(AWAY_RETRY_MIN, fastrand::f64())
+        let now = self.now();
+        let (from, to) = gap.told_at(now, self.desk.care.overlap);
+        // Whatever ChatApp's clock calls the end of it.
+        let span = backfill::Gap { from, to: to + self.desk.care.overlap };
+        let (why, chats_missed, has_answered) =
+            match backfill(&*self.desk.history, &sink, line, span, &self.desk.care.limits).await {
+                Outcome::Done(fetched) => {
+                    let (messages, chats) = (fetched.items, fetched.chats);
+                    info!(channel = self.name, messages, chats, "the gap's messages were fetched");
+                    return None;
+                }
+                Outcome::GaveUp { why, chats_missed, has_answered, .. } => (why, chats_missed, has_answered),
             };
-            warn!(
-                channel = self.name,
-                why,
-                chats_missed,
-                retry_seconds = wait.as_secs(),
-                "not all of a gap's messages could be fetched"
-            );
-            sleep(wait).await;
+        self.telemetry.backfill_failed(&why);
+        if !std::mem::replace(&mut tries.is_told, true) {
+            // Where it cannot be told, the process ends.
+            self.tell(gap, now, vec![KindName::Message]).await.ok()?;
         }
+        let Some(wait) = tries.failed(has_answered, fastrand::f64()) else {
+            error!(
+                channel = self.name,
+                why, chats_missed, "messages of a gap are missing for good: consumers were told"
+            );
+            return None;
+        };
+        warn!(
+            channel = self.name,
+            why,
+            chats_missed,
+            retry_seconds = wait.as_secs(),
+            "not all of a gap's messages could be fetched"
+        );
+        Some(wait)
     }
 
     /// Looks, again and again, whether everything was pushed that should have been.
@@ -305,18 +306,13 @@ impl<H: History> Keeper<H> {
         let mut due = interval(MARK_INTERVAL);
         loop {
             due.tick().await;
-            if self.entry.look_at_clock(self.now()) {
-                warn!(
-                    channel = self.name,
-                    "the time of day was set: gaps that were told by the one before are told, and fetched, by this one"
-                );
-            }
             self.mark().await?;
         }
     }
 
     async fn mark(&self) -> Result<(), SpoolError> {
-        let marks = self.entry.standing().marks(self.desk.ledger.clock().boot(), self.now());
+        let now = self.now();
+        let marks = self.entry.standing().marks(self.desk.ledger.clock().boot(), now);
         match marks {
             Some(marks) => self.desk.spool.keep(&self.name, &marks).await,
             None => Ok(()),
@@ -350,6 +346,32 @@ impl<H: History> Keeper<H> {
     }
 }
 
+/// How fetching one gap went so far.
+struct Tries {
+    of: Unfetched,
+    is_told: bool,
+    answers: u32,
+    refused: Backoff,
+    away: Backoff,
+}
+
+impl Tries {
+    fn new(of: Unfetched) -> Self {
+        let refused = Backoff::new(FETCH_RETRY_MIN, FETCH_RETRY_MAX);
+        let away = Backoff::new(AWAY_RETRY_MIN, AWAY_RETRY_MAX);
+        Self { of, is_told: false, answers: 0, refused, away }
+    }
+
+    /// How long to wait before the next one; `None`: there is none. Only those that ChatApp answered are counted.
+    fn failed(&mut self, has_answered: bool, chance: f64) -> Option<Duration> {
+        if !has_answered {
+            return Some(self.away.next_at_least(AWAY_RETRY_MIN, chance));
+        }
+        self.answers += 1;
+        (self.answers < FETCHES_MAX).then(|| self.refused.next_at_least(FETCH_RETRY_MIN, chance))
+    }
+}
+
 /// How far it was looked whether everything was pushed.
 struct Looked {
     begun: Reading,
@@ -363,11 +385,11 @@ impl Looked {
 
     /// Where to begin now. By another time of day other messages were looked for: then it is from the beginning.
     fn from(&self, now: Reading) -> Timestamp {
-        let from = match now.was_set_since(self.until.offset()) {
-            true => self.begun.at_the_earliest(now).max(now.before(LOOK_BACK_MAX).up),
-            false => self.until.at_the_earliest(now),
-        };
-        now.wall_at(from)
+        if !now.was_set_since(self.until.offset()) {
+            return now.wall_at(self.until.up);
+        }
+        let begun = self.begun.up - now.ahead_since(self.until.offset());
+        now.wall_at(begun.max(now.before(LOOK_BACK_MAX).up))
     }
 }
 

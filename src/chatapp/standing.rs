@@ -43,8 +43,8 @@ pub struct Marks {
     boot: Option<String>,
     /// When this was written.
     written: Reading,
-    /// Up to here nothing is missing, but for what was told.
-    heard: Reading,
+    /// Up to here nothing is missing, but for what was told; since the machine was started.
+    heard: SignedDuration,
     /// Of what was told, the messages of this are to be fetched.
     unfetched: Option<Unheard>,
     /// Gaps that may have to be told again.
@@ -55,9 +55,9 @@ pub struct Marks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heard {
     /// Since the machine was started.
-    Here(Reading),
-    /// By the time of day of an earlier start.
-    Before(Timestamp),
+    Here(SignedDuration),
+    /// Before that.
+    Before(When),
 }
 
 /// What is known of one channel.
@@ -75,6 +75,8 @@ pub(super) struct Standing {
     turns: u64,
     /// The time of day can be right. Until then nothing is told or asked for: it would be about another time.
     is_dated: bool,
+    /// How far the clocks were apart when they were last looked at.
+    offset: SignedDuration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,28 +91,26 @@ impl Marks {
     /// Of a channel that is ours from `now` on.
     #[must_use]
     pub fn first(boot: Option<&str>, now: Reading) -> Self {
-        Self { boot: boot.map(str::to_owned), written: now, heard: now, unfetched: None, told: Vec::new() }
+        Self { boot: boot.map(str::to_owned), written: now, heard: now.up, unfetched: None, told: Vec::new() }
     }
 
     /// Those that version 0.1 wrote: heard until when, and its messages fetched until when, by the time of day.
     #[must_use]
     pub fn by_time_of_day(heard: Timestamp, fetched: Option<Timestamp>) -> Self {
-        let heard_at = Reading { wall: heard, up: SignedDuration::ZERO };
+        let said = fetched.unwrap_or(heard).max(heard);
+        let wall = |at| When::Wall { at, said };
         let unfetched = fetched.filter(|fetched| *fetched != heard).map(|fetched| Unheard {
-            from: When::Wall(fetched),
-            to: When::Wall(heard),
+            from: wall(fetched),
+            to: wall(heard),
             reason: GapReason::NotRunning,
         });
-        Self { unfetched, ..Self::first(None, heard_at) }
+        let written = Reading { wall: said, up: SignedDuration::ZERO };
+        Self { unfetched, heard: heard.duration_since(said), ..Self::first(None, written) }
     }
 
-    /// Of an earlier start of the machine: its times of day are all there is.
-    fn by_wall(&self, gap: Unheard) -> Unheard {
-        let wall = |when| match when {
-            When::Up(up) => When::Wall(self.written.wall_at(up)),
-            When::Wall(_) => when,
-        };
-        Unheard { from: wall(gap.from), to: wall(gap.to), reason: gap.reason }
+    /// Of an earlier start of the machine: its time of day is all there is.
+    fn by_wall(&self, at: Timestamp) -> When {
+        When::Wall { at, said: self.written.wall }
     }
 }
 
@@ -132,6 +132,7 @@ impl Standing {
             unfetched: None,
             turns: 0,
             is_dated: now.is_dated(),
+            offset: now.offset(),
         };
         let Some(marks) = marks else { return standing };
         // A container may have a clock of its own that was started anew under the same name.
@@ -139,9 +140,16 @@ impl Standing {
             standing.heard = Some(Heard::Here(marks.heard));
             standing.told = marks.told.into();
             standing.fetch(marks.unfetched);
+            standing.offset = marks.written.offset();
+            standing.is_dated = marks.written.is_dated();
         } else {
-            standing.heard = Some(Heard::Before(marks.heard.wall));
-            standing.fetch(marks.unfetched.map(|gap| marks.by_wall(gap)));
+            let written = marks.written;
+            standing.heard = Some(Heard::Before(marks.by_wall(written.wall_at(marks.heard))));
+            standing.fetch(marks.unfetched.map(|gap| Unheard {
+                from: marks.by_wall(gap.from.beginning(written)),
+                to: marks.by_wall(gap.to.end(written)),
+                ..gap
+            }));
         }
         standing.look_at_clock(now);
         standing
@@ -166,6 +174,7 @@ impl Standing {
     /// A channel that was never heard has no gap: what came before is not ours. Another one is not heard yet either: who
     /// learns late of a subscription may have lost it meanwhile.
     pub(super) fn live(&mut self, now: Reading) {
+        self.look_at_clock(now);
         let reason = match self.subscription {
             Subscription::Away(reason) => reason,
             Subscription::Live { .. } => GapReason::Disconnected,
@@ -173,13 +182,13 @@ impl Standing {
         self.subscription = Subscription::Live { since: now, pushed: None };
         if let Some(heard) = self.heard {
             let from = match heard {
-                Heard::Here(heard) => When::Up(heard.at_the_earliest(now)),
-                Heard::Before(wall) => When::Wall(wall),
+                Heard::Here(heard) => When::Up(heard),
+                Heard::Before(when) => when,
             };
             // One that nobody told yet grows.
             self.unheard = Some(Unheard { from, to: When::Up(now.up), reason }.joined(self.unheard));
         }
-        self.heard.get_or_insert(Heard::Here(now));
+        self.heard.get_or_insert(Heard::Here(now.up));
     }
 
     /// It is subscribed no more.
@@ -192,9 +201,9 @@ impl Standing {
 
     /// Something came over the connection: everything sent before it has come, too.
     pub(super) fn heard(&mut self, at: Reading) {
-        let is_news = !matches!(self.heard, Some(Heard::Here(heard)) if heard.up >= at.up);
+        let is_news = !matches!(self.heard, Some(Heard::Here(heard)) if heard >= at.up);
         if is_news && self.is_live() {
-            self.heard = Some(Heard::Here(at));
+            self.heard = Some(Heard::Here(at.up));
         }
     }
 
@@ -219,9 +228,9 @@ impl Standing {
         let written = now.up.saturating_sub(now.wall.duration_since(time));
         let silent_from = if written <= now.up { written.max(proven) } else { proven };
         if let Some(Heard::Here(heard)) = self.heard
-            && silent_from < heard.up
+            && silent_from < heard
         {
-            self.heard = Some(Heard::Here(Reading { wall: now.wall_at(silent_from), up: silent_from }));
+            self.heard = Some(Heard::Here(silent_from));
         }
         true
     }
@@ -233,8 +242,14 @@ impl Standing {
 
     /// What follows where the time of day was set: gaps that were told are to be told again by the new one. Whether there is
     /// something to do that there was not.
+    ///
+    /// To be called before anything is told or fetched.
     pub(super) fn look_at_clock(&mut self, now: Reading) -> bool {
         let was_dated = std::mem::replace(&mut self.is_dated, now.is_dated());
+        if now.was_set_since(self.offset) {
+            self.was_earlier(now.ahead_since(self.offset));
+            self.offset = now.offset();
+        }
         let is_old = |gap: &Unheard| matches!(gap.to, When::Up(to) if now.up.saturating_sub(to) > LOOK_BACK_MAX);
         self.told.retain(|told| !is_old(&told.gap));
         let before = self.again.len();
@@ -242,6 +257,20 @@ impl Standing {
         self.again.extend(again.iter().map(|told| told.gap));
         self.told = told.into();
         self.is_dated && (!was_dated || self.again.len() > before)
+    }
+
+    /// In doubt the machine stood still for so long: what came before was so much earlier than the other clock says.
+    fn was_earlier(&mut self, by: SignedDuration) {
+        let earlier = |gap: Unheard| Unheard { from: gap.from.earlier(by), ..gap };
+        self.unheard = self.unheard.map(earlier);
+        self.again.iter_mut().for_each(|gap| *gap = earlier(*gap));
+        self.told.iter_mut().for_each(|told| told.gap = earlier(told.gap));
+        if let Some(unfetched) = self.unfetched {
+            self.fetch(Some(earlier(unfetched.gap)));
+        }
+        if let Some(Heard::Here(heard)) = self.heard {
+            self.heard = Some(Heard::Here(heard.saturating_sub(by)));
+        }
     }
 
     /// The gap to be told, if there is one.

@@ -33,7 +33,12 @@ pub struct Reading {
 pub enum When {
     /// By the time of day of an earlier start of the machine, so that there is no other clock to ask. All of these were
     /// before the others.
-    Wall(Timestamp),
+    Wall {
+        /// That time.
+        at: Timestamp,
+        /// The latest that this clock is known to have said.
+        said: Timestamp,
+    },
     /// So long after the machine was started.
     Up(SignedDuration),
 }
@@ -106,6 +111,12 @@ impl Reading {
         self.wall.duration_since(Timestamp::UNIX_EPOCH).saturating_sub(self.up)
     }
 
+    /// By how much the time of day went ahead of the other clock since they were so far apart. Perhaps it was set; perhaps the
+    /// machine stood still for so long, as a virtual one does that is stopped, and nobody can tell which.
+    pub fn ahead_since(self, offset: SignedDuration) -> SignedDuration {
+        self.offset().saturating_sub(offset).clamp(SignedDuration::ZERO, LOOK_BACK_MAX)
+    }
+
     /// Whether the time of day was set since the clocks were so far apart.
     #[must_use]
     pub fn was_set_since(self, offset: SignedDuration) -> bool {
@@ -113,29 +124,28 @@ impl Reading {
     }
 
     /// Whether the time of day can be right.
-    #[must_use]
     pub fn is_dated(self) -> bool {
         self.wall >= FIRST_DAY
-    }
-
-    /// When that was, in doubt earlier: where the time of day moved on further meanwhile than the other clock, either it
-    /// was set, or the whole machine stood still (a virtual one that was stopped), and nobody can tell which.
-    #[must_use]
-    pub fn at_the_earliest(self, now: Self) -> SignedDuration {
-        let by_wall = now.up.saturating_sub(now.wall.duration_since(self.wall));
-        self.up.min(by_wall).max(self.up.saturating_sub(LOOK_BACK_MAX))
     }
 }
 
 impl When {
+    /// So long before, where the clock that only goes forward says when.
+    pub fn earlier(self, by: SignedDuration) -> Self {
+        match self {
+            Self::Up(up) => Self::Up(up.saturating_sub(by)),
+            Self::Wall { .. } => self,
+        }
+    }
+
     /// As the beginning of a stretch, in the time of day of `now`. One that cannot be right is replaced by the earliest that
     /// is looked at.
     #[must_use]
     pub fn beginning(self, now: Reading) -> Timestamp {
         match self {
             Self::Up(up) => now.wall_at(up),
-            Self::Wall(wall) if wall >= FIRST_DAY && wall.duration_since(now.wall) <= APART_MAX => wall,
-            Self::Wall(_) => earlier(now.wall, LOOK_BACK_MAX),
+            Self::Wall { at, said } if at >= FIRST_DAY && said.duration_since(now.wall) <= APART_MAX => at,
+            Self::Wall { .. } => earlier(now.wall, LOOK_BACK_MAX),
         }
     }
 
@@ -144,7 +154,7 @@ impl When {
     pub fn end(self, now: Reading) -> Timestamp {
         match self {
             Self::Up(up) => now.wall_at(up),
-            Self::Wall(wall) => wall.min(now.wall),
+            Self::Wall { at, .. } => at.min(now.wall),
         }
     }
 }
@@ -179,25 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn where_the_clocks_disagree_it_was_the_earlier_time_but_no_further_back_than_is_looked_at() {
-        let then = reading(12, 100);
-        // Neither was set; set back; set ahead, or the machine stood still; and ahead for years.
-        for (now, earliest) in [
-            (reading(13, 101), 100),
-            (reading(11, 101), 100),
-            (reading(16, 101), 97),
-            (reading(99_999, 101), 100 - 168),
-        ] {
-            assert_eq!(then.at_the_earliest(now), hours(earliest), "{now:?}");
-        }
-    }
-
-    #[test]
     fn a_time_of_day_from_before_the_start_is_believed_where_it_can_be_right() {
         let now = reading(1000, 5);
-        let wall = |hours_ago: i64| When::Wall(now.wall - hours(hours_ago));
+        let said = |at: Timestamp| When::Wall { at, said: at };
+        let wall = |hours_ago: i64| said(now.wall - hours(hours_ago));
         assert_eq!(wall(2).beginning(now), now.wall - hours(2));
-        for not_credible in [wall(-1), wall(1001), When::Wall(Timestamp::UNIX_EPOCH), When::Wall(Timestamp::MAX)] {
+        // The clock had been ahead, and said so in the same breath.
+        let ahead = When::Wall { at: now.wall - hours(2), said: now.wall + hours(1) };
+        for not_credible in [ahead, wall(-1), wall(1001), said(Timestamp::UNIX_EPOCH), said(Timestamp::MAX)] {
             assert_eq!(not_credible.beginning(now), now.wall - LOOK_BACK_MAX, "{not_credible:?}");
         }
         assert_eq!(wall(-1).end(now), now.wall);

@@ -280,7 +280,6 @@ impl Channels {
         channel.troubled.reset();
         channel.renewed_at = None;
         actions.push(Action::Report(Report::Live { channel: channel.name.clone() }));
-        // The token is good. Should it be refused later, that is news.
         self.renewed_at = None;
     }
 

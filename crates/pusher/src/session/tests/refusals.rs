@@ -139,7 +139,7 @@ fn while_a_renewal_waits_for_its_time_whoever_is_refused_waits_with_it() {
     stage.take(Input::TokenRenewed(false));
     let refused = "refused private-b for 2s: not authorised, and the access token could not be renewed";
     assert_eq!(stage.forbidden(B), [refused]);
-    stage.pass(2000);
+    stage.pass(2200);
     assert_eq!(stage.forbidden(B), ["token refused", "renew"]);
 }
 

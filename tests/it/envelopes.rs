@@ -92,7 +92,9 @@ fn calls(address: &str, path: &str, more: &str, body: impl Fn(usize) -> String) 
     for (head, bytes) in wrapped(&body(taken)) {
         let (status, answer) = exchange(address, &request(path, &format!("{more}{head}\r\n"), &bytes));
         let is_too_long = bytes.len() < 2_000 && head.ends_with("gzip") && status == 413;
-        assert!(status == 415 || is_too_long, "{status} {head}: {answer}");
+        // ChatApp tries an address with nothing, and white space is nothing, however long.
+        let is_nothing = bytes.len() > 900 && path.starts_with("/chatapp/") && status == 200;
+        assert!(status == 415 || is_too_long || is_nothing, "{status} {head}: {answer}");
     }
     let chunked = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}Transfer-Encoding: gzip, chunked\r\n\r\n\

@@ -129,7 +129,7 @@ impl QueueError {
     pub fn class(&self) -> &'static str {
         match self {
             Self::Unreachable { class, .. } | Self::Waiting { class, .. } | Self::Misconfigured { class, .. } => class,
-            Self::Closed { .. } => "closed",
+            Self::Closed { .. } => "connection",
             Self::RateLimited { .. } => "rate_limited",
             Self::NoAnswer { .. } => "no_answer",
             Self::Unreadable { .. } => "unreadable",

@@ -2,7 +2,7 @@
 //!
 //! The guarantee is [`Drain::run`]: read, unpack, deliver, settle. What has the same key goes one after the other in the
 //! order of the spool, everything else at the same time. What consumers have, by whichever road it came, is not published
-//! again ([`super::forms`]): it passes, but in its turn, so that a message's history is never written down before all that
+//! again (`forms`): it passes, but in its turn, so that a message's history is never written down before all that
 //! it says is in Kafka. A crash at any point leaves the frame where it is: it is delivered again, with the same ids.
 
 use std::collections::hash_map::Entry;

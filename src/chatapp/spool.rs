@@ -11,7 +11,7 @@
 //! Beside the frames lies what must outlive a crash with them: how far each channel was heard ([`Spool::keep`]), and which
 //! forms of each message were published lately ([`Spool::settle`]), for what comes by two roads or once more.
 //!
-//! Ids are made of a frame's place ([`Spool::place`]), so no place is given twice: the sequence goes on over restarts, and
+//! Ids are made of a frame's place (`Spool::place`), so no place is given twice: the sequence goes on over restarts, and
 //! a file that is made anew has another id of its own.
 
 use std::collections::BTreeMap;

@@ -18,6 +18,7 @@ use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
 use crate::record::{RecordFactory, ValueForm};
+use crate::redact::Redactor;
 use crate::reload::Reloads;
 use crate::schema_registry::SchemaRegistry;
 use crate::source::watch;
@@ -92,10 +93,12 @@ pub async fn run(
     config: Config,
     listeners: Listeners,
     reloads: Option<Reloads>,
+    redactor: Redactor,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
+    redactor.configured(config.secrets());
     let publisher = Arc::new(KafkaPublisher::new(&config.kafka)?);
-    let registry = framing::registry(&config).map_err(StartError::Http)?;
+    let registry = framing::registry(&config, &redactor).map_err(StartError::Http)?;
     let tls = config.webhook.as_ref().and_then(|webhook| webhook.tls.as_ref());
     let certificate = tls.map(Certificate::load).transpose()?;
 
@@ -108,11 +111,11 @@ pub async fn run(
     let background_stop = CancellationToken::new();
     let kafka = KafkaWatch::new(Arc::clone(&publisher), &config, Arc::clone(&board), Arc::clone(&metrics));
     let (spans, exporting) = spans::export(&config.tracing, &metrics)?.unzip();
-    let mut fleet =
-        Fleet::new(&config, Arc::clone(&metrics), Arc::clone(&board), spans, stop.clone()).map_err(StartError::Http)?;
+    let clients = InstanceClients::new(&config.green_api, &redactor).map_err(StartError::Http)?;
+    let mut fleet = Fleet::new(&config, clients, Arc::clone(&metrics), Arc::clone(&board), spans, stop.clone());
     fleet.set_instances(&config.instances);
     let mut chatapp = match &config.chatapp {
-        Some(chatapp) => Some(ChatApp::open(chatapp, &metrics, stop.clone()).await?),
+        Some(chatapp) => Some(ChatApp::open(chatapp, &redactor, &metrics, stop.clone()).await?),
         None => None,
     };
     if let Some(chatapp) = &mut chatapp {
@@ -128,6 +131,7 @@ pub async fn run(
         chatapp: chatapp.as_ref().map(ChatApp::overview),
         schema_registry: registry.as_ref().map(SchemaRegistry::health),
         config: Arc::clone(&live),
+        redactor: redactor.clone(),
         silence_max: config.silence_max(),
         started: Instant::now(),
     };
@@ -150,7 +154,8 @@ pub async fn run(
     );
     systemd::ready(WAITING);
 
-    let mut reloading = Reloading { reloads, fleet, live, running: config.clone(), waiting_for: WAITING };
+    let running = config.clone();
+    let mut reloading = Reloading { reloads, fleet, live, redactor: redactor.clone(), running, waiting_for: WAITING };
     if let Some(interval) = config.green_api.watch_interval {
         background.spawn(watch::watch(reloading.fleet.watched(), interval, stop.clone()));
     }
@@ -161,7 +166,7 @@ pub async fn run(
         reloading.waiting_for = DELIVERING;
         systemd::status(DELIVERING);
         info!("Kafka is there; receiving begins");
-        let bridge = Arc::new(Bridge::new(Arc::clone(&publisher), records(&config, form), policy(&config)));
+        let bridge = Arc::new(Bridge::new(Arc::clone(&publisher), records(&config, form, redactor), policy(&config)));
         if let Some(chatapp) = &mut chatapp {
             chatapp.deliver(Arc::clone(&bridge));
         }
@@ -186,6 +191,7 @@ struct Reloading {
     reloads: Option<Reloads>,
     fleet: Fleet,
     live: Arc<LiveConfig>,
+    redactor: Redactor,
     /// What runs, the instances as they are now.
     running: Config,
     /// What the process is doing, for systemd.
@@ -215,6 +221,7 @@ impl Reloading {
         systemd::reloading();
         match read {
             Ok(new) => {
+                self.redactor.configured(new.secrets());
                 let waiting_for_restart = self.running.needs_restart_for(&new);
                 let changes = self.fleet.set_instances(&new.instances);
                 self.running.instances = new.instances;
@@ -246,14 +253,14 @@ fn status_board(config: &Config) -> StatusBoard {
 ///
 /// # Errors
 /// Where TLS towards the registry cannot be set up.
-pub async fn value_form(config: &Config) -> Result<ValueForm, reqwest::Error> {
-    let registry = framing::registry(config)?;
+pub async fn value_form(config: &Config, redactor: &Redactor) -> Result<ValueForm, reqwest::Error> {
+    let registry = framing::registry(config, redactor)?;
     Ok(framing::value_form(config, registry.as_ref()).await)
 }
 
 /// What makes the records this configuration wants, their values in `form`.
 #[must_use]
-pub fn records(config: &Config, form: ValueForm) -> RecordFactory {
+pub fn records(config: &Config, form: ValueForm, redactor: Redactor) -> RecordFactory {
     RecordFactory {
         topic: Arc::clone(&config.kafka.topic),
         routing: config.routing.clone(),
@@ -261,6 +268,7 @@ pub fn records(config: &Config, form: ValueForm) -> RecordFactory {
         include_raw: config.events.include_raw,
         form,
         traceparent: config.tracing.traceparent.then_some(config.tracing.sampling),
+        redactor,
     }
 }
 

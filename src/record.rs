@@ -19,6 +19,7 @@ use crate::event::{
     QuickResponseChange, Sender, Source, SourceId, Status,
 };
 use crate::json::Json;
+use crate::redact::Redactor;
 use crate::trace::{self, Sampling, TRACEPARENT};
 
 pub mod dead_letter;
@@ -123,6 +124,8 @@ pub struct RecordFactory {
     pub form: ValueForm,
     /// Whether records and dead letters carry their trace, and which traces are marked as sampled.
     pub traceparent: Option<Sampling>,
+    /// What a dead letter's header may not say.
+    pub redactor: Redactor,
 }
 
 /// The default topics, with `raw`, in binary mode, without `traceparent`.
@@ -135,6 +138,7 @@ impl Default for RecordFactory {
             include_raw: true,
             form: ValueForm::Plain,
             traceparent: None,
+            redactor: Redactor::default(),
         }
     }
 }

@@ -6,7 +6,6 @@
 //! status.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +16,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::config::{self, Credentials};
+use crate::http_failure;
 use crate::record::SchemaIds;
+use crate::redact::Redactor;
 
 mod answer;
 
@@ -65,18 +66,20 @@ pub struct SchemaRegistry {
     credentials: Credentials,
     register: bool,
     health: Arc<Health>,
+    redactor: Redactor,
 }
 
 impl SchemaRegistry {
-    /// The registry of `config`, asked through `http`.
+    /// The registry of `config`, asked through `http`. What it tells holds nothing that `redactor` knows.
     #[must_use]
-    pub fn new(http: Client, config: &config::SchemaRegistry) -> Self {
+    pub fn new(http: Client, config: &config::SchemaRegistry, redactor: Redactor) -> Self {
         Self {
             http,
             url: config.url.clone(),
             credentials: config.credentials.clone(),
             register: config.register,
             health: Arc::default(),
+            redactor,
         }
     }
 
@@ -136,7 +139,7 @@ impl SchemaRegistry {
                 break;
             }
         }
-        answer::schema_id(status, &bytes, &subject, self.register)
+        answer::schema_id(status, &bytes, &subject, self.register, &|text| self.redactor.outside(text))
     }
 
     fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
@@ -147,17 +150,9 @@ impl SchemaRegistry {
         }
     }
 
-    /// The whole chain of causes, for "error sending request" alone helps nobody.
     fn unreachable(&self, error: reqwest::Error) -> RegistryError {
-        let error = error.without_url();
-        let mut detail = format!("{} does not answer: {error}", self.url);
-        let mut cause = error.source();
-        while let Some(deeper) = cause {
-            detail.push_str(": ");
-            detail.push_str(&deeper.to_string());
-            cause = deeper.source();
-        }
-        RegistryError::Unavailable(detail)
+        let causes = self.redactor.outside(&http_failure::causes(error));
+        RegistryError::Unavailable(format!("{} does not answer: {causes}", self.url))
     }
 }
 

@@ -207,11 +207,7 @@ fn describe(answer: &Answer, redact: &dyn Fn(&str) -> String) -> String {
     if body.is_empty() || (200..300).contains(&answer.status) {
         return format!("HTTP {}", answer.status);
     }
-    let mut excerpt: String = body
-        .chars()
-        .take(EXCERPT_CHARS_MAX)
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .collect();
+    let mut excerpt: String = body.chars().take(EXCERPT_CHARS_MAX).collect();
     if excerpt.len() < body.len() {
         excerpt.push('…');
     }

@@ -66,7 +66,7 @@ impl RecordFactory {
         let value = &letter.bytes[..letter.bytes.len().min(value_bytes_max)];
         let mut headers = vec![
             ("reason", letter.reason.as_str().to_owned()),
-            ("error", letter.error.chars().take(ERROR_CHARS_MAX).collect()),
+            ("error", self.redactor.outside(&letter.error).chars().take(ERROR_CHARS_MAX).collect()),
         ];
         headers.extend(letter.source.instance().map(|instance| ("instance", instance.to_string())));
         headers.extend([

@@ -247,3 +247,26 @@ fn the_trace_is_in_a_header_and_in_the_attributes_of_either_mode_and_of_a_dead_l
         assert!(record.headers.iter().all(|(name, _)| !name.contains("trace")), "{:?}", record.headers);
     }
 }
+
+#[test]
+fn a_dead_letters_header_holds_no_secret_and_turns_no_writing() {
+    let secret = secrecy::SecretString::from("d75b3a66c0ffee");
+    let records = RecordFactory { redactor: Redactor::new([&secret]), ..RecordFactory::default() };
+    let event = event(r#"{"chatId":"7900@c.us"}"#);
+    let letter = dead_letter::DeadLetter {
+        kind: None,
+        id: event.id,
+        source: event.source.id(),
+        key: "7900@c.us".to_owned(),
+        reason: DeadLetterReason::Refused,
+        error: "refused\r\n: \u{202e}d75b3a66c0ffee\u{7}".to_owned(),
+        receipt_id: None,
+        attempts: 1,
+        first_seen: now(),
+        event_headers: Vec::new(),
+        bytes: Vec::new(),
+    };
+    let headers = records.dead_letter(&letter, usize::MAX, now()).headers;
+    let error = headers.into_iter().find(|(name, _)| *name == "error").expect("a header").1;
+    assert_eq!(error, "refused : \u{fffd}<secret>\u{fffd}");
+}

@@ -14,6 +14,7 @@ use chatbridge::event::{Body, InstanceId, Notification};
 use chatbridge::policy::Policy;
 use chatbridge::publish::kafka::Health;
 use chatbridge::readiness::Readiness;
+use chatbridge::redact::Redactor;
 use chatbridge::simulator::{Fault, FaultKind, Method};
 use chatbridge::source::QueueError;
 use chatbridge::telemetry::InstanceTelemetry;
@@ -247,6 +248,7 @@ fn crowded() -> (Runtime, String) {
         kafka: Arc::new(Health::default()),
         chatapp: None,
         schema_registry: None,
+        redactor: Redactor::default(),
         silence_max: Duration::from_secs(300),
         started: tokio::time::Instant::now(),
     };

@@ -8,6 +8,7 @@ use crate::consume::ConsumedRecord;
 use crate::json::Json;
 use crate::record::dead_letter::MARK_REASON;
 use crate::record::unframed;
+use crate::redact::Redactor;
 
 /// What a line is made of.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,12 +60,12 @@ impl View {
     }
 
     /// Of a record in the topic of dead letters.
-    pub(super) fn of_dead_letter(record: &ConsumedRecord) -> Self {
+    pub(super) fn of_dead_letter(record: &ConsumedRecord, redactor: &Redactor) -> Self {
         let header = |name: &str| record.header(name).unwrap_or_default();
         let reason = header("reason");
         let words = match reason {
             MARK_REASON => format!("its event is in {} now", header("topic")),
-            _ => format!("{}, for {}, {} bytes", header("error"), header("topic"), record.value.len()),
+            _ => format!("{}, for {}, {} bytes", redactor.text(header("error")), header("topic"), record.value.len()),
         };
         Self {
             time: stamped(record),

@@ -29,7 +29,6 @@ pub(super) fn run(args: &ConfigArgs, redactor: Redactor) -> ExitCode {
 }
 
 async fn daemon(config: Config, args: ConfigArgs, redactor: Redactor) -> ExitCode {
-    redactor.configured(config.secrets());
     let Some(admin) = listen(ADMIN, config.admin.listen, "admin.listen").await else {
         return EXIT_FAILED.into();
     };

@@ -11,13 +11,22 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+# Cargo reads the manifest of every member of the workspace, of those as well that are not built here.
+COPY crates/base/Cargo.toml crates/base/
+COPY crates/event/Cargo.toml crates/event/
+COPY crates/lab/Cargo.toml crates/lab/
+COPY crates/pusher/Cargo.toml crates/pusher/
+COPY bench/Cargo.toml bench/
+COPY tests/fuzz/Cargo.toml tests/fuzz/
 COPY deploy/prerequisites.sh deploy/build.sh deploy/
 RUN deploy/prerequisites.sh build
 # The dependencies alone, so that this layer stays for as long as Cargo.lock does.
-RUN mkdir src && echo 'fn main() {}' >src/main.rs && touch src/lib.rs && deploy/build.sh && rm -r src
+RUN for package in . crates/*; do mkdir "$package/src" && touch "$package/src/lib.rs"; done && \
+    echo 'fn main() {}' >src/main.rs && deploy/build.sh && rm -r src crates/*/src
+COPY crates crates
 COPY src src
 # What is built now must be newer than what stood in for it.
-RUN touch src/main.rs src/lib.rs && deploy/build.sh
+RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs && deploy/build.sh
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="chatbridge" \

@@ -23,22 +23,22 @@ demo: ## Shows the whole bridge at work, with nothing to set up: a simulated GRE
 
 test: ## Runs every check of the code: format, lints, documentation, tests, and the tests against a real Kafka.
 	@deploy/prerequisites.sh test
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --package chatbridge --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	@# Twice as many at once as there are cores: most of them wait for other processes and for time to pass.
 	cargo test --locked --lib --bins --test it -- --include-ignored --test-threads=$$(($$(getconf _NPROCESSORS_ONLN) * 2))
 	cargo test --locked --doc
 	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=2 $(LONG:%=--skip %) $(ALONE:%=--skip %)
 	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 $(LONG:%=--skip %) $(ALONE)
-	cargo fmt --check --manifest-path bench/Cargo.toml
 	cargo test --locked --test guard -- --ignored
 
 faults: ## Does every fault to the bridge and a real Kafka, and writes the table of tests/README.md. Takes about 20 minutes.
 	@deploy/prerequisites.sh test
 	CI=true FAULTS_TABLE=tests/README.md cargo test --locked --test kafka every_fault -- --ignored --nocapture
 
-soak: ## Simulates the delivery loop for a million events, keeps a real Kafka away for ten minutes, kills both ends of ChatApp; prints the figures.
+soak: ## Simulates the delivery loop for a million events, keeps a real Kafka away for ten minutes, kills both ends of ChatApp, then lets everything go wrong at once for ten minutes; prints the figures.
 	@deploy/prerequisites.sh test
 	CHATBRIDGE_SIMULATION_EVENTS=1000000 cargo test --release --locked --lib simulation::tests::every -- --nocapture
 	cargo test --release --locked --test kafka soak_ -- --ignored --nocapture
@@ -46,13 +46,13 @@ soak: ## Simulates the delivery loop for a million events, keeps a real Kafka aw
 bench: ## Measures the bridge beside three others that do the same, with a real Kafka; prints tables, writes target/bench.json and plots beside it. ARGS=--guard only checks the ratios, ARGS=--help lists more.
 	@deploy/prerequisites.sh bench
 	cargo build --release --locked
-	cargo build --release --locked --manifest-path bench/Cargo.toml --target-dir target
+	cargo build --release --locked --package chatbridge-bench
 	@# Ten thousand instances are as many open files, where a shell often begins with 1024.
 	ulimit -n $$(ulimit -Hn); target/release/chatbridge-bench $(ARGS)
 
 micro-bench: ## Times the way from a body to a record, kind by kind, against serde_json.
 	@deploy/prerequisites.sh build
-	cargo bench --locked --manifest-path bench/Cargo.toml --target-dir target
+	cargo bench --locked --package chatbridge-bench
 
 webhook-load: ## Loads the webhook with wrk, a real Kafka there and away; prints answers a second and how long each took.
 	@deploy/prerequisites.sh bench

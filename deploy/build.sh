@@ -13,4 +13,4 @@ target=${CARGO_TARGET_DIR:-$root/target}
 RUSTFLAGS="--remap-path-prefix=$root=/src --remap-path-prefix=$registry=/cargo ${RUSTFLAGS:-}"
 CFLAGS="-ffile-prefix-map=$target=/target -ffile-prefix-map=$registry=/cargo ${CFLAGS:-}"
 export RUSTFLAGS CFLAGS
-exec cargo build --release --locked --features rdkafka/libz-static "$@"
+exec cargo build --release --locked --package chatbridge --features rdkafka/libz-static "$@"

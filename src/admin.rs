@@ -1,6 +1,6 @@
 //! The admin server: /metrics, /livez, /readyz, /status, and a page for people that shows what /status says.
 //!
-//! Whoever reaches it may read; nothing it answers changes anything, and nothing it shows is a token, a phone or a text.
+//! Whoever reaches it by a name that is ours (`host`) may read; nothing it answers changes anything, and nothing it shows is a token, a phone or a text.
 //! `/livez` says that the process runs and that no poller is stuck. It never asks Kafka: a restart heals no broker.
 //! `/readyz` is about this process having started and not stopping; one dead instance does not fail it.
 
@@ -8,29 +8,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::chatapp::overview::{ChatAppView, Overview};
+use crate::descriptors::{Descriptors, DescriptorsView};
+use crate::http_server::HttpServer;
 use crate::kafka_watch::{self, KafkaStatus};
 use crate::publish::kafka::Health;
 use crate::readiness::Readiness;
 use crate::redact::Redactor;
 use crate::schema_registry;
 use crate::telemetry::config::{ConfigView, LiveConfig};
+use crate::telemetry::listener::ListenerTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::{InstanceView, StatusBoard};
 
+mod host;
 mod page;
+
+use host::Hosts;
 
 /// What a browser may do with an answer: nothing but the page's own script and style sheet, and nothing for other sites.
 const PROTECTION: [(HeaderName, &str); 6] = [
@@ -65,6 +69,8 @@ pub struct Shown {
     pub config: Arc<LiveConfig>,
     /// What may not be shown.
     pub redactor: Redactor,
+    /// Whether there are file descriptors left.
+    pub descriptors: Arc<Descriptors>,
     /// Longer than any poller is silent of its own accord.
     pub silence_max: Duration,
     /// Since when the process runs.
@@ -85,6 +91,7 @@ struct ProcessView {
     uptime_seconds: u64,
     ready: bool,
     config: ConfigView,
+    file_descriptors: DescriptorsView,
     kafka: KafkaStatus,
     schema_registry: Option<SchemaRegistryStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +113,7 @@ impl Shown {
             uptime_seconds: self.started.elapsed().as_secs(),
             ready: self.readiness.is_ready(),
             config: self.config.view(),
+            file_descriptors: self.descriptors.view(),
             kafka: kafka_watch::status(&self.kafka, &self.board),
             schema_registry: trouble
                 .map(|trouble| SchemaRegistryStatus { registered: trouble.is_none(), last_error: trouble }),
@@ -114,19 +122,36 @@ impl Shown {
     }
 }
 
-/// Serves on `listener` until `stop`.
-pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) {
-    let app = Router::new()
+/// Serves until `stop`; `allowed_hosts` are names by which it may be called, besides those that are always right.
+pub async fn serve(server: HttpServer, shown: Shown, allowed_hosts: Vec<String>, stop: CancellationToken) {
+    let named = Arc::new(Named { hosts: Hosts::new(allowed_hosts), telemetry: Arc::clone(&server.telemetry) });
+    let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
         .with_state(shown.clone())
         .merge(page::router(shown, stop.clone()))
+        .layer(from_fn_with_state(named, only_by_our_names))
         .layer(map_response(protect));
-    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await {
-        warn!(%error, "the admin server ended: metrics and probes are gone until the next start");
-    }
+    server.serve(router, stop).await;
+}
+
+/// By which names it may be called, and who hears of others.
+struct Named {
+    hosts: Hosts,
+    telemetry: Arc<ListenerTelemetry>,
+}
+
+/// Whoever names no host is no browser.
+async fn only_by_our_names(State(named): State<Arc<Named>>, request: Request, next: Next) -> Response {
+    let lines = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("not readable."));
+    let foreign = request.uri().host().into_iter().chain(lines).find(|host| !named.hosts.admit(host));
+    let Some(foreign) = foreign else { return next.run(request).await };
+    named.telemetry.foreign_host(foreign);
+    let answer = "the admin listener is not called by this name: call it by its address, or add the name to \
+                  admin.allowed_hosts in the configuration and restart\n";
+    (StatusCode::MISDIRECTED_REQUEST, answer).into_response()
 }
 
 async fn protect(mut response: Response) -> Response {

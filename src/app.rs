@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Shown};
@@ -17,28 +16,32 @@ use crate::otlp::{Exporting, OtlpError};
 use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
-use crate::record::{RecordFactory, ValueForm};
 use crate::redact::Redactor;
 use crate::reload::Reloads;
 use crate::schema_registry::SchemaRegistry;
 use crate::source::watch;
-use crate::systemd;
+use crate::supervisor::keep_running;
+use crate::systemd::Systemd;
 use crate::telemetry::config::LiveConfig;
 use crate::telemetry::loss_radar::Thresholds;
-use crate::telemetry::loss_watch;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 use crate::telemetry::webhook::WebhookTelemetry;
 use crate::webhook::{self, Callback, Certificate, TlsError};
+use chatbridge_event::record::{RecordFactory, ValueForm};
 
+mod background;
 mod chatapp;
 mod clients;
 mod fleet;
 mod framing;
+mod listeners;
 mod spans;
 
+use background::Background;
 use chatapp::ChatApp;
 use fleet::Fleet;
+use listeners::Shares;
 
 pub use chatapp::ChatAppError;
 pub use clients::{InstanceClients, chatapp_api};
@@ -101,15 +104,18 @@ pub async fn run(
     let registry = framing::registry(&config, &redactor).map_err(StartError::Http)?;
     let tls = config.webhook.as_ref().and_then(|webhook| webhook.tls.as_ref());
     let certificate = tls.map(Certificate::load).transpose()?;
+    let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
 
     let metrics = Arc::new(Metrics::new());
+    // Before anything is opened that could take what delivery needs.
+    let shares = Shares::new(&config, Arc::clone(&metrics));
     let board = Arc::new(status_board(&config));
     let readiness = Readiness::default();
     let health = publisher.health();
     let all_found = readiness.latch();
-    let background = TaskTracker::new();
-    let background_stop = CancellationToken::new();
-    let kafka = KafkaWatch::new(Arc::clone(&publisher), &config, Arc::clone(&board), Arc::clone(&metrics));
+    let background = Background::default();
+    let systemd = Arc::new(Systemd::from_environment());
+    let kafka = Arc::new(KafkaWatch::new(Arc::clone(&publisher), &config, Arc::clone(&board), Arc::clone(&metrics)));
     let (spans, exporting) = spans::export(&config.tracing, &metrics)?.unzip();
     let clients = InstanceClients::new(&config.green_api, &redactor).map_err(StartError::Http)?;
     let mut fleet = Fleet::new(&config, clients, Arc::clone(&metrics), Arc::clone(&board), spans, stop.clone());
@@ -132,19 +138,37 @@ pub async fn run(
         schema_registry: registry.as_ref().map(SchemaRegistry::health),
         config: Arc::clone(&live),
         redactor: redactor.clone(),
+        descriptors: Arc::clone(&shares.descriptors),
         silence_max: config.silence_max(),
         started: Instant::now(),
     };
-    background.spawn(admin::serve(listeners.admin, shown, background_stop.clone()));
-    background.spawn(systemd::watchdog(Arc::clone(&board), config.silence_max(), background_stop.clone()));
-    background.spawn(loss_watch::watch(Arc::clone(&board), stop.clone()));
+    let server = shares.admin_server(listeners.admin, &config.admin, Arc::new(metrics.admin_listener()));
+    let allowed_hosts = config.admin.allowed_hosts.clone();
+    background.run("the admin server", admin::serve(server, shown, allowed_hosts, background.stop.clone()));
+    background.keep_running("the watch over file descriptors", &background.stop, {
+        let descriptors = Arc::clone(&shares.descriptors);
+        move |stop| {
+            let descriptors = Arc::clone(&descriptors);
+            async move { descriptors.watch(stop).await }
+        }
+    });
+    background.watch(&systemd, &board, config.silence_max(), &stop);
 
     if let (Some(listener), Some(settings)) = (listeners.webhook, config.webhook.clone()) {
         let telemetry = Arc::new(WebhookTelemetry::new(Arc::clone(&metrics)));
         let secret = config.chatapp.as_ref().and_then(|chatapp| chatapp.callback_secret.clone());
         let callback = chatapp.as_ref().zip(secret).map(|(chatapp, secret)| Callback::new(secret, chatapp.intake()));
         let (intakes, stop) = (fleet.intakes(), stop.clone());
-        background.spawn(webhook::serve(listener, certificate, settings, intakes, callback, telemetry, stop));
+        if let Some(server) = shares.webhook_server(listener, acceptor, &settings, telemetry.listener()) {
+            let serving = webhook::serve(server, settings, intakes, callback, telemetry, stop);
+            background.run("the webhook's listener", serving);
+        }
+    }
+    if let Some(certificate) = certificate {
+        background.keep_running("the watch over the webhook's certificate", &stop, move |stop| {
+            let certificate = Arc::clone(&certificate);
+            async move { certificate.follow(stop).await }
+        });
     }
 
     metrics.build_info(env!("CARGO_PKG_VERSION"), &librdkafka_version());
@@ -152,34 +176,47 @@ pub async fn run(
         version = env!("CARGO_PKG_VERSION"), librdkafka = librdkafka_version(), features = librdkafka_features(),
         instances = config.instances.len(), topic = %config.kafka.topic, "started"
     );
-    systemd::ready(WAITING);
+    systemd.ready(WAITING);
 
-    let running = config.clone();
-    let mut reloading = Reloading { reloads, fleet, live, redactor: redactor.clone(), running, waiting_for: WAITING };
+    let (reloaded, running) = (Arc::clone(&systemd), config.clone());
+    let mut reloading = Reloading {
+        reloads,
+        fleet,
+        live,
+        shares,
+        redactor: redactor.clone(),
+        running,
+        systemd: reloaded,
+        waiting_for: WAITING,
+    };
     if let Some(interval) = config.green_api.watch_interval {
-        background.spawn(watch::watch(reloading.fleet.watched(), interval, stop.clone()));
+        let watched = reloading.fleet.watched();
+        let look = move |stop| watch::watch(watched.clone(), interval, stop);
+        background.keep_running("the slow look at each instance", &stop, look);
     }
     let form = framing::value_form(&config, registry.as_ref());
-    let found = async { tokio::join!(kafka.found(), form) };
+    let searching = Arc::clone(&kafka);
+    let search = keep_running("the search for Kafka", stop.clone(), move || Arc::clone(&searching).found());
+    let found = async { tokio::join!(search, form) };
     if let Some(((), form)) = stop.run_until_cancelled(reloading.until(found)).await {
         drop(all_found);
         reloading.waiting_for = DELIVERING;
-        systemd::status(DELIVERING);
+        systemd.status(DELIVERING);
         info!("Kafka is there; receiving begins");
-        let bridge = Arc::new(Bridge::new(Arc::clone(&publisher), records(&config, form, redactor), policy(&config)));
+        let bridge = Bridge::new(Arc::clone(&publisher), records(&config, form), policy(&config));
+        let bridge = Arc::new(bridge.with_redactor(redactor));
         if let Some(chatapp) = &mut chatapp {
             chatapp.deliver(Arc::clone(&bridge));
         }
         reloading.fleet.begin(bridge);
-        stop.run_until_cancelled(reloading.until(kafka.watch())).await;
+        let watch = keep_running("the watch over Kafka", stop.clone(), move || Arc::clone(&kafka).watch());
+        stop.run_until_cancelled(reloading.until(watch)).await;
     }
     readiness.stopping();
-    systemd::stopping();
+    systemd.stopping();
     drain(&mut reloading.fleet, chatapp.as_mut(), &config, &publisher, exporting).await;
     // Last, so that a final scrape sees the end; but nobody who reads slowly holds the process.
-    background_stop.cancel();
-    background.close();
-    if tokio::time::timeout(LAST_SCRAPE_MAX, background.wait()).await.is_err() {
+    if !background.end(LAST_SCRAPE_MAX).await {
         info!("a client of the admin server was still reading");
     }
     info!("stopped");
@@ -192,8 +229,10 @@ struct Reloading {
     fleet: Fleet,
     live: Arc<LiveConfig>,
     redactor: Redactor,
+    shares: Shares,
     /// What runs, the instances as they are now.
     running: Config,
+    systemd: Arc<Systemd>,
     /// What the process is doing, for systemd.
     waiting_for: &'static str,
 }
@@ -218,13 +257,14 @@ impl Reloading {
     }
 
     fn reload(&mut self, read: Result<Config, ConfigError>) {
-        systemd::reloading();
+        self.systemd.reloading();
         match read {
             Ok(new) => {
                 self.redactor.configured(new.secrets());
                 let waiting_for_restart = self.running.needs_restart_for(&new);
                 let changes = self.fleet.set_instances(&new.instances);
                 self.running.instances = new.instances;
+                self.shares.share_out(&self.running);
                 info!(%changes, "the configuration was read again, and its instances are live");
                 if !waiting_for_restart.is_empty() {
                     warn!(
@@ -239,7 +279,7 @@ impl Reloading {
                 self.live.refused(&refused);
             }
         }
-        systemd::ready(self.waiting_for);
+        self.systemd.ready(self.waiting_for);
     }
 }
 
@@ -260,7 +300,7 @@ pub async fn value_form(config: &Config, redactor: &Redactor) -> Result<ValueFor
 
 /// What makes the records this configuration wants, their values in `form`.
 #[must_use]
-pub fn records(config: &Config, form: ValueForm, redactor: Redactor) -> RecordFactory {
+pub fn records(config: &Config, form: ValueForm) -> RecordFactory {
     RecordFactory {
         topic: Arc::clone(&config.kafka.topic),
         routing: config.routing.clone(),
@@ -268,7 +308,6 @@ pub fn records(config: &Config, form: ValueForm, redactor: Redactor) -> RecordFa
         include_raw: config.events.include_raw,
         form,
         traceparent: config.tracing.traceparent.then_some(config.tracing.sampling),
-        redactor,
     }
 }
 

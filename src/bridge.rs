@@ -11,16 +11,17 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::event::{
-    Body, ChatId, DeadLetterReason, Direction, Event, EventId, Kind, Notification, SourceId, Undecodable,
-};
-use crate::normalize::normalize;
 use crate::policy::{DropReason, Policy, Verdict};
 use crate::publish::{Delivered, PublishError, Publisher};
-use crate::record::dead_letter::DeadLetter;
-use crate::record::{self, Extent, Record, RecordFactory};
-use crate::retry::Backoff;
+use crate::redact::Redactor;
 use crate::telemetry::DeliveryTelemetry;
+use chatbridge_base::retry::Backoff;
+use chatbridge_event::event::{
+    Body, ChatId, DeadLetterReason, Direction, Event, EventId, Kind, Notification, SourceId, Undecodable,
+};
+use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_event::record::dead_letter::DeadLetter;
+use chatbridge_event::record::{self, Extent, Record, RecordFactory};
 
 /// How much of a dead letter is kept, one try after the other, when the broker finds it too large.
 const DEAD_LETTER_BYTES_TRIED: [usize; 4] = [usize::MAX, 512 * 1024, 16 * 1024, 0];
@@ -149,13 +150,13 @@ impl Prepared {
 #[must_use]
 pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> Prepared {
     let Notification { instance, receipt_id, body } = notification;
+    let source = SourceId::GreenApi(instance);
     let undecodable_content = body.undecodable_content();
     match body {
         Body::Json(raw) => decided(normalize(instance, raw), receipt_id, policy, now),
         Body::Undecodable { bytes, reason, error, .. } => {
-            let content = undecodable_content.unwrap_or_default();
-            let undecodable = Undecodable { bytes, reason, error };
-            buried(SourceId::GreenApi(instance), &content, undecodable, receipt_id, now)
+            let id = EventId::of(&source.uri(), &undecodable_content.unwrap_or_default());
+            buried(source, id, Undecodable { bytes, reason, error }, receipt_id, now)
         }
     }
 }
@@ -166,23 +167,22 @@ pub fn prepare_event(event: Event, policy: &Policy, first_seen: Timestamp) -> Pr
     decided(event, None, policy, first_seen)
 }
 
-/// Sends bytes of `source` that nobody could read to the dead letters.
+/// Sends bytes of `source` that nobody could read to the dead letters, under this id.
 #[must_use]
-pub fn prepare_undecodable(source: SourceId, undecodable: Undecodable, first_seen: Timestamp) -> Prepared {
-    let content = undecodable.bytes.clone();
-    buried(source, &content, undecodable, None, first_seen)
+pub fn prepare_undecodable(source: SourceId, id: EventId, undecodable: Undecodable, first_seen: Timestamp) -> Prepared {
+    buried(source, id, undecodable, None, first_seen)
 }
 
 fn buried(
     source: SourceId,
-    content: &[u8],
+    id: EventId,
     undecodable: Undecodable,
     receipt_id: Option<String>,
     first_seen: Timestamp,
 ) -> Prepared {
     let Undecodable { bytes, reason, error } = undecodable;
     let letter = DeadLetter {
-        id: EventId::of(&source.uri(), content),
+        id,
         kind: None,
         key: source.key(),
         source,
@@ -216,12 +216,19 @@ pub struct Bridge<P> {
     publisher: P,
     records: RecordFactory,
     policy: Policy,
+    redactor: Redactor,
 }
 
 impl<P: Publisher> Bridge<P> {
     /// A bridge to `publisher`.
     pub fn new(publisher: P, records: RecordFactory, policy: Policy) -> Self {
-        Self { publisher, records, policy }
+        Self { publisher, records, policy, redactor: Redactor::default() }
+    }
+
+    /// What a broker says reaches the dead letters without what `redactor` knows.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// [`prepare`] under this bridge's policy.
@@ -242,7 +249,7 @@ impl<P: Publisher> Bridge<P> {
         let started = Instant::now();
         let outcome = match &prepared.destination {
             Destination::Topic(event) => self.deliver_event(prepared, event, telemetry).await,
-            Destination::DeadLetters(letter) => self.bury(DeadLetter::clone(letter), telemetry).await,
+            Destination::DeadLetters(letter) => self.bury(letter, telemetry).await,
             Destination::Nowhere(_, reason) => {
                 telemetry.dropped(*reason);
                 Outcome::Dropped(*reason)
@@ -281,18 +288,24 @@ impl<P: Publisher> Bridge<P> {
             }
             let reason = if refusal.too_large { DeadLetterReason::TooLarge } else { DeadLetterReason::Refused };
             let receipt_id = prepared.receipt_id.clone();
-            let letter = letter_of_event(event, reason, &refusal.detail, receipt_id, prepared.first_seen);
-            return self.bury(DeadLetter { attempts, ..letter }, telemetry).await;
+            let letter = letter_of_event(
+                event,
+                reason,
+                &self.redactor.outside(&refusal.detail),
+                receipt_id,
+                prepared.first_seen,
+            );
+            return self.bury(&DeadLetter { attempts, ..letter }, telemetry).await;
         }
     }
 
     /// Publishes a dead letter, cut as short as the broker wants it. Should even that be refused, its source is
     /// parked: nothing is forgotten and the letter is offered again until somebody has mended the topic.
-    async fn bury(&self, letter: DeadLetter, telemetry: &impl DeliveryTelemetry) -> Outcome {
+    async fn bury(&self, letter: &DeadLetter, telemetry: &impl DeliveryTelemetry) -> Outcome {
         loop {
             let mut last_refusal = None;
             for value_bytes_max in DEAD_LETTER_BYTES_TRIED {
-                let record = self.records.dead_letter(&letter, value_bytes_max, Timestamp::now());
+                let record = self.records.dead_letter(letter, value_bytes_max, Timestamp::now());
                 match self.publish_until_answered(&record, telemetry).await {
                     Ok(delivered) => {
                         warn!(

@@ -13,9 +13,11 @@ use crate::redact::Redactor;
 
 mod check;
 mod completions;
+#[cfg(feature = "lab")]
 mod demo;
 mod dlq;
 mod documents;
+#[cfg(feature = "lab")]
 mod inject;
 mod json_line;
 mod man;
@@ -23,8 +25,10 @@ mod moment;
 mod normalize;
 mod run;
 mod schema;
+#[cfg(feature = "lab")]
 mod simulate;
 mod tail;
+#[cfg(feature = "lab")]
 mod verify;
 
 /// Bad usage or configuration: fix it, then start again (`EX_USAGE` of sysexits).
@@ -48,14 +52,17 @@ enum Command {
     /// The daemon: receive, deliver, delete, until SIGTERM
     Run(ConfigArgs),
     /// All of it with nothing installed: simulated GREEN-API, built-in broker, the real bridge
+    #[cfg(feature = "lab")]
     Demo(demo::DemoArgs),
     /// Every problem of the configuration at once; --online: of what it leads to as well
     Check(check::CheckArgs),
     /// Notification bodies to records, one JSON line each; no network
     Normalize(normalize::NormalizeArgs),
     /// The GREEN-API simulator by itself; --chatapp: ChatApp's
+    #[cfg(feature = "lab")]
     Simulate(simulate::SimulateArgs),
     /// Posts notifications to a simulator, or to GREEN-API's debug endpoint
+    #[cfg(feature = "lab")]
     Inject(inject::InjectArgs),
     /// The JSON Schemas and the AsyncAPI document
     Schema(schema::SchemaArgs),
@@ -68,6 +75,7 @@ enum Command {
     /// The dead letters: shows them, drives them again
     Dlq(dlq::DlqArgs),
     /// Was everything delivered? A simulator's journal against the topics; exit code 0 only if it was
+    #[cfg(feature = "lab")]
     Verify(verify::VerifyArgs),
 }
 
@@ -114,16 +122,19 @@ pub fn main() -> ExitCode {
             logging::init(log_format, "info", &redactor);
             run::run(&args, redactor)
         }
+        #[cfg(feature = "lab")]
         Command::Demo(args) => {
             logging::init(log_format, "warn", &redactor);
             demo::demo(&args)
         }
         Command::Check(args) => check::check(&args, log_format, redactor),
         Command::Normalize(args) => normalize::normalize(&args),
+        #[cfg(feature = "lab")]
         Command::Simulate(args) => {
             logging::init(log_format, "info", &redactor);
             simulate::simulate(args)
         }
+        #[cfg(feature = "lab")]
         Command::Inject(args) => {
             logging::init(log_format, "warn", &redactor);
             inject::inject(&args)
@@ -139,6 +150,7 @@ pub fn main() -> ExitCode {
             logging::init(log_format, "warn", &redactor);
             dlq::dlq(&args, redactor)
         }
+        #[cfg(feature = "lab")]
         Command::Verify(args) => {
             logging::init(log_format, "warn", &redactor);
             verify::verify(&args, &redactor)

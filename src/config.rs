@@ -5,30 +5,37 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use url::Url;
 
-use crate::event::InstanceId;
+use chatbridge_event::event::InstanceId;
 
+mod admin;
+mod brokers;
 mod chatapp;
 mod create_topics;
 mod difference;
 mod file;
 mod load;
+mod properties;
 mod schema_registry;
+mod secrets;
 mod tracing;
 mod validate;
 mod webhook;
 
+pub use admin::Admin;
+pub use brokers::broker_list;
 pub use chatapp::{ChatApp, Login};
 pub use create_topics::CreateTopics;
 pub use difference::Fingerprint;
 pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
 pub use load::{DEFAULT_FILE, load};
+pub use properties::canonical;
+pub use secrets::{FileFault, SECRET_FILE_BYTES_MAX, SecretFault, read_regular_file, secret_of};
 pub use tracing::{Otlp, Tracing};
 pub use webhook::{TlsFiles, Webhook, bare_token};
 
@@ -123,7 +130,7 @@ fn is_secret_property(name: &str) -> bool {
 /// Where records go.
 #[derive(Debug, Clone)]
 pub struct Kafka {
-    /// `host:port`, comma separated.
+    /// `host:port`, comma separated, as [`broker_list`] gives it.
     pub brokers: String,
     /// Topic of events.
     pub topic: Arc<str>,
@@ -131,7 +138,8 @@ pub struct Kafka {
     pub dead_letter_topic: Arc<str>,
     /// Where an event's CloudEvents attributes are.
     pub cloudevents_mode: CloudEventsMode,
-    /// librdkafka properties as given. Values may be passwords, so none of them prints.
+    /// librdkafka properties as given, none of them twice, whatever its spelling. Values may be passwords, so none of
+    /// them prints.
     pub properties: BTreeMap<String, SecretString>,
     /// How missing topics are made; `None`: not at all.
     pub create_topics: Option<CreateTopics>,
@@ -173,13 +181,6 @@ impl Credentials {
             Self::Basic { password: secret, .. } | Self::Bearer(secret) => Some(secret),
         }
     }
-}
-
-/// The admin server.
-#[derive(Debug, Clone)]
-pub struct Admin {
-    /// Where it listens.
-    pub listen: SocketAddr,
 }
 
 /// How GREEN-API is asked.

@@ -16,7 +16,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{self, Headers as _, Message};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::debug;
@@ -46,6 +45,9 @@ pub enum ReadError {
     /// The brokers do not answer.
     #[error("Kafka does not answer ({0}): are the brokers of kafka.brokers up and reachable? then try again")]
     Away(String),
+    /// Reading panicked.
+    #[error("reading panicked (the panic is logged above): try again, and please report this")]
+    Panicked,
 }
 
 /// A record as a consumer sees it.
@@ -172,7 +174,7 @@ impl TopicReader {
             let spans = spans(&consumer, &topic, start)?;
             Ok(Self { config, topic, spans })
         });
-        opening.await.unwrap_or_else(|panic| Err(ReadError::Away(panic.to_string())))
+        opening.await.unwrap_or(Err(ReadError::Panicked))
     }
 
     /// Everything that was in the topic when it was opened, each partition in its order.
@@ -190,13 +192,17 @@ impl TopicReader {
 
     fn read(&self, to_the_end: bool, mut tell: impl FnMut(Brokers) + Send + 'static) -> Records {
         let (sender, receiver) = mpsc::channel(READ_AHEAD_RECORDS);
-        let reader = self.clone();
+        let (reader, to_reader) = (self.clone(), sender.clone());
         // librdkafka's consumer blocks, so it gets a thread; that ends when nobody listens any more.
-        tokio::task::spawn_blocking(move || {
-            let ended = if to_the_end { reader.pump_to_the_end(&sender) } else { reader.pump(&sender, &mut tell) };
+        let pumping = tokio::task::spawn_blocking(move || {
+            if to_the_end { reader.pump_to_the_end(&to_reader) } else { reader.pump(&to_reader, &mut tell) }
+        });
+        tokio::spawn(async move {
+            // A panic that nobody is told of would look like the end of the topic.
+            let ended = pumping.await.unwrap_or(Err(ReadError::Panicked));
             if let Err(error) = ended {
                 // Nobody is left to be told where this fails.
-                drop(sender.blocking_send(Err(error)));
+                drop(sender.send(Err(error)).await);
             }
         });
         receiver
@@ -226,7 +232,9 @@ impl TopicReader {
                 // The last offsets may hold no records: a transaction's marker, or what compaction left.
                 Some(Err(KafkaError::PartitionEOF(partition))) => Some(partition),
                 Some(Err(error)) => {
-                    last_error = self.passing(&error)?;
+                    if let Some(detail) = self.trouble(&consumer, &error, METADATA_TIMEOUT)? {
+                        last_error = detail;
+                    }
                     None
                 }
                 None => None,
@@ -253,12 +261,14 @@ impl TopicReader {
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Err(error)) => {
-                    let detail = self.passing(&error)?;
-                    if !are_away {
-                        tell(Brokers::Away(detail));
+                    let patience = if are_away { BACK_TIMEOUT } else { METADATA_TIMEOUT };
+                    if let Some(detail) = self.trouble(&consumer, &error, patience)? {
+                        if !are_away {
+                            tell(Brokers::Away(detail));
+                        }
+                        are_away = true;
+                        continue;
                     }
-                    are_away = true;
-                    continue;
                 }
                 None if are_away && consumer.fetch_metadata(Some(&self.topic), BACK_TIMEOUT).is_ok() => {}
                 None => continue,
@@ -282,9 +292,24 @@ impl TopicReader {
         Ok(consumer)
     }
 
-    /// The words of an error that waiting may mend; any other is the end.
-    fn passing(&self, error: &KafkaError) -> Result<String, ReadError> {
-        if is_final(error) { Err(self.unreadable(error)) } else { Ok(error.to_string()) }
+    /// The words of an error that waiting may mend; any other is the end. `None` where it is no trouble: what the client
+    /// remarks of brokers is only a reason to ask them, for it also takes an idle connection that the other side closed
+    /// for a broker that is down.
+    fn trouble(
+        &self,
+        consumer: &BaseConsumer<Quiet>,
+        error: &KafkaError,
+        patience: Duration,
+    ) -> Result<Option<String>, ReadError> {
+        let end = || Err(self.unreadable(error));
+        if is_about_topic(error) {
+            return end();
+        }
+        match consumer.fetch_metadata(Some(&self.topic), patience) {
+            Ok(_) => Ok(None),
+            Err(_) if is_about_login(error) => end(),
+            Err(_) => Ok(Some(error.to_string())),
+        }
     }
 
     fn unreadable(&self, error: &KafkaError) -> ReadError {
@@ -292,22 +317,20 @@ impl TopicReader {
     }
 }
 
-/// The operator's own properties first: they say how to log in. Those that only a producer knows are passed over.
+/// The operator's properties say how to log in. Those that only a producer knows are passed over.
 fn client_config(kafka: &Kafka) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("client.id", "chatbridge").set("reconnect.backoff.max.ms", "2000");
-    for (name, value) in &kafka.properties {
-        config.set(name, value.expose_secret());
-    }
-    config
-        .set("bootstrap.servers", &kafka.brokers)
+    let before = [("client.id", "chatbridge"), ("reconnect.backoff.max.ms", "2000")];
+    let behind = [
+        ("bootstrap.servers", kafka.brokers.as_str()),
         // Only a name librdkafka asks for: no group is joined.
-        .set("group.id", "chatbridge-reader")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "earliest")
-        .set("allow.auto.create.topics", "false")
-        .set_log_level(RDKafkaLogLevel::Info);
+        ("group.id", "chatbridge-reader"),
+        ("enable.auto.commit", "false"),
+        ("enable.partition.eof", "true"),
+        ("auto.offset.reset", "earliest"),
+        ("allow.auto.create.topics", "false"),
+    ];
+    let mut config = ClientConfig::from_iter(kafka.client_properties(&before, &behind));
+    config.set_log_level(RDKafkaLogLevel::Info);
     config
 }
 
@@ -349,8 +372,8 @@ fn spans(consumer: &BaseConsumer<Quiet>, topic: &Arc<str>, start: Start) -> Resu
     Ok(spans)
 }
 
-/// Errors that no waiting mends.
-fn is_final(error: &KafkaError) -> bool {
+/// A broker's answer, which no waiting mends.
+fn is_about_topic(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(
@@ -358,8 +381,11 @@ fn is_final(error: &KafkaError) -> bool {
                 | Code::UnknownTopicOrPartition
                 | Code::UnknownTopic
                 | Code::UnknownPartition
-                | Code::SaslAuthenticationFailed
-                | Code::Authentication
         )
     )
+}
+
+/// A broker does not let us in, which no waiting mends where it is so with all of them.
+fn is_about_login(error: &KafkaError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(Code::SaslAuthenticationFailed | Code::Authentication))
 }

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::consume::{ConsumedRecord, Position, ReadError, Records};
-use crate::event::{DeadLetterReason, InstanceId, KindName, SourceId};
-use crate::record::dead_letter::{MARK_REASON, MARKED_LETTER};
+use chatbridge_event::event::{DeadLetterReason, InstanceId, KindName, SourceId};
+use chatbridge_event::record::dead_letter::{MARK_REASON, MARKED_LETTER};
 
 pub mod replay;
 
@@ -202,6 +202,16 @@ pub async fn survey(mut records: Records, filter: &Filter) -> Result<Survey, Sur
     // The id as well as the place: in a topic that was copied or made anew a place alone says nothing.
     let is_replayed = |letter: &Sighted| marks.contains(&(letter.position, letter.id));
     sighted.retain(|letter| filter.replayed_too || !is_replayed(letter));
+    // The oldest are those that lie before the others, whatever the clocks said that stamped them; between partitions there
+    // is only the time.
+    sighted.sort_unstable_by_key(|letter| letter.position);
+    for run in sighted.chunk_by_mut(|one, next| one.position.partition == next.position.partition) {
+        let mut latest = None;
+        for letter in run {
+            latest = latest.max(letter.time);
+            letter.time = latest;
+        }
+    }
     sighted.sort_by_key(|letter| (letter.time, letter.position));
     sighted.truncate(filter.limit.unwrap_or(usize::MAX));
     let mut survey = Survey::default();

@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::app;
 use crate::bridge::prepare;
 use crate::config::{Config, Instance, Receive};
-use crate::event::{Body, InstanceId, Notification};
-use crate::oracle::{Oracle, Verdict};
 use crate::policy::Policy;
-use crate::record::RecordFactory;
-use crate::simulator::generator::Generator;
-use crate::simulator::{JournalConfig, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_event::event::{Body, InstanceId, Notification};
+use chatbridge_event::record::RecordFactory;
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{JournalConfig, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_lab::oracle::{Oracle, Verdict};
 
 mod bridge;
 mod broker;

@@ -13,13 +13,14 @@ use url::Url;
 
 use crate::bridge::Settled;
 use crate::config;
-use crate::event::{ChatId, InstanceId, InstanceState};
+use crate::content_coding::{self, Coding, FIRST_BYTES, ReadError};
 use crate::http_failure;
-use crate::json::Json;
 use crate::redact::Redactor;
 use crate::source::caller::{ContactDirectory, LOOKUP_MAX};
 use crate::source::watch::Watched;
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
+use chatbridge_base::json::Json;
+use chatbridge_event::event::{ChatId, InstanceId, InstanceState};
 
 pub(crate) mod answer;
 pub mod debug;
@@ -79,8 +80,10 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// What a receive's answer of these bytes means, for the fuzzer, which has no server to answer it.
-#[cfg(fuzzing)]
+/// What a receive's answer of these bytes means, for tests and fuzzers, which have no server to answer them.
+///
+/// # Errors
+/// As a receive has them.
 pub fn decode(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, QueueError> {
     answer::received(instance, Answer { status: 200, retry_after: None, bytes, complete: true }, &|text| {
         text.to_owned()
@@ -153,16 +156,22 @@ impl InstanceClient {
     }
 
     /// The body up to `bytes_max`, and whether that was all of it.
-    async fn read(&self, mut response: Response, bytes_max: usize) -> Result<(Vec<u8>, bool), QueueError> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error))? {
-            let room = bytes_max - bytes.len();
-            bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() > room {
-                return Ok((bytes, false));
-            }
+    async fn read(&self, response: Response, bytes_max: usize) -> Result<(Vec<u8>, bool), QueueError> {
+        // Whatever is in it, nobody has read it: it is neither buried nor deleted.
+        let status = response.status().as_u16();
+        let undecodable = || QueueError::Unreachable {
+            class: "encoding",
+            detail: format!("HTTP {status}, compressed in a way that is not read here"),
+        };
+        let coding = Coding::of(response.headers()).map_err(|_| undecodable())?;
+        let first_bytes = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let body = reqwest::Body::from(response);
+        match content_coding::read(body, coding, first_bytes.unwrap_or(FIRST_BYTES), bytes_max, |_| true).await {
+            Ok(bytes) => Ok((bytes, true)),
+            Err(ReadError::TooLong(bytes)) => Ok((bytes, false)),
+            Err(ReadError::Broken(error)) => Err(self.unreachable(error)),
+            Err(ReadError::Undecodable | ReadError::NoRoom) => Err(undecodable()),
         }
-        Ok((bytes, true))
     }
 
     /// No answer has begun.

@@ -1,8 +1,8 @@
 //! Does Kafka take records? Waits for it at the start, watches it afterwards, and says so once a minute.
 //!
-//! Brokers that are away are heard of; brokers that are there and take nothing (a right that is missing, a topic that
-//! was deleted, a broker that hangs, too few replicas) only show in records that wait. Both are told here, once for the
-//! whole process, and not by every instance.
+//! Brokers that are away are asked in vain; the client says when it is worth asking. Brokers that are there and take
+//! nothing (a right that is missing, a topic that was deleted, a broker that hangs, too few replicas) only show in records
+//! that wait. Both are told here, once for the whole process, and not by every instance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +88,7 @@ impl KafkaWatch {
 
     /// Returns when the brokers answer and every topic is there. Nothing is received before: it could only be held in
     /// memory.
-    pub async fn found(&self) {
+    pub async fn found(self: Arc<Self>) {
         // One client for all tries, which is kept no longer than it may be of use.
         let maker = self.create_topics.as_ref().map(|(kafka, how)| TopicMaker::new(kafka, how.clone()));
         let maker = maker.transpose();
@@ -128,11 +128,17 @@ impl KafkaWatch {
     }
 
     /// Tells when Kafka stops taking records and when it takes them again; for ever.
-    pub async fn watch(&self) {
+    pub async fn watch(self: Arc<Self>) {
         let mut told_at = None;
         loop {
             tokio::time::sleep(PROBE_INTERVAL).await;
-            let now = status(&self.publisher.health(), &self.board);
+            let health = self.publisher.health();
+            if health.take_suspicion() || health.down_since().is_some() {
+                // Before anything is said. Nor does the client say by itself that brokers are back, without traffic. The
+                // outcome shows in the health.
+                drop(self.find().await);
+            }
+            let now = status(&health, &self.board);
             self.metrics.kafka_up(now.usable);
             if now.usable {
                 if told_at.take().is_some() {
@@ -142,10 +148,6 @@ impl KafkaWatch {
             }
             if is_due(&mut told_at) {
                 tell(&now);
-            }
-            if now.away_seconds.is_some() {
-                // Without traffic librdkafka does not say that brokers are back. The outcome shows in the health.
-                drop(self.find().await);
             }
         }
     }

@@ -18,11 +18,11 @@
 //!    [`bridge::Bridge::deliver`] makes one, out of the [`publish::Delivered`] that only a publisher makes. A webhook's
 //!    200 is made of a [`source::intake::Acknowledged`], and that of a `Settled`. Deleting or answering without a proof
 //!    does not compile; that it is the proof of *this* notification is the straight line's doing, three statements long.
-//!    [`chatapp::spool::Spool::settle`] remembers as published only what a `Settled` proves.
+//!    [`chatapp::spool::Spool::settle`] remembers as published only what a `Settled` proves (`chatapp/forms`).
 //! 2. **One in flight per instance.** One [`source::queue::Poller`] per instance, or one [`source::intake::Intake`], one
 //!    straight line inside it, so the order in Kafka is the order of the queue. Whoever receives with other settings
 //!    (`app/fleet`) has its turn after it, when its last poll has come to its end.
-//! 3. **Odd is not lost.** [`normalize`](normalize::normalize) never fails; what is not JSON, and what the broker
+//! 3. **Odd is not lost.** [`normalize`](chatbridge_event::normalize::green_api::normalize) never fails; what is not JSON, and what the broker
 //!    refuses, goes to the dead letters, and is deleted on *their* acknowledgement.
 //! 4. **One bad instance never slows another.** Each has its own task under [`supervisor::supervise`], its own waits,
 //!    its own telemetry. They share a connection pool, the pace of opening connections and a producer, nothing that one
@@ -35,11 +35,11 @@
 //! 1. [`source::queue::Poller::run`] asks its queue; [`green_api::InstanceClient`] makes the request and
 //!    `green_api::answer` says what the answer means: nothing, a notification with its receipt, or a failure named
 //!    after what to do next.
-//! 2. [`bridge::prepare`] understands it: [`normalize::normalize`] makes the [`event::Event`] and its id,
+//! 2. [`bridge::prepare`] understands it: [`normalize`](chatbridge_event::normalize::green_api::normalize) makes the [`Event`](chatbridge_event::event::Event) and its id,
 //!    [`policy::Policy`] says publish, drop or dead-letter.
 //! 3. Is it the event settled last? Then its deletion had failed: it is not published again, only deleted (6).
 //!    Of a call, [`source::caller::CallerLookup`] may know the caller's name by now; where not, it goes without.
-//! 4. [`bridge::Bridge::deliver`] has [`record::RecordFactory`] write the record and hands it to the publisher until
+//! 4. [`bridge::Bridge::deliver`] has [`RecordFactory`](chatbridge_event::record::RecordFactory) write the record and hands it to the publisher until
 //!    the broker has said yes, or never. "Never" leads to the dead letters by way of a record without thumbnails.
 //! 5. [`publish::kafka::KafkaPublisher`] sends it with `acks=all` and idempotence, for as long as it takes, through a
 //!    new producer where the old one failed for good.
@@ -52,17 +52,18 @@
 //!
 //! # The life of one event of ChatApp
 //!
-//! 1. [`chatapp::pusher::Client`] reads a frame and hands it to [`chatapp::intake`], which puts it into the
+//! 1. [`chatbridge_pusher::Client`] reads a frame and hands it to [`chatapp::intake`], which puts it into the
 //!    [`chatapp::spool`], on disk. The next one is read meanwhile, but how far we heard moves only when the disk has what came
 //!    before (`chatapp/ahead`): what a crash takes away before that lies in a gap. A call of ChatApp's (`webhook/chatapp`), a
 //!    message that was fetched and a gap that is told take the same way in.
-//! 2. [`chatapp::drain::Drain::run`] reads it back, has `chatapp/unpack` take it apart into events, leaves out what was
-//!    published before, by whichever road, and hands the others to [`bridge::Bridge::deliver`]: those of one key one after
-//!    the other, in the order of the disk (`chatapp/lanes`).
+//! 2. [`chatapp::drain::Drain::run`] reads it back and has `chatapp/unpack` take it apart into events. `chatapp/forms` says
+//!    which of them consumers have already, by whichever road: the form of a message that was published last. The others
+//!    are handed to [`bridge::Bridge::deliver`]: those of one key one after the other, in the order of the disk
+//!    (`chatapp/lanes`).
 //! 3. With the proof of its last event the frame leaves the disk.
 //!
-//! Beside it [`chatapp::ledger::Ledger`] hears the session: what was heard until when (`chatapp/standing` reckons). Each
-//! channel has a keeper ([`chatapp::keeper`]): it tells each gap, has [`chatapp::backfill`] fetch its messages, looks now and
+//! Beside it [`chatapp::ledger::Ledger`] hears the session: what was heard until when (`chatapp/standing` reckons, by the
+//! [`chatbridge_base::clock`] that only goes forward). Each channel has a keeper ([`chatapp::keeper`]): it tells each gap, has [`chatapp::backfill`] fetch its messages, looks now and
 //! then for what was never pushed, and writes down how far all that has come, never further.
 //!
 //! # Who may know whom
@@ -78,16 +79,20 @@
 //! app ──► everyone                                          (the composition root, the only one)
 //! reload ─► config                                          when to read it again, not what becomes of it
 //! source/* ──► bridge, event, publish (the trait), retry, telemetry      never kafka, never reqwest
-//! webhook ─► source/intake, chatapp/intake, event, json, config, telemetry   never a queue, never kafka
+//! webhook ─► http_server, source/intake, chatapp/intake, event, json, config, telemetry   never a queue, never kafka
+//! http_server ─► descriptors, telemetry; descriptors ─► telemetry; descriptors/budget ─► config
 //! green_api ─► source (implements its traits), bridge::Settled, config, json
 //! chatapp/account ─► chatapp/api, chatapp/tokens, chatapp/backfill (implements its trait)
-//! chatapp/intake ─► chatapp/spool, chatapp/normalize, chatapp/ledger; implements the traits of chatapp/pusher and
+//! chatapp/intake ─► chatapp/spool, chatapp/forms, chatapp/normalize, chatapp/ledger; implements the traits of chatapp/pusher and
 //!                   chatapp/backfill
-//! chatapp/drain ─► chatapp/spool, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka, never a socket
-//! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry
+//! chatapp/drain ─► chatapp/spool, chatapp/forms, chatapp/ledger, bridge, publish (the trait), telemetry      never kafka
+//! chatapp/keeper ─► chatapp/ledger, chatapp/spool, chatapp/intake, chatapp/backfill, retry, supervisor
 //! chatapp/ledger ─► chatapp/standing, chatapp/pusher (its reports), telemetry
-//! chatapp/spool ─► bridge::Settled, event
-//! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/backfill ─► chatapp/api (its types), json, retry
+//! chatapp/spool ─► chatapp/forms, chatapp/normalize (a frame's place), chatapp/reserve (room on a full disk)
+//! chatapp/forms ─► chatapp/normalize (what is a form of what), bridge::Settled, chatapp/spool (roads and sequences)
+//! seal ─► nothing of ours
+//! chatapp/api, chatapp/tokens ─► config, json, retry; chatapp/tokens ─► seal, chatapp/reserve
+//! chatapp/backfill ─► chatapp/api (its types), json, retry
 //! publish/kafka ─► publish, record, config                  never a source
 //! chatapp/pusher ─► retry, json                             the session; its client, link alone know tokio and sockets
 //! doctor ─► config, green_api (an instance's own words), publish/kafka (its properties), schema, schema_registry;
@@ -95,12 +100,12 @@
 //! schema_registry ─► record (its ids), config               never a source, never a publisher
 //! bridge ─► normalize, policy, record, publish, retry, telemetry
 //! kafka_watch ─► config, publish/kafka, telemetry; systemd ─► telemetry
-//! admin ─► kafka_watch, readiness, telemetry, chatapp/overview, schema_registry and publish/kafka: what they say of
-//!          themselves
+//! admin ─► http_server; kafka_watch, readiness, telemetry, descriptors, chatapp/overview, schema_registry and
+//!          publish/kafka: what they say of themselves
 //! consume ─► config                                         reads topics back; never writes
 //! dead_letters ─► consume (its records), bridge, chatapp/normalize, event, policy, record, publish, retry: a replay;
 //!                 never kafka itself
-//! otlp ─► telemetry (its spans), trace, config              never what is delivered
+//! otlp ─► telemetry (its spans), trace, config, supervisor  never what is delivered
 //! normalize, chatapp/normalize, record ─► event, json, trace; policy ─► event, config
 //! trace ─► event (EventId)                                  ids and header, by arithmetic
 //! schema ─► event, record, config: their types, nothing they do
@@ -112,10 +117,10 @@
 //! ```
 //!
 //! Absent on purpose, and kept absent by `tests/it/architecture.rs`: no tokio in `event`, `json`, `normalize`,
-//! `chatapp/normalize`, `chatapp/ahead`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/lanes`, `chatapp/standing`,
+//! `chatapp/normalize`, `chatapp/ahead`, `chatapp/api/answer`, `chatapp/backfill/walk`, `chatapp/forms`, `chatapp/lanes`, `chatapp/standing`,
 //! `chatapp/tokens/state`, `chatapp/unpack`, `record`, `policy`,
-//! `retry`, `schema`, `trace`, `green_api/answer`, `schema_registry/answer`, `doctor/instance`, `doctor/push`,
-//! `doctor/topic`, `doctor/chatapp/verdict`, `demo/chatapp/judge`, `chatapp/pusher` but for its `client` and `link`; no
+//! `retry`, `schema`, `trace`, `admin/host`, `descriptors/budget`, `green_api/answer`, `schema_registry/answer`,
+//! `doctor/instance`, `doctor/push`, `doctor/topic`, `doctor/chatapp/verdict`, `demo/chatapp/judge`, `chatapp/pusher` but for its `client` and `link`; no
 //! rdkafka outside `publish/kafka`, `consume`, `doctor/kafka` and the demo, which starts its brokers; no reqwest
 //! outside `green_api`, `chatapp/api`, `schema_registry`, `otlp`, the composition root, `simulator/push` and
 //! `chatapp_simulator/callback`, which send to webhooks; no global state.
@@ -135,11 +140,16 @@
 //! the repeat that follows the 503 has its turn after it and is answered by what it did. Taking it back could only
 //! publish it twice.
 //!
+//! *The listeners get what delivery leaves.* Every connection takes a file descriptor, and whoever reaches a listener
+//! can open many and say nothing. So the limit of open files is shared out at the start: delivery first, then a number
+//! of connections for each listener ([`descriptors::budget`]), and nothing that waits for a caller waits for ever
+//! ([`http_server`]).
+//!
 //! *A schema registry is waited for like a broker.* Its ids stand in every framed value, so without them nothing is
 //! received; a refusal is waited out as well, since it is mended there and not here. Plain values in a topic whose
 //! consumers expect frames would be a loss to each of them.
 //!
-//! *A tolerant JSON reader of our own* ([`json`]). `serde_json` checks every body first. It would then refuse what
+//! *A tolerant JSON reader of our own* ([`chatbridge_base::json`]). `serde_json` checks every body first. It would then refuse what
 //! upstream really sends and what must not be refused: half a surrogate pair, numbers of any size, nesting of any
 //! depth.
 //!
@@ -152,7 +162,8 @@
 //!
 //! *The id is a hash of the content*, not `idMessage`: statuses and call phases share an `idMessage`, MAX's are unique
 //! only within a chat, quota events have none, and receipts may change with each redelivery. ChatApp's messages come in a
-//! different dress by each road, so theirs is a hash of what the dresses share ([`chatapp::normalize::identity`]).
+//! different dress by each road, so theirs is a hash of what the dresses share, and of the form it replaces where a message
+//! says again what it said before ([`chatbridge_event::normalize::chatapp::identity`]).
 //!
 //! *The Pusher session is a state machine, the delivery loop is not.* A connection with its channels has a dozen things
 //! that may happen next, in any order, and each has a deadline; tests can let them happen. Receive, deliver, delete is a
@@ -165,41 +176,38 @@ pub mod admin;
 pub mod app;
 pub mod bridge;
 pub mod chatapp;
-pub mod chatapp_simulator;
 pub mod cli;
 pub mod config;
 pub mod consume;
+pub mod content_coding;
 pub mod dead_letters;
+#[cfg(feature = "lab")]
 pub mod demo;
+pub mod descriptors;
 pub mod doctor;
 pub mod episode;
-pub mod event;
 pub mod fit;
 pub mod green_api;
 mod http_failure;
-pub mod json;
+pub mod http_server;
 pub mod kafka_watch;
 pub mod logging;
-pub mod normalize;
-pub mod oracle;
 pub mod otlp;
 pub mod policy;
 pub mod publish;
 pub mod readiness;
-pub mod record;
 pub mod redact;
 pub mod reload;
-pub mod retry;
 pub mod schema;
 pub mod schema_registry;
+pub mod seal;
 pub mod shutdown;
 #[cfg(test)]
 mod simulation;
-pub mod simulator;
 pub mod source;
 pub mod supervisor;
 pub mod systemd;
 pub mod telemetry;
-pub mod trace;
+#[cfg(feature = "lab")]
 pub mod verify;
 pub mod webhook;

@@ -17,6 +17,7 @@ use opentelemetry_sdk::resource::EnvResourceDetector;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use reqwest::Client;
 use secrecy::ExposeSecret;
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::Otlp;
+use crate::supervisor::keep_running;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::{Span, Step};
 
@@ -59,7 +61,18 @@ pub fn start(otlp: &Otlp, direct: bool, spans: Receiver<Span>, metrics: Arc<Metr
     let exporter = exporter(otlp, direct)?;
     let end = CancellationToken::new();
     let export = Export { exporter, endpoint: otlp.endpoint.to_string(), metrics, told_at: None, dropped_told: 0 };
-    let task = tokio::spawn(export.run(spans, otlp.export_interval, end.clone()));
+    let (work, interval, ending) = (Arc::new(Mutex::new((export, spans))), otlp.export_interval, end.clone());
+    let task = tokio::spawn(async move {
+        keep_running("the export of spans", ending.clone(), || {
+            let (work, ending) = (Arc::clone(&work), ending.clone());
+            async move {
+                let mut work = work.lock().await;
+                let (export, spans) = &mut *work;
+                export.run(spans, interval, ending).await;
+            }
+        })
+        .await;
+    });
     Ok(Exporting { end, task })
 }
 
@@ -111,11 +124,11 @@ struct Export {
 }
 
 impl Export {
-    async fn run(mut self, mut spans: Receiver<Span>, interval: Duration, end: CancellationToken) {
+    async fn run(&mut self, spans: &mut Receiver<Span>, interval: Duration, end: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH_SPANS_MAX);
         while !end.is_cancelled() {
             let due = Instant::now() + interval;
-            let filled = async { while batch.len() < BATCH_SPANS_MAX && receive(&mut spans, &mut batch).await {} };
+            let filled = async { while batch.len() < BATCH_SPANS_MAX && receive(spans, &mut batch).await {} };
             tokio::select! {
                 biased;
                 () = end.cancelled() => break,

@@ -2,7 +2,7 @@
 //! functions.
 
 use crate::config::{CallPolicy, Calls, Events, UnknownPolicy};
-use crate::event::{CallState, DeadLetterReason, Event, Kind};
+use chatbridge_event::event::{CallState, DeadLetterReason, Event, Kind};
 
 mod call_summary;
 
@@ -99,8 +99,8 @@ impl Policy {
 mod tests {
     use super::*;
     use crate::config::Language;
-    use crate::event::InstanceId;
-    use crate::normalize::normalize;
+    use chatbridge_event::event::InstanceId;
+    use chatbridge_event::normalize::green_api::normalize;
     use serde_json::value::RawValue;
 
     fn event(body: &str) -> Event {

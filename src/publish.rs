@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::record::Record;
+use chatbridge_event::record::Record;
 
 pub mod kafka;
 #[cfg(test)]

@@ -7,11 +7,11 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tracing::info;
 
-use crate::config::{Config, ConfigError, Fingerprint};
+use crate::config::{Config, ConfigError, Fingerprint, Problem};
 
 /// Reads the configuration. Blocks, for as long as its files do.
 pub type Load = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
@@ -55,7 +55,7 @@ impl Reloads {
             };
             let (found, was_asked_for) = (reading.await, *was_asked_for);
             self.reading = None;
-            let found = found.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
+            let found = found.unwrap_or_else(|failure| Err(broken_off(&failure)));
             let seen = found.as_ref().map(Config::fingerprint).map_err(Clone::clone);
             if was_asked_for || seen != self.last_seen {
                 self.last_seen = seen;
@@ -79,5 +79,44 @@ impl Reloads {
             }
             () = check => false,
         }
+    }
+}
+
+/// What panicked while it read changes nothing: the configuration before stays, and the daemon goes on.
+fn broken_off(failure: &JoinError) -> ConfigError {
+    let why = if failure.is_panic() { "panicked (the panic is logged above; please report this)" } else { "was ended" };
+    let problem = Problem::new("", format!("reading it {why}; the configuration before stays active"));
+    ConfigError { origin: "the configuration".to_owned(), problems: vec![problem] }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_while_it_is_read_is_a_refusal_that_is_told_once() {
+        let path = std::env::temp_dir().join(format!("chatbridge-reload-{:x}.toml", fastrand::u64(..)));
+        let instance = "[[green_api.instances]]\nid = 7\ntoken = 'abc'\n";
+        std::fs::write(&path, format!("config_check_seconds = 1\n{instance}")).expect("writable");
+        let running = crate::config::load(Some(&path), []).expect("valid");
+        std::fs::write(&path, format!("config_check_seconds = 1\n{instance}receive_timeout_seconds = 7\n"))
+            .expect("writable");
+        let panics = Arc::new(AtomicBool::new(true));
+        let (planted, read) = (Arc::clone(&panics), path.clone());
+        let load = Arc::new(move || {
+            assert!(!planted.load(Ordering::Relaxed), "planted");
+            crate::config::load(Some(&read), [])
+        });
+        let mut reloads = Reloads::new(&running, load).expect("signals");
+        let refused = reloads.next().await.expect_err("a refusal").to_string();
+        assert!(refused.contains("panicked") && refused.contains("the configuration before stays"), "{refused}");
+        let again = tokio::time::timeout(Duration::from_secs(30), reloads.next()).await;
+        assert!(again.is_err(), "the same is no news: {again:?}");
+        panics.store(false, Ordering::Relaxed);
+        assert!(reloads.next().await.is_ok(), "and the next configuration is read");
+        std::fs::remove_file(path).expect("ours");
     }
 }

@@ -9,8 +9,8 @@ use schemars::transform::transform_subschemas;
 use serde_json::{Value, json};
 
 use crate::config;
-use crate::event::KindName;
-use crate::record;
+use chatbridge_event::event::KindName;
+use chatbridge_event::record;
 
 mod async_api;
 mod config_reference;
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn the_reasons_of_dead_letters_are_the_words_of_their_header() {
-        use crate::event::DeadLetterReason::*;
-        let schema = schemars::schema_for!(crate::event::DeadLetterReason).to_value().to_string();
+        use chatbridge_event::event::DeadLetterReason::*;
+        let schema = schemars::schema_for!(chatbridge_event::event::DeadLetterReason).to_value().to_string();
         for reason in [NotJson, NotUtf8, NoBody, TooLong, TooLarge, Refused, UnknownType] {
             assert!(schema.contains(&format!("\"{}\"", reason.as_str())), "{reason:?}");
         }

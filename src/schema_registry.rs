@@ -16,9 +16,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::config::{self, Credentials};
+use crate::content_coding::{self, Coding, FIRST_BYTES, ReadError};
 use crate::http_failure;
-use crate::record::SchemaIds;
 use crate::redact::Redactor;
+use chatbridge_event::record::SchemaIds;
 
 mod answer;
 
@@ -130,15 +131,17 @@ impl SchemaRegistry {
             .header(reqwest::header::CONTENT_TYPE, "application/vnd.schemaregistry.v1+json")
             .header(reqwest::header::ACCEPT, "application/vnd.schemaregistry.v1+json, application/json")
             .body(body.to_owned());
-        let mut response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status().as_u16();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error))? {
-            bytes.extend_from_slice(&chunk[..chunk.len().min(ANSWER_BYTES_MAX - bytes.len())]);
-            if bytes.len() == ANSWER_BYTES_MAX {
-                break;
-            }
-        }
+        let undecodable =
+            || RegistryError::Unavailable(format!("it answers {status}, compressed in a way that is not read here"));
+        let coding = Coding::of(response.headers()).map_err(|_| undecodable())?;
+        let body = reqwest::Body::from(response);
+        let bytes = match content_coding::read(body, coding, FIRST_BYTES, ANSWER_BYTES_MAX, |_| true).await {
+            Ok(bytes) | Err(ReadError::TooLong(bytes)) => bytes,
+            Err(ReadError::Broken(error)) => return Err(self.unreachable(error)),
+            Err(ReadError::Undecodable | ReadError::NoRoom) => return Err(undecodable()),
+        };
         answer::schema_id(status, &bytes, &subject, self.register, &|text| self.redactor.outside(text))
     }
 

@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | `conditions` | what one history is like: the open questions answered, odds, outages |
 //! | `bodies` | what is queued, and what the judge expects of it |
-//! | `world` | what a history shares; the queues (those of [`crate::simulator`]) |
+//! | `world` | what a history shares; the queues (those of [`chatbridge_lab::green_api`]) |
 //! | `upstream`, `broker` | the two faulty sides |
 //! | `lives` | processes: begun, stopped, killed |
 //! | `judge`, `record` | the promise, word by word; what a record has to be |
@@ -41,11 +41,11 @@ use fastrand::Rng;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::Bridge;
-use crate::record::RecordFactory;
 use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
 use broker::Broker;
+use chatbridge_event::record::RecordFactory;
 use conditions::{Conditions, Rival, up_to};
 use judge::Figures;
 use lives::Place;

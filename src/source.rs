@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bridge::Settled;
-use crate::event::Notification;
+use chatbridge_event::event::Notification;
 
 pub mod caller;
 pub mod carrier;
@@ -185,7 +185,8 @@ pub trait NotificationQueue: Send + Sync + 'static {
     /// And nobody but the bridge makes a proof, out of what nobody but a publisher makes:
     ///
     /// ```compile_fail,E0451
-    /// use chatbridge::{bridge::{Outcome, Settled}, event::EventId};
+    /// use chatbridge::bridge::{Outcome, Settled};
+    /// use chatbridge_event::event::EventId;
     /// fn forged(id: EventId, outcome: Outcome) -> Settled {
     ///     Settled { id, outcome }
     /// }

@@ -1,12 +1,13 @@
-//! Keeps what receives alive, and its panics away from everybody else.
+//! Keeps what must not end alive, and its panics away from everybody else.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::error;
 
-use crate::retry::Backoff;
+use chatbridge_base::retry::Backoff;
 
 const RESTART_MIN: Duration = Duration::from_secs(1);
 const RESTART_MAX: Duration = Duration::from_secs(60);
@@ -35,6 +36,19 @@ where
             _ => return,
         }
     }
+}
+
+/// [`supervise`]s a part of the daemon, and tells of each panic which part it was.
+pub async fn keep_running<F, T>(what: &str, stop: CancellationToken, start: F)
+where
+    F: Fn() -> T,
+    T: Future<Output = ()> + Send + 'static,
+{
+    let panicked = |restart_in: Duration| {
+        let restart_ms = restart_in.as_millis() as u64;
+        error!(restart_ms, "{what} panicked (the panic is logged above); it is started again, please report this");
+    };
+    supervise(panicked, stop, start).await;
 }
 
 #[cfg(test)]

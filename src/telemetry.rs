@@ -10,15 +10,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::bridge::{Outcome, Prepared};
-use crate::event::{DeadLetterReason, Event, Instance, InstanceId, Kind};
 use crate::policy::DropReason;
 use crate::publish::PublishError;
 use crate::source::QueueError;
 use crate::source::caller::LookupOutcome;
+use chatbridge_event::event::{DeadLetterReason, Event, Instance, InstanceId, Kind};
 
 pub mod chatapp;
 pub mod config;
 mod delivery;
+pub mod listener;
 pub mod loss_radar;
 pub mod loss_watch;
 pub mod metrics;

@@ -25,9 +25,10 @@ use secrecy::ExposeSecret;
 
 use crate::config::Config;
 use crate::consume::{ConsumedRecord, ReadError, TopicReader};
-use crate::oracle::{Remarks, Sighting};
 use crate::policy::Policy;
+use chatbridge_lab::oracle::{Remarks, Sighting};
 
+mod content;
 mod journal;
 mod record;
 mod report;

@@ -3,7 +3,7 @@
 //!
 //! A call is answered with 200 when Kafka has what it brought, and with 503 when it has not yet: GREEN-API keeps the event
 //! and sends it again. What it means for an event to be taken in is [`crate::source::intake`]'s; here is who may call
-//! (`gate`), for which instance (`intakes`), how much of everything (`server`, the limits), and in what words.
+//! (`gate`), for which instance (`intakes`), how much of everything (the limits, and the server below), and in what words.
 
 use std::sync::Arc;
 
@@ -11,22 +11,23 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Webhook;
+use crate::http_server::HttpServer;
 use crate::publish::Publisher;
 use crate::source::caller::CallerNames;
 use crate::source::intake::Acknowledged;
 use crate::telemetry::webhook::WebhookTelemetry;
 
 mod chatapp;
+mod envelope;
 mod gate;
 mod green_api;
 mod intakes;
-mod server;
+mod room;
 mod tls;
 
 pub use chatapp::Callback;
@@ -59,21 +60,19 @@ impl<P, N> Endpoint<P, N> {
     }
 }
 
-/// Serves on `listener` until `stop`, then lets the calls that are being answered come to their end.
+/// Serves until `stop`, then lets the calls that are being answered come to their end.
 pub async fn serve<P: Publisher, N: CallerNames>(
-    listener: TcpListener,
-    certificate: Option<Arc<Certificate>>,
+    server: HttpServer,
     settings: Webhook,
     intakes: Arc<Intakes<P, N>>,
     callback: Option<Callback>,
     telemetry: Arc<WebhookTelemetry>,
     stop: CancellationToken,
 ) {
-    let limits = server::Limits { connections_max: settings.connections_max, header_timeout: settings.header_timeout };
     // A semaphore's permits are u32 where they are taken and usize where they are made.
     let buffer = Arc::new(Semaphore::new(usize::try_from(settings.buffered_bytes_max).unwrap_or(usize::MAX)));
     let gate = gate::Gate::new(&settings);
-    let endpoint = Arc::new(Endpoint { gate, intakes, callback, buffer, settings, telemetry: Arc::clone(&telemetry) });
+    let endpoint = Arc::new(Endpoint { gate, intakes, callback, buffer, settings, telemetry });
     let router = Router::new()
         .route("/green-api", post(green_api::for_whom_the_body_names))
         .route("/green-api/", post(green_api::for_whom_the_body_names))
@@ -81,5 +80,5 @@ pub async fn serve<P: Publisher, N: CallerNames>(
         .route("/chatapp/{secret}", post(chatapp::call))
         .fallback(green_api::elsewhere)
         .with_state(endpoint);
-    server::serve(listener, certificate, router, limits, telemetry, stop).await;
+    server.serve(router, stop).await;
 }

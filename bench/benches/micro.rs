@@ -2,11 +2,11 @@
 //! back, and into typed structs that hold what a reader of its kind would want.
 
 use chatbridge::bridge::prepare;
-use chatbridge::event::{Body, EventId, InstanceId, Notification, SourceId};
-use chatbridge::json::Json;
-use chatbridge::normalize::normalize;
 use chatbridge::policy::Policy;
-use chatbridge::record::{Extent, RecordFactory, headers, key};
+use chatbridge_base::json::Json;
+use chatbridge_event::event::{Body, EventId, InstanceId, Notification, SourceId};
+use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_event::record::{Extent, RecordFactory, headers, key};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ fn main() {
 /// The body as it comes: on one line.
 fn body(kind: &str) -> String {
     let (_, text) = BODIES.iter().find(|(name, _)| *name == kind).expect("a kind");
-    chatbridge::json::on_one_line(text)
+    chatbridge_base::json::on_one_line(text)
 }
 
 fn kinds() -> impl Iterator<Item = &'static str> {

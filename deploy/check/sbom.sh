@@ -4,13 +4,14 @@
 cd "$root"
 with_python
 cargo_tool cargo-cyclonedx 0.5.9
-# It writes beside the manifest, whatever one says.
+# It writes beside the manifest of each package of the workspace, whatever one says.
 cargo cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps --features rdkafka/libz-static \
     --override-filename chatbridge.cdx
 mkdir -p target/sbom
 mv chatbridge.cdx.json target/sbom
+rm -f crates/*/chatbridge.cdx.json bench/chatbridge.cdx.json tests/fuzz/chatbridge.cdx.json
 # Whole: what is linked is in it, with a version and a licence each.
-cargo tree --locked --quiet --edges normal,no-proc-macro --features rdkafka/libz-static --prefix none --format '{p}' >"$cache/linked"
+cargo tree --locked --quiet --package chatbridge --edges normal,no-proc-macro --features rdkafka/libz-static --prefix none --format '{p}' >"$cache/linked"
 "$python" - target/sbom/chatbridge.cdx.json "$cache/linked" <<'EOF'
 import json, sys
 bom = json.load(open(sys.argv[1]))

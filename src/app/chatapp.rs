@@ -1,13 +1,13 @@
 //! ChatApp's parts, joined: the account, the session, the spool, the books, and the way from the spool to Kafka.
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -22,16 +22,18 @@ use crate::chatapp::intake::{Ears, Intake};
 use crate::chatapp::keeper::{Care, Desk, Keepers};
 use crate::chatapp::ledger::Ledger;
 use crate::chatapp::overview::Overview;
-use crate::chatapp::pusher::{Client, Limits, Link, LinkError, Reconnect};
 use crate::chatapp::spool::{self, Spool, SpoolError};
+use crate::chatapp::standing::Marks;
 use crate::chatapp::tokens::{TokenFile, Tokens, UnreadableTokens};
 use crate::config;
 use crate::publish::Publisher;
 use crate::redact::Redactor;
-use crate::retry::Backoff;
 use crate::supervisor::supervise;
 use crate::telemetry::chatapp::ChatAppTelemetry;
 use crate::telemetry::metrics::Metrics;
+use chatbridge_base::clock::{Clock, Reading};
+use chatbridge_base::retry::Backoff;
+use chatbridge_pusher::{Client, Limits, Link, LinkError, Reconnect};
 
 /// Between two looks whether the account has channels that were not there before.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(1800);
@@ -93,7 +95,10 @@ impl ChatApp {
         let api = super::chatapp_api(config, redactor)?;
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open_state(&opening, api)).await;
-        let (spool, tokens, api) = opened.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
+        let (spool, tokens, api) = opened.unwrap_or_else(|_panicked| {
+            let error = io::Error::other("opening what lies there panicked (the panic is logged above)");
+            Err(ChatAppError::StateDir { path: config.state_dir.clone(), error })
+        })?;
         let telemetry = Arc::new(ChatAppTelemetry::new(Arc::clone(metrics)));
         let reconnect = Reconnect::default();
         let care = Care {
@@ -103,7 +108,7 @@ impl ChatApp {
             limits: FetchLimits::default(),
         };
         let desk = Desk {
-            ledger: Arc::new(Ledger::new(config.gap_overlap, reconnect.clone(), Arc::clone(&telemetry))),
+            ledger: Arc::new(Ledger::new(Clock::of_this_machine(), reconnect.clone(), Arc::clone(&telemetry))),
             intake: Arc::new(Intake::new(spool.clone(), Arc::clone(&telemetry))),
             history: Arc::new(Account::new(api, tokens)),
             spool,
@@ -131,8 +136,11 @@ impl ChatApp {
     /// Receiving begins, whether or not Kafka is there: there is a disk.
     pub(super) fn receive(&mut self) {
         let (account, stop) = (Arc::clone(&self.parts.desk.history), self.stop.clone());
-        self.tasks.spawn(async move {
-            let _ = stop.run_until_cancelled(account.keep_up()).await;
+        self.supervised("the renewal of ChatApp's tokens", move || {
+            let (account, stop) = (Arc::clone(&account), stop.clone());
+            async move {
+                let _ = stop.run_until_cancelled(account.keep_up()).await;
+            }
         });
         let (parts, stop) = (Arc::clone(&self.parts), self.stop.clone());
         self.supervised("the session with ChatApp", move || Arc::clone(&parts).listen(stop.clone()));
@@ -248,10 +256,16 @@ impl Parts {
         if !self.channels.is_empty() {
             return std::future::pending().await;
         }
+        let (mut pause, mut backoff) = (DISCOVERY_INTERVAL, Backoff::new(DISCOVERY_RETRY_MIN, DISCOVERY_RETRY_MAX));
         loop {
-            sleep(DISCOVERY_INTERVAL).await;
-            // A failure is told by whatever else needs the account, and looked at again.
-            let found = self.desk.history.channels().await.unwrap_or_default();
+            sleep(pause).await;
+            // A failure is told by whatever else needs the account.
+            let Ok(found) = self.desk.history.channels().await else {
+                pause = backoff.next_at_least(DISCOVERY_RETRY_MIN, fastrand::f64());
+                continue;
+            };
+            pause = DISCOVERY_INTERVAL;
+            backoff.reset();
             let further: Vec<String> = found.into_iter().filter(|name| !known.contains(name)).collect();
             if !further.is_empty() {
                 return further;
@@ -259,30 +273,31 @@ impl Parts {
         }
     }
 
-    /// Up to when it was heard; `None` where it is heard for the first time.
+    /// As an earlier run left it; `None` where it is heard for the first time.
     ///
     /// From now on it is ours, and that is written down before anything can come: who crashes a moment later has missed
     /// something, and has to know.
-    async fn heard_until(&self, name: &str) -> Result<Option<Timestamp>, SpoolError> {
-        let heard_until = self.desk.spool.heard_until(name).await?;
-        if heard_until.is_none() {
-            self.desk.spool.mark(name, Timestamp::now()).await?;
+    async fn marks(&self, name: &str) -> Result<Option<Marks>, SpoolError> {
+        let marks = self.desk.spool.kept(name).await?;
+        if marks.is_none() {
+            let clock = self.desk.ledger.clock();
+            self.desk.spool.keep(name, &Marks::first(clock.boot(), clock.now())).await?;
         }
-        Ok(heard_until)
+        Ok(marks)
     }
 
     async fn look_after(&self, name: &str, keepers: &mut Keepers) {
         if keepers.has(name) {
             return;
         }
-        let heard_until = loop {
-            match self.heard_until(name).await {
-                Ok(heard_until) => break heard_until,
+        let marks = loop {
+            match self.marks(name).await {
+                Ok(marks) => break marks,
                 Err(failure) => error!(%failure, "how far a channel was heard is not known: tried again"),
             }
             sleep(DISCOVERY_RETRY_MIN).await;
         };
-        self.desk.ledger.expect(name, heard_until);
+        self.desk.ledger.expect(name, marks);
         keepers.look_after(name, &self.desk);
     }
 }
@@ -293,8 +308,14 @@ type OnDisk = (Spool, Tokens<Arc<Api>>, Arc<Api>);
 /// What lies on disk.
 fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatAppError> {
     make_folder(&config.state_dir).map_err(|error| ChatAppError::StateDir { path: config.state_dir.clone(), error })?;
+    if fs::metadata(&config.state_dir).is_ok_and(|folder| folder.mode() & 0o002 != 0) {
+        warn!(
+            state_dir = %config.state_dir.display(),
+            "everybody may write to chatapp.state_dir, and could take the spool away: take that right from them (chmod o-w)"
+        );
+    }
     let spool = Spool::open(&config.state_dir.join(spool::FILE_NAME), config.spool_bytes_max)?;
-    let tokens = Tokens::open(Arc::clone(&api), TokenFile::in_folder(&config.state_dir), config, Timestamp::now)?;
+    let tokens = Tokens::open(Arc::clone(&api), TokenFile::of(config), config, Reading::now)?;
     Ok((spool, tokens, api))
 }
 

@@ -13,7 +13,6 @@ use tracing::{error, warn};
 use super::InstanceClients;
 use crate::bridge::Bridge;
 use crate::config::{Config, GreenApi, Instance, Receive, Webhook};
-use crate::event::InstanceId;
 use crate::green_api::{InstanceClient, is_loopback};
 use crate::publish::kafka::KafkaPublisher;
 use crate::source::caller::{CallerCache, CallerLookup};
@@ -21,12 +20,13 @@ use crate::source::carrier::Carrier;
 use crate::source::ending::Ending;
 use crate::source::intake::{Intake, Turn};
 use crate::source::queue::{Pacing, Poller};
-use crate::supervisor::supervise;
+use crate::supervisor::{keep_running, supervise};
 use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::SpanQueue;
 use crate::telemetry::status::StatusBoard;
 use crate::webhook;
+use chatbridge_event::event::InstanceId;
 
 /// What each instance's slow look needs.
 pub(super) type Watched = Vec<(Arc<InstanceClient>, Arc<InstanceTelemetry>)>;
@@ -235,8 +235,13 @@ impl Fleet {
                 let intake = Intake::new(carrier.with_caller_names(caller_names), turn, calls_max, patience);
                 let (intake, ending) = (Arc::new(intake), member.ending.clone());
                 self.intakes.open(id, Arc::clone(&intake));
+                let what = "the intake of an instance that GREEN-API calls us for";
                 self.tasks.spawn(async move {
-                    intake.run(ending).await;
+                    keep_running(what, ending.stop.clone(), || {
+                        let (intake, ending) = (Arc::clone(&intake), ending.clone());
+                        async move { intake.run(ending).await }
+                    })
+                    .await;
                     id
                 });
             }

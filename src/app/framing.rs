@@ -7,11 +7,11 @@ use tracing::{error, info, warn};
 use super::REMINDER;
 use crate::config::{CloudEventsMode, Config};
 use crate::green_api::is_loopback;
-use crate::record::ValueForm;
 use crate::redact::Redactor;
-use crate::retry::Backoff;
 use crate::schema;
 use crate::schema_registry::{REFUSED_RETRY, RETRY_MAX, RETRY_MIN, RegistryError, SchemaRegistry, http_client};
+use chatbridge_base::retry::Backoff;
+use chatbridge_event::record::ValueForm;
 
 /// The client of the configured schema registry, if there is one.
 pub fn registry(config: &Config, redactor: &Redactor) -> Result<Option<SchemaRegistry>, Error> {

@@ -2,9 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::value::RawValue;
 use tracing::warn;
@@ -135,27 +133,24 @@ impl Account {
 impl History for Account {
     async fn chats(&self, line: &Line, start: Start<'_>) -> Result<Page<ChatSummary>, Obstacle> {
         let page = self.ask(|token| async move { self.api.chats(&token, line, start).await }).await;
-        page.map_err(|error| obstacle(&error, Timestamp::now()))
+        page.map_err(|error| obstacle(&error))
     }
 
     async fn messages(&self, line: &Line, chat: &str, start: Start<'_>) -> Result<Page<Box<RawValue>>, Obstacle> {
         let page = self.ask(|token| async move { self.api.messages(&token, line, chat, start).await }).await;
-        page.map_err(|error| obstacle(&error, Timestamp::now()))
+        page.map_err(|error| obstacle(&error))
     }
 }
 
 /// What an error means to somebody who reads page after page.
-fn obstacle(error: &AccountError, now: Timestamp) -> Obstacle {
+fn obstacle(error: &AccountError) -> Obstacle {
     let detail = error.to_string();
     match error {
         AccountError::Api(ApiError::Refused { .. }) => Obstacle::Never { detail },
         AccountError::Api(ApiError::RateLimited { retry_after }) => Obstacle::Again { least: *retry_after, detail },
         AccountError::Api(ApiError::InvalidToken | ApiError::Unreachable { .. })
         | AccountError::Token(TokenError::NotStored { .. }) => Obstacle::Again { least: None, detail },
-        AccountError::Token(TokenError::Waiting { until, .. }) => {
-            let least = Duration::try_from(until.duration_since(now)).ok();
-            Obstacle::Again { least, detail }
-        }
+        AccountError::Token(TokenError::Waiting { wait, .. }) => Obstacle::Again { least: Some(*wait), detail },
         AccountError::Token(TokenError::NeedsOperator(_)) => Obstacle::Stop { detail },
     }
 }

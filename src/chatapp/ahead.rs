@@ -1,6 +1,6 @@
 //! How far the disk is behind the socket, and so up to when we have really heard. Pure.
 
-use jiff::Timestamp;
+use chatbridge_base::clock::Reading;
 
 /// Frames are read while those before them are still being written, many with one `fsync`. What was heard counts when
 /// everything that came before it is durable.
@@ -13,7 +13,7 @@ pub(super) struct Ahead {
     /// Frames of which the disk has said that it has them.
     durable: u64,
     /// A time that counts when so many are. Later ones wait for the next turn, or none would ever come under load.
-    awaited: Option<(u64, Timestamp)>,
+    awaited: Option<(u64, Reading)>,
 }
 
 impl Ahead {
@@ -23,7 +23,7 @@ impl Ahead {
     }
 
     /// We heard up to `at`; that time, where it counts already.
-    pub(super) fn heard(&mut self, at: Timestamp) -> Option<Timestamp> {
+    pub(super) fn heard(&mut self, at: Reading) -> Option<Reading> {
         if self.is_level() {
             return Some(at);
         }
@@ -32,7 +32,7 @@ impl Ahead {
     }
 
     /// The disk has one more; the time that counts by that.
-    pub(super) fn durable(&mut self) -> Option<Timestamp> {
+    pub(super) fn durable(&mut self) -> Option<Reading> {
         self.durable += 1;
         self.awaited.take_if(|(frames, _)| *frames <= self.durable).map(|(_, at)| at)
     }
@@ -45,10 +45,13 @@ impl Ahead {
 
 #[cfg(test)]
 mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_760_000_000 + second).expect("a time")
+    fn at(second: i64) -> Reading {
+        let wall = Timestamp::from_second(1_760_000_000 + second).expect("a time");
+        Reading { wall, up: SignedDuration::from_secs(second) }
     }
 
     #[test]
@@ -79,6 +82,6 @@ mod tests {
             counted.extend(ahead.durable());
         }
         assert!(!ahead.is_level());
-        assert!(counted.len() >= 4 && counted.is_sorted(), "{counted:?}");
+        assert!(counted.len() >= 4 && counted.is_sorted_by_key(|at: &Reading| at.up), "{counted:?}");
     }
 }

@@ -16,10 +16,11 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::pusher::Auth;
 use crate::config::{self, Login};
+use crate::content_coding::{self, Coding, FIRST_BYTES, ReadError};
 use crate::http_failure;
 use crate::redact::Redactor;
+use chatbridge_pusher::Auth;
 
 pub(crate) mod answer;
 mod pace;
@@ -322,16 +323,20 @@ impl Api {
     }
 
     /// The body up to the limit, and whether that was all of it.
-    async fn read(&self, mut response: Response) -> Result<(Vec<u8>, bool), ApiError> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error))? {
-            let room = self.bytes_max - bytes.len();
-            bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() > room {
-                return Ok((bytes, false));
-            }
+    async fn read(&self, response: Response) -> Result<(Vec<u8>, bool), ApiError> {
+        let undecodable = || {
+            let detail = "ChatApp answers with something compressed in a way that is not read here".to_owned();
+            ApiError::Unreachable { class: "encoding", detail }
+        };
+        let coding = Coding::of(response.headers()).map_err(|_| undecodable())?;
+        let first_bytes = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let body = reqwest::Body::from(response);
+        match content_coding::read(body, coding, first_bytes.unwrap_or(FIRST_BYTES), self.bytes_max, |_| true).await {
+            Ok(bytes) => Ok((bytes, true)),
+            Err(ReadError::TooLong(bytes)) => Ok((bytes, false)),
+            Err(ReadError::Broken(error)) => Err(self.unreachable(error)),
+            Err(ReadError::Undecodable | ReadError::NoRoom) => Err(undecodable()),
         }
-        Ok((bytes, true))
     }
 
     fn unreachable(&self, error: reqwest::Error) -> ApiError {

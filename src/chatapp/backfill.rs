@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::api::{ChatSummary, Line, Page, Start};
-use crate::retry::Backoff;
+use chatbridge_base::retry::Backoff;
 
 mod walk;
 
@@ -61,8 +61,15 @@ pub enum Obstacle {
 
 /// Takes what was fetched.
 pub trait Sink: Send + Sync {
-    /// Returns when these are safe; `false` where they never will be, for the process ends.
-    fn take(&self, chat: &str, items: Vec<Box<RawValue>>) -> impl Future<Output = bool> + Send;
+    /// When something was asked for, in the sink's own order.
+    type Moment: Copy + Send + Sync;
+
+    /// Now.
+    fn moment(&self) -> Self::Moment;
+
+    /// Returns when these, which were asked for at `asked_at`, are safe; `false` where they never will be, for the process
+    /// ends.
+    fn take(&self, chat: &str, items: Vec<Box<RawValue>>, asked_at: Self::Moment) -> impl Future<Output = bool> + Send;
 }
 
 /// A stretch of time in which something may have been missed.
@@ -123,6 +130,8 @@ pub enum Outcome {
         fetched: Fetched,
         /// Chats that moved and were not read to the end; `None`: not even that is known.
         chats_missed: Option<u64>,
+        /// ChatApp was there: what it did not give now it will hardly give later. Otherwise nobody knows what it has.
+        has_answered: bool,
     },
 }
 
@@ -141,10 +150,13 @@ pub async fn backfill(history: &impl History, sink: &impl Sink, line: &Line, gap
     let mut fetched = Fetched::default();
     let chats = match moved_chats(history, line, gap, limits).await {
         Ok(chats) => chats,
-        Err(failure) => return Outcome::GaveUp { why: failure.detail(), fetched, chats_missed: None },
+        Err(failure) => {
+            let has_answered = matches!(failure, Failure::Unreadable(_));
+            return Outcome::GaveUp { why: failure.detail(), fetched, chats_missed: None, has_answered };
+        }
     };
     debug!(chats = chats.len(), messenger = line.messenger, "back-fill: chats moved");
-    let (mut why, mut missed, mut in_trouble) = (None, 0, 0);
+    let (mut why, mut missed, mut in_trouble, mut is_over) = (None, 0, 0, false);
     let chats_total = chats.len() as u64;
     for chat in chats {
         let failure = match read_chat(history, sink, line, &chat, gap, limits, &mut fetched.items).await {
@@ -157,7 +169,7 @@ pub async fn backfill(history: &impl History, sink: &impl Sink, line: &Line, gap
         };
         missed += 1;
         in_trouble += usize::from(matches!(failure, Failure::Exhausted(_)));
-        let is_over = matches!(failure, Failure::Stopped(_)) || in_trouble == CHATS_IN_TROUBLE_MAX;
+        is_over = matches!(failure, Failure::Stopped(_)) || in_trouble == CHATS_IN_TROUBLE_MAX;
         why.get_or_insert_with(|| failure.detail());
         if is_over {
             missed = chats_total - fetched.chats;
@@ -166,7 +178,7 @@ pub async fn backfill(history: &impl History, sink: &impl Sink, line: &Line, gap
     }
     match why {
         None => Outcome::Done(fetched),
-        Some(why) => Outcome::GaveUp { why, fetched, chats_missed: Some(missed) },
+        Some(why) => Outcome::GaveUp { why, fetched, chats_missed: Some(missed), has_answered: !is_over },
     }
 }
 
@@ -200,11 +212,15 @@ async fn read_chat(
     loop {
         match ask {
             Ask::Page(position) => {
-                let page = patiently(limits, || history.messages(line, chat, position.start())).await?;
+                let (page, asked_at) = patiently(limits, || async {
+                    let asked_at = sink.moment();
+                    Ok((history.messages(line, chat, position.start()).await?, asked_at))
+                })
+                .await?;
                 let (items, next) = walk.took(page);
                 ask = next;
                 let count = items.len() as u64;
-                if count > 0 && !sink.take(chat, items).await {
+                if count > 0 && !sink.take(chat, items, asked_at).await {
                     return Err(Failure::Stopped("the process ends".to_owned()));
                 }
                 *items_taken += count;

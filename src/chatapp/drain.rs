@@ -1,9 +1,11 @@
 //! Out of the spool and into Kafka: a frame leaves the disk when the broker has everything it held.
 //!
 //! The guarantee is [`Drain::run`]: read, unpack, deliver, settle. What has the same key goes one after the other in the
-//! order of the spool, everything else at the same time. What was published before, by whichever road it came, is not
-//! published again. A crash at any point leaves the frame where it is: it is delivered again, with the same ids.
+//! order of the spool, everything else at the same time. What consumers have, by whichever road it came, is not published
+//! again ([`super::forms`]): it passes, but in its turn, so that a message's history is never written down before all that
+//! it says is in Kafka. A crash at any point leaves the frame where it is: it is delivered again, with the same ids.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -16,14 +18,16 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use super::forms::{History, Remembered, Spot, Unproved, Verdict};
 use super::lanes::Lanes;
 use super::ledger::Ledger;
 use super::spool::{Frame, Road, Sequence, Spool};
-use super::unpack::{Content, Item, unpack};
-use crate::bridge::{Bridge, Outcome, Prepared, Settled};
-use crate::event::{Channel, EventId};
+use super::unpack::{Content, unpack};
+use crate::bridge::{Bridge, Outcome, Prepared, Settled, prepare_undecodable};
 use crate::publish::Publisher;
 use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
+use chatbridge_event::event::{Channel, Event, EventId};
+use chatbridge_event::normalize::chatapp::identity::{Form, Subject};
 
 /// Frames taken out of the file and not yet settled, at the most …
 const FRAMES_IN_HAND_MAX: usize = 512;
@@ -34,7 +38,8 @@ const READ_FRAMES_MAX: usize = 64;
 const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Between two tries of a file that cannot be read.
 const READ_RETRY: Duration = Duration::from_secs(1);
-/// So long an event is known to be published: longer than any gap is fetched late.
+/// So long it is known what was published of a message, since something last came of it: longer than any gap is fetched
+/// late. Of each message [`super::forms::FORMS_KEPT_MAX`] forms at the most.
 const PUBLISHED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How often those before that are forgotten.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
@@ -45,7 +50,7 @@ pub struct Drain<P> {
     pub spool: Spool,
     /// Where it goes.
     pub bridge: Arc<Bridge<P>>,
-    /// Who hears of what was pushed, and of what never was.
+    /// Who hears of what was never pushed.
     pub ledger: Arc<Ledger>,
     /// Where it is counted.
     pub telemetry: Arc<ChatAppTelemetry>,
@@ -53,17 +58,30 @@ pub struct Drain<P> {
 
 /// One item and its way.
 struct Turn {
+    ticket: Ticket,
+    work: Work,
+}
+
+/// Whose turn it is.
+struct Ticket {
     frame: Sequence,
     key: String,
     road: Road,
     channel: Option<Channel>,
-    prepared: Prepared,
     telemetry: Arc<ChannelTelemetry>,
+}
+
+/// What is done in an item's turn.
+enum Work {
+    /// Consumers are to get it.
+    Deliver(Box<Prepared>),
+    /// They have it, once everything before it in its lane is delivered.
+    Pass,
 }
 
 /// What came to its end.
 enum Step {
-    Delivered(Turn, Settled),
+    Delivered(Ticket, Option<Timestamp>, Settled),
     Settled(Sequence),
 }
 
@@ -71,8 +89,8 @@ enum Step {
 #[derive(Default)]
 struct InHand {
     frames: HashMap<Sequence, Pending>,
-    /// Of everything in `frames`.
-    ids: HashSet<EventId>,
+    /// Of everything in `frames`, which the disk knows of only when it is settled; and in how many frames it is.
+    histories: HashMap<Subject, (Arc<History>, usize)>,
     bytes: usize,
     lanes: Lanes<Turn>,
 }
@@ -80,8 +98,9 @@ struct InHand {
 /// A frame of which something is still on its way.
 struct Pending {
     left: usize,
-    ids: Vec<EventId>,
     proofs: Vec<Settled>,
+    /// What is true as soon as all of it is settled.
+    unproved: Unproved,
     bytes: usize,
 }
 
@@ -107,7 +126,11 @@ impl<P: Publisher + 'static> Drain<P> {
                     reading = None;
                 }
                 Some(step) = steps.join_next(), if !steps.is_empty() => match step {
-                    Ok(Step::Delivered(turn, proof)) => self.delivered(turn, proof, &mut in_hand, &mut steps),
+                    Ok(Step::Delivered(ticket, time, proof)) => {
+                        self.delivered(&ticket, time, &proof);
+                        let next = self.ended(&ticket, Some(proof), &mut in_hand, &mut steps);
+                        self.begin(next, &mut in_hand, &mut steps);
+                    }
                     Ok(Step::Settled(frame)) => in_hand.forget(frame),
                     // Whoever watches over this starts it again, and the frame with it.
                     Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
@@ -120,7 +143,7 @@ impl<P: Publisher + 'static> Drain<P> {
                     }
                 }
                 _ = forgetting.tick(), if !stopping => {
-                    self.spool.forget_published_before(Timestamp::now() - PUBLISHED_KEPT);
+                    self.spool.forget_published(Timestamp::now(), PUBLISHED_KEPT);
                 }
                 else => return,
             }
@@ -144,104 +167,157 @@ impl<P: Publisher + 'static> Drain<P> {
     /// Sends everything that a frame holds on its way.
     async fn admit(&self, sequence: Sequence, frame: Frame, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
         let (road, received_at, bytes) = (frame.road, frame.received_at, frame.body.len());
-        if let (Road::Push, Some(channel)) = (road, &frame.channel) {
-            self.ledger.pushed(channel, received_at);
-        }
-        let unpacked = unpack(frame);
+        let asked_behind = frame.asked_behind;
+        let unpacked = unpack(frame, self.spool.place(sequence));
         if unpacked.is_wrapped {
             self.telemetry.wrapped_body();
         }
         if unpacked.is_without_items {
             self.telemetry.body_without_items();
         }
-        let turns: Vec<Turn> = unpacked
-            .items
-            .into_iter()
-            .map(|Item { key, channel, content }| {
-                let telemetry = self.telemetry.of(channel.as_ref());
-                let prepared = match content {
-                    Content::Event(event) => {
-                        telemetry.received(&event, received_at);
-                        if event.foreign {
-                            self.telemetry.foreign_body();
-                        }
-                        self.bridge.prepare_event(*event, received_at)
-                    }
-                    Content::Undecodable(source, undecodable) => {
-                        crate::bridge::prepare_undecodable(source, undecodable, received_at)
-                    }
-                };
-                Turn { frame: sequence, key, road, channel, prepared, telemetry }
-            })
-            .collect();
-        let ids = turns.iter().map(|turn| turn.prepared.id()).collect();
-        // What cannot be asked is published once more rather than never.
-        let published = self.spool.published(ids).await.unwrap_or_default();
-        let mut pending = Pending { left: 0, ids: Vec::new(), proofs: Vec::new(), bytes };
-        let mut fresh = Vec::new();
-        for (index, turn) in turns.into_iter().enumerate() {
-            let id = turn.prepared.id();
-            // An event that is on its way with an earlier frame stays on disk with that one.
-            if published.get(index).copied().unwrap_or(false) || !in_hand.ids.insert(id) {
-                turn.telemetry.repeat_suppressed();
-                continue;
+        let subjects: HashSet<Subject> =
+            unpacked.items.iter().filter_map(|item| item.form).map(|form| form.subject).collect();
+        self.learn(&subjects, in_hand).await;
+        let (mut turns, mut new) = (Vec::with_capacity(unpacked.items.len()), Vec::new());
+        for (index, item) in (0..).zip(unpacked.items) {
+            let verdict = item.form.map(|form| in_hand.judge(&form, road, (sequence, index), asked_behind));
+            if let Some(Verdict::New(id)) = verdict {
+                new.push(id);
             }
-            pending.left += 1;
-            pending.ids.push(id);
-            fresh.push(turn);
+            let telemetry = self.telemetry.of(item.channel.as_ref());
+            if let Some(work) = self.work(item.content, verdict, received_at, &telemetry) {
+                let ticket = Ticket { frame: sequence, key: item.key, road, channel: item.channel, telemetry };
+                turns.push(Turn { ticket, work });
+            }
         }
+        let unproved = in_hand.unproved(subjects, new);
         in_hand.bytes += bytes;
-        let nothing_left = fresh.is_empty();
-        in_hand.frames.insert(sequence, pending);
-        if nothing_left {
+        // Nothing is left to do of an empty one, and of one that an earlier run delivered.
+        if turns.is_empty() {
             self.settle(sequence, Vec::new(), steps);
         }
-        for turn in fresh {
-            let key = turn.key.clone();
-            if let Some(turn) = in_hand.lanes.enter(&key, turn) {
-                self.deliver(turn, steps);
-            }
+        in_hand.frames.insert(sequence, Pending { left: turns.len(), proofs: Vec::new(), unproved, bytes });
+        for turn in turns {
+            let key = turn.ticket.key.clone();
+            let turn = in_hand.lanes.enter(&key, turn);
+            self.begin(turn, in_hand, steps);
         }
     }
 
-    fn deliver(&self, turn: Turn, steps: &mut JoinSet<Step>) {
-        let bridge = Arc::clone(&self.bridge);
-        steps.spawn(async move {
-            let settled = bridge.deliver(&turn.prepared, &turn.telemetry).await;
-            Step::Delivered(turn, settled)
-        });
+    /// Fetches from disk what is known of these and not in hand.
+    async fn learn(&self, subjects: &HashSet<Subject>, in_hand: &mut InHand) {
+        let unknown: Vec<Subject> =
+            subjects.iter().filter(|subject| !in_hand.histories.contains_key(subject)).copied().collect();
+        let known = self.histories(&unknown).await;
+        let known = known.into_iter().map(|history| (Arc::new(history), 0));
+        in_hand.histories.extend(unknown.into_iter().zip(known));
+        for subject in subjects {
+            in_hand.histories.entry(*subject).or_default().1 += 1;
+        }
     }
 
-    fn delivered(&self, turn: Turn, proof: Settled, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
-        if let Some(next) = in_hand.lanes.arrived(&turn.key) {
-            self.deliver(next, steps);
-        }
-        if matches!(proof.outcome(), Outcome::Published(_)) {
-            match turn.road {
-                Road::Backfill => turn.telemetry.backfilled(),
-                Road::Reconcile => {
-                    turn.telemetry.reconciled();
-                    self.ledger.missed(turn.channel.as_ref(), turn.prepared.event_time());
+    /// Until the disk says it: without it, an event might get the id of another.
+    async fn histories(&self, subjects: &[Subject]) -> Vec<History> {
+        while !subjects.is_empty() {
+            match self.spool.histories(subjects.to_vec()).await {
+                Ok(histories) => return histories,
+                Err(failure) => {
+                    error!(%failure, "what ChatApp sent waits until the disk says what was published before");
                 }
-                Road::Push | Road::Callback | Road::Bridge => {}
+            }
+            sleep(READ_RETRY).await;
+        }
+        Vec::new()
+    }
+
+    /// What is to be done about an item; `None` where an earlier run came to the end of it.
+    fn work(
+        &self,
+        content: Content,
+        verdict: Option<Verdict>,
+        received_at: Timestamp,
+        telemetry: &ChannelTelemetry,
+    ) -> Option<Work> {
+        if let Content::Event(event) = &content {
+            telemetry.received(event, received_at);
+            if event.foreign {
+                self.telemetry.foreign_body();
             }
         }
-        if let Some(pending) = in_hand.frames.get_mut(&turn.frame) {
+        if matches!(verdict, Some(Verdict::Done | Verdict::Repeat)) {
+            telemetry.repeat_suppressed();
+        }
+        let prepared = match (content, verdict) {
+            (_, Some(Verdict::Done)) => return None,
+            (_, Some(Verdict::Repeat)) => return Some(Work::Pass),
+            (Content::Event(event), Some(Verdict::New(id))) => {
+                self.bridge.prepare_event(Event { id, ..*event }, received_at)
+            }
+            (Content::Event(event), None) => self.bridge.prepare_event(*event, received_at),
+            (Content::Undecodable(source, id, undecodable), _) => {
+                prepare_undecodable(source, id, undecodable, received_at)
+            }
+        };
+        Some(Work::Deliver(Box::new(prepared)))
+    }
+
+    /// It is this one's turn, and that of those behind it for as long as they only pass.
+    fn begin(&self, turn: Option<Turn>, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
+        let mut next = turn;
+        while let Some(Turn { ticket, work }) = next {
+            next = match work {
+                Work::Pass => self.ended(&ticket, None, in_hand, steps),
+                Work::Deliver(prepared) => {
+                    let bridge = Arc::clone(&self.bridge);
+                    steps.spawn(async move {
+                        let proof = bridge.deliver(&prepared, &ticket.telemetry).await;
+                        Step::Delivered(ticket, prepared.event_time(), proof)
+                    });
+                    None
+                }
+            };
+        }
+    }
+
+    fn delivered(&self, ticket: &Ticket, time: Option<Timestamp>, proof: &Settled) {
+        if !matches!(proof.outcome(), Outcome::Published(_)) {
+            return;
+        }
+        match ticket.road {
+            Road::Backfill => ticket.telemetry.backfilled(),
+            Road::Reconcile => {
+                ticket.telemetry.reconciled();
+                self.ledger.missed(ticket.channel.as_ref(), time);
+            }
+            Road::Push | Road::Callback | Road::Bridge => {}
+        }
+    }
+
+    /// A turn has come to its end; whose is next.
+    fn ended(
+        &self,
+        ticket: &Ticket,
+        proof: Option<Settled>,
+        in_hand: &mut InHand,
+        steps: &mut JoinSet<Step>,
+    ) -> Option<Turn> {
+        if let Some(pending) = in_hand.frames.get_mut(&ticket.frame) {
             pending.left -= 1;
-            pending.proofs.push(proof);
+            pending.proofs.extend(proof);
             if pending.left == 0 {
-                let proofs = std::mem::take(&mut pending.proofs);
-                self.settle(turn.frame, proofs, steps);
+                let told = pending.unproved.settled_by(&std::mem::take(&mut pending.proofs));
+                self.settle(ticket.frame, told, steps);
             }
         }
+        in_hand.lanes.arrived(&ticket.key)
     }
 
     /// Takes a frame off the disk: Kafka has, or nobody wants, everything that was in it.
-    fn settle(&self, frame: Sequence, proofs: Vec<Settled>, steps: &mut JoinSet<Step>) {
+    fn settle(&self, frame: Sequence, told: Vec<Remembered>, steps: &mut JoinSet<Step>) {
         let spool = self.spool.clone();
         steps.spawn(async move {
             // A spool that takes nothing any more has its frames: they are delivered again.
-            if spool.settle(frame, proofs, Timestamp::now()).await.is_err() {
+            if spool.settle(frame, told, Timestamp::now()).await.is_err() {
                 pending::<()>().await;
             }
             Step::Settled(frame)
@@ -257,9 +333,26 @@ impl InHand {
     fn forget(&mut self, frame: Sequence) {
         let Some(settled) = self.frames.remove(&frame) else { return };
         self.bytes -= settled.bytes;
-        for id in settled.ids {
-            self.ids.remove(&id);
+        for subject in settled.unproved.subjects() {
+            if let Entry::Occupied(mut held) = self.histories.entry(subject) {
+                held.get_mut().1 -= 1;
+                if held.get().1 == 0 {
+                    held.remove();
+                }
+            }
         }
+    }
+
+    /// What is known as soon as the frame that was judged last is settled.
+    fn unproved(&self, subjects: HashSet<Subject>, new: Vec<EventId>) -> Unproved {
+        let known = |subject| Some((subject, Arc::clone(&self.histories.get(&subject)?.0)));
+        Unproved::new(subjects.into_iter().filter_map(known).collect(), new)
+    }
+
+    /// What an item is to consumers, given everything before it.
+    fn judge(&mut self, form: &Form, road: Road, spot: Spot, asked_behind: Option<Sequence>) -> Verdict {
+        let (history, _) = self.histories.entry(form.subject).or_default();
+        Arc::make_mut(history).judge(form, road, spot, asked_behind)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Into the spool: whatever comes, by whichever road, counts as received when it lies there.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -9,12 +10,14 @@ use tracing::error;
 
 use super::ahead::Ahead;
 use super::backfill::Sink;
+use super::forms::Verdict;
 use super::ledger::Ledger;
-use super::normalize;
-use super::pusher::{EventSink, Observer, Received, ReceivedFrame, Report};
-use super::spool::{Frame, Road, Spool, SpoolError};
-use crate::event::{Channel, ChatId, Gap};
+use super::spool::{Frame, Road, Sequence, Spool, SpoolError};
 use crate::telemetry::chatapp::ChatAppTelemetry;
+use chatbridge_base::clock::Reading;
+use chatbridge_event::event::{Channel, ChatId, Gap};
+use chatbridge_event::normalize::chatapp::{self as normalize, Item};
+use chatbridge_pusher::{EventSink, Observer, Received, ReceivedFrame, Report};
 
 /// The way into one spool. Clones are the same one.
 #[derive(Clone)]
@@ -35,7 +38,14 @@ impl Intake {
     /// # Errors
     /// [`SpoolError::Closed`] alone: the call has to come again.
     pub async fn called(&self, body: Vec<u8>) -> Result<(), SpoolError> {
-        let frame = Frame { road: Road::Callback, channel: None, event: None, received_at: Timestamp::now(), body };
+        let frame = Frame {
+            road: Road::Callback,
+            channel: None,
+            event: None,
+            received_at: Timestamp::now(),
+            asked_behind: None,
+            body,
+        };
         self.take(frame).await
     }
 
@@ -46,7 +56,7 @@ impl Intake {
     pub async fn gap(&self, channel: &str, gap: &Gap) -> Result<(), SpoolError> {
         let body = serde_json::to_vec(gap).expect("words and times are JSON");
         let (channel, received_at) = (Some(channel.to_owned()), Timestamp::now());
-        self.take(Frame { road: Road::Bridge, channel, event: None, received_at, body }).await
+        self.take(Frame { road: Road::Bridge, channel, event: None, received_at, asked_behind: None, body }).await
     }
 
     /// What takes the fetched messages of a channel, which came by `road`.
@@ -116,7 +126,11 @@ impl EventSink for Ears {
             Received::Event { channel, event, data } => (channel, Some(event), data.into_bytes()),
             Received::Unreadable { bytes } => (None, None, bytes),
         };
-        let frame = Frame { road: Road::Push, channel, event, received_at: frame.received_at, body };
+        if let Some(channel) = &channel {
+            self.0.ledger.pushed(channel);
+        }
+        let frame =
+            Frame { road: Road::Push, channel, event, received_at: frame.received_at, asked_behind: None, body };
         let bytes = u32::try_from(frame.body.len()).unwrap_or(u32::MAX).min(AHEAD_BYTES_MAX);
         let room = Arc::clone(&self.0.room).acquire_many_owned(bytes).await;
         let appending = self.0.intake.spool.begin_append(&frame).await;
@@ -141,14 +155,14 @@ impl EventSink for Ears {
 }
 
 impl Observer for Ears {
-    fn heard(&self, at: Timestamp) {
+    fn heard(&self, at: Reading) {
         let heard = self.0.ahead().heard(at);
         if let Some(at) = heard {
             self.0.ledger.heard(at);
         }
     }
 
-    fn reported(&self, report: &Report, at: Timestamp) {
+    fn reported(&self, report: &Report, at: Reading) {
         self.0.ledger.reported(report, at);
     }
 }
@@ -160,25 +174,54 @@ pub struct Fetching {
     road: Road,
 }
 
+impl Fetching {
+    /// Which of these consumers do not have, one after the other. Judged as the drain will judge them, so only where it has
+    /// come at least as far as the spool was when they were asked for: a frame that still lies there may change one.
+    async fn news(&self, items: &[Item], asked_behind: Sequence) -> Vec<bool> {
+        let all = vec![true; items.len()];
+        let spool = &self.intake.spool;
+        let subjects: Vec<_> = items.iter().filter_map(|item| item.form).map(|form| form.subject).collect();
+        if !spool.is_settled_up_to(asked_behind) {
+            return all;
+        }
+        // What cannot be asked is found out at the other end.
+        let Ok(histories) = spool.histories(subjects.clone()).await else { return all };
+        let mut histories: HashMap<_, _> = subjects.into_iter().zip(histories).collect();
+        let mut is_news = |(index, item): (u32, &Item)| {
+            let Some(form) = item.form else { return true };
+            let history = histories.entry(form.subject).or_default();
+            // Behind everything that is there.
+            let spot = (Sequence::MAX, index);
+            matches!(history.judge(&form, self.road, spot, Some(asked_behind)), Verdict::New(_))
+        };
+        (0..).zip(items).map(&mut is_news).collect()
+    }
+}
+
 impl Sink for Fetching {
-    async fn take(&self, chat: &str, items: Vec<Box<RawValue>>) -> bool {
+    type Moment = Sequence;
+
+    fn moment(&self) -> Sequence {
+        self.intake.spool.last_appended()
+    }
+
+    async fn take(&self, chat: &str, items: Vec<Box<RawValue>>, asked_behind: Sequence) -> bool {
         let Some(chat) = ChatId::new(chat) else { return true };
-        let events: Vec<_> = items.iter().flat_map(|item| normalize::fetched(&self.channel, &chat, item)).collect();
-        let ids = events.iter().map(|event| event.id).collect();
-        // Whoever was told already needs no place on disk. What cannot be asked is found out at the other end.
-        let published = self.intake.spool.published(ids).await.unwrap_or_default();
-        let is_new = |index: usize| !published.get(index).copied().unwrap_or(false);
+        let items: Vec<Item> = items.iter().flat_map(|item| normalize::fetched(&self.channel, &chat, item)).collect();
+        // Whoever was told already needs no place on disk.
+        let news = self.news(&items, asked_behind).await;
         let received_at = Timestamp::now();
-        let frames: Vec<Frame> = events
+        let frames: Vec<Frame> = items
             .into_iter()
-            .enumerate()
-            .filter(|(index, _)| is_new(*index))
-            .map(|(_, event)| Frame {
+            .zip(news)
+            .filter(|(_, is_news)| *is_news)
+            .map(|(item, _)| Frame {
                 road: self.road,
                 channel: self.channel.name(),
                 event: None,
                 received_at,
-                body: event.raw.get().as_bytes().to_vec(),
+                asked_behind: Some(asked_behind),
+                body: item.event.raw.get().as_bytes().to_vec(),
             })
             .collect();
         for _ in &frames {

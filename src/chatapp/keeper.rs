@@ -2,7 +2,7 @@
 //! pushed, and writes down how far all of that has come.
 //!
 //! A gap is told first, for what cannot be fetched is lost already; then its messages are fetched. The marks on disk move
-//! only past what was told, and past what was fetched: a crash in between finds the gap again.
+//! only past what was told, and they say what is still to be fetched: a crash in between finds the gap again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,10 +19,12 @@ use super::backfill::{self, History, Limits, Outcome, backfill};
 use super::intake::Intake;
 use super::ledger::{Entry, Ledger};
 use super::spool::{Road, Spool, SpoolError};
-use super::standing::Unheard;
-use crate::event::{Channel, Gap, GapReason, KindName};
-use crate::retry::Backoff;
+use super::standing::{Unfetched, Unheard};
+use crate::supervisor::keep_running;
 use crate::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
+use chatbridge_base::clock::{LOOK_BACK_MAX, Reading};
+use chatbridge_base::retry::Backoff;
+use chatbridge_event::event::{Channel, Gap, KindName};
 
 /// Between two tries of a spool that cannot be read.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
@@ -30,12 +32,16 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 const MARK_INTERVAL: Duration = Duration::from_secs(5);
 /// What was said so lately may be on its way to us still, unless clocks are trusted to be closer.
 const RECONCILE_SETTLE_MAX: SignedDuration = SignedDuration::from_secs(30);
-/// Fetchings of one gap, before what is missing is given up.
+/// Fetchings of one gap that ChatApp answered, before what is missing is given up.
 const FETCHES_MAX: u32 = 6;
 /// The wait before the second; it doubles, …
 const FETCH_RETRY_MIN: Duration = Duration::from_secs(60);
 /// … up to this.
 const FETCH_RETRY_MAX: Duration = Duration::from_secs(1800);
+/// The wait after one that ChatApp did not answer, or a look of that kind, …
+const AWAY_RETRY_MIN: Duration = Duration::from_secs(10);
+/// … up to this. As many as it takes.
+const AWAY_RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// How channels are looked after.
 #[derive(Debug, Clone)]
@@ -79,14 +85,22 @@ impl Keepers {
         let keeper = Keeper { name: name.to_owned(), channel, entry, desk: desk.clone(), telemetry };
         let stop = self.stop.clone();
         self.names.insert(name.to_owned());
+        let what = format!("the keeper of ChatApp's channel {name}");
+        let keeper = Arc::new(keeper);
         self.tasks.spawn(async move {
-            while let Err(failure) = keeper.run(stop.clone()).await {
-                if stop.is_cancelled() {
-                    return;
+            keep_running(&what, stop.clone(), || {
+                let (keeper, stop) = (Arc::clone(&keeper), stop.clone());
+                async move {
+                    while let Err(failure) = keeper.run(stop.clone()).await {
+                        if stop.is_cancelled() {
+                            return;
+                        }
+                        error!(channel = keeper.name, %failure, "a channel is not looked after: tried again");
+                        sleep(TROUBLE_PAUSE).await;
+                    }
                 }
-                error!(channel = keeper.name, %failure, "a channel is not looked after: tried again");
-                sleep(TROUBLE_PAUSE).await;
-            }
+            })
+            .await;
         });
     }
 
@@ -141,7 +155,10 @@ impl<H: History> Keeper<H> {
     /// # Errors
     /// Where the spool is closed, or cannot be read at the beginning.
     async fn run(&self, stop: CancellationToken) -> Result<(), SpoolError> {
-        self.take_up_what_was_left().await?;
+        if self.line().is_none() {
+            self.entry.standing().fetches_nothing();
+        }
+        self.telemetry.set_pending(self.entry.standing().unfetched().is_some());
         let kept = tokio::select! {
             () = stop.cancelled() => Ok(()),
             kept = self.tell_gaps() => kept,
@@ -153,23 +170,37 @@ impl<H: History> Keeper<H> {
         self.mark().await
     }
 
+    /// Both clocks, after the books have seen them.
+    fn now(&self) -> Reading {
+        let now = self.desk.ledger.clock().now();
+        if self.entry.look_at_clock(now) {
+            warn!(
+                channel = self.name,
+                "the time of day was set: gaps that were told by the one before are told, and fetched, by this one"
+            );
+        }
+        now
+    }
+
     /// Each gap becomes an event.
     async fn tell_gaps(&self) -> Result<(), SpoolError> {
         loop {
-            let gap = self.entry.unheard().await;
-            self.tell(gap, self.unfetchable()).await?;
+            self.entry.unheard().await;
+            let now = self.now();
+            let Some(gap) = self.entry.standing().unheard() else { continue };
+            self.tell(gap, now, self.unfetchable()).await?;
             self.telemetry.set_pending(self.line().is_some());
-            self.entry.told(gap, self.line().is_some());
+            self.entry.told(gap, now, self.line().is_some());
         }
     }
 
-    async fn tell(&self, gap: Unheard, missing: Vec<KindName>) -> Result<(), SpoolError> {
-        let Unheard { from, to, reason } = gap;
-        let gap = Gap { channel: Some(self.name.clone()), from, to, reason, missing };
+    async fn tell(&self, gap: Unheard, now: Reading, missing: Vec<KindName>) -> Result<(), SpoolError> {
+        let (from, to) = gap.told_at(now, self.desk.care.overlap);
+        let gap = Gap { channel: Some(self.name.clone()), from, to, reason: gap.reason, missing };
         self.desk.intake.gap(&self.name, &gap).await?;
         self.telemetry.gap(&gap);
         warn!(
-            channel = self.name, %from, %to, reason = reason.as_str(),
+            channel = self.name, %from, %to, reason = gap.reason.as_str(),
             "a stretch was not heard: consumers are told by an event of kind gap; what can be fetched follows"
         );
         Ok(())
@@ -178,55 +209,58 @@ impl<H: History> Keeper<H> {
     /// The messages of each gap.
     async fn fetch_gaps(&self) {
         let Some(line) = self.line() else { return std::future::pending().await };
+        let mut left = None;
         loop {
-            let gap = self.entry.unfetched().await;
-            self.fetch(&line, gap).await;
-            self.entry.standing().fetched(gap);
-            self.telemetry.set_pending(self.entry.standing().unfetched().is_some());
+            let unfetched = self.entry.unfetched().await;
+            self.telemetry.set_pending(true);
+            let tries = left.take().filter(|tries: &Tries| tries.of == unfetched);
+            let mut tries = tries.unwrap_or_else(|| Tries::new(unfetched));
+            if let Some(wait) = self.fetch(&line, unfetched.gap, &mut tries).await {
+                left = Some(tries);
+                sleep(wait).await;
+            } else {
+                self.entry.standing().fetched(unfetched);
+                self.telemetry.set_pending(self.entry.standing().unfetched().is_some());
+            }
         }
     }
 
-    /// Returns when all of it is fetched, or it is told what is not.
-    async fn fetch(&self, line: &Line, gap: Unheard) {
+    /// Fetches what can be fetched; how long to wait before it is done again, where that was not all.
+    async fn fetch(&self, line: &Line, gap: Unheard, tries: &mut Tries) -> Option<Duration> {
         let sink = self.desk.intake.fetching(self.channel.clone(), Road::Backfill);
+        let now = self.now();
+        let (from, to) = gap.told_at(now, self.desk.care.overlap);
         // Whatever ChatApp's clock calls the end of it.
-        let span = backfill::Gap { from: gap.from, to: gap.to + self.desk.care.overlap };
-        let mut backoff = Backoff::new(FETCH_RETRY_MIN, FETCH_RETRY_MAX);
-        for fetching in 1..=FETCHES_MAX {
-            let (why, chats_missed) =
-                match backfill(&*self.desk.history, &sink, line, span, &self.desk.care.limits).await {
-                    Outcome::Done(fetched) => {
-                        info!(
-                            channel = self.name,
-                            messages = fetched.items,
-                            chats = fetched.chats,
-                            "the gap's messages were fetched"
-                        );
-                        return;
-                    }
-                    Outcome::GaveUp { why, chats_missed, .. } => (why, chats_missed),
-                };
-            self.telemetry.backfill_failed(&why);
-            if fetching == 1 && self.tell(gap, vec![KindName::Message]).await.is_err() {
-                return;
-            }
-            if fetching == FETCHES_MAX {
-                error!(
-                    channel = self.name,
-                    why, chats_missed, "messages of a gap are missing for good: consumers were told"
-                );
-                return;
-            }
-            let wait = backoff.next_at_least(FETCH_RETRY_MIN, fastrand::f64());
-            warn!(
-                channel = self.name,
-                why,
-                chats_missed,
-                retry_seconds = wait.as_secs(),
-                "not all of a gap's messages could be fetched"
-            );
-            sleep(wait).await;
+        let span = backfill::Gap { from, to: to + self.desk.care.overlap };
+        let (why, chats_missed, has_answered) =
+            match backfill(&*self.desk.history, &sink, line, span, &self.desk.care.limits).await {
+                Outcome::Done(fetched) => {
+                    let (messages, chats) = (fetched.items, fetched.chats);
+                    info!(channel = self.name, messages, chats, "the gap's messages were fetched");
+                    return None;
+                }
+                Outcome::GaveUp { why, chats_missed, has_answered, .. } => (why, chats_missed, has_answered),
+            };
+        self.telemetry.backfill_failed(&why);
+        if !std::mem::replace(&mut tries.is_told, true) {
+            // Where it cannot be told, the process ends.
+            self.tell(gap, now, vec![KindName::Message]).await.ok()?;
         }
+        let Some(wait) = tries.failed(has_answered, fastrand::f64()) else {
+            error!(
+                channel = self.name,
+                why, chats_missed, "messages of a gap are missing for good: consumers were told"
+            );
+            return None;
+        };
+        warn!(
+            channel = self.name,
+            why,
+            chats_missed,
+            retry_seconds = wait.as_secs(),
+            "not all of a gap's messages could be fetched"
+        );
+        Some(wait)
     }
 
     /// Looks, again and again, whether everything was pushed that should have been.
@@ -235,22 +269,34 @@ impl<H: History> Keeper<H> {
             return std::future::pending().await;
         };
         let sink = self.desk.intake.fetching(self.channel.clone(), Road::Reconcile);
-        let mut from = Timestamp::now();
+        let settle = RECONCILE_SETTLE_MAX.min(self.desk.care.overlap);
+        let mut looked = Looked::begin(self.now());
+        let mut away = Backoff::new(AWAY_RETRY_MIN, AWAY_RETRY_MAX);
         // Not all channels at the same time.
         sleep(pause.mul_f64(fastrand::f64())).await;
+        let mut wait = pause;
         loop {
-            sleep(pause).await;
+            sleep(wait).await;
+            wait = pause;
+            let now = self.now();
             // A gap is looked into already.
-            if !self.entry.standing().is_live() || self.entry.standing().unfetched().is_some() {
+            if !now.is_dated() || !self.entry.standing().is_live() || self.entry.standing().unfetched().is_some() {
                 continue;
             }
-            let to = Timestamp::now() - RECONCILE_SETTLE_MAX.min(self.desk.care.overlap);
-            let span = backfill::Gap { from: from - self.desk.care.overlap, to };
+            let until = now.before(settle);
+            let span = backfill::Gap { from: looked.from(now) - self.desk.care.overlap, to: until.wall };
             match backfill(&*self.desk.history, &sink, &line, span, &self.desk.care.limits).await {
-                Outcome::Done(_) => from = to.max(from),
-                Outcome::GaveUp { why, .. } => {
+                Outcome::Done(_) => {
+                    looked.until = until;
+                    away.reset();
+                }
+                Outcome::GaveUp { why, has_answered, .. } => {
                     self.telemetry.backfill_failed(&why);
-                    warn!(channel = self.name, why, "could not look whether messages were missed; tried again");
+                    if !has_answered {
+                        wait = away.next_at_least(AWAY_RETRY_MIN, fastrand::f64()).min(pause);
+                    }
+                    let retry_seconds = wait.as_secs();
+                    warn!(channel = self.name, why, retry_seconds, "could not look whether messages were missed");
                 }
             }
         }
@@ -265,33 +311,12 @@ impl<H: History> Keeper<H> {
     }
 
     async fn mark(&self) -> Result<(), SpoolError> {
-        let (told, fetched) = {
-            let standing = self.entry.standing();
-            (standing.told_until(), standing.fetched_until())
-        };
-        // In this order: a crash in between fetches once more.
-        if let Some(told) = told {
-            self.desk.spool.mark(&self.name, told).await?;
+        let now = self.now();
+        let marks = self.entry.standing().marks(self.desk.ledger.clock().boot(), now);
+        match marks {
+            Some(marks) => self.desk.spool.keep(&self.name, &marks).await,
+            None => Ok(()),
         }
-        if let Some(fetched) = fetched {
-            self.desk.spool.mark(&messages_mark(&self.name), fetched).await?;
-        }
-        Ok(())
-    }
-
-    /// Messages of a gap that an earlier run told and did not get to fetch.
-    async fn take_up_what_was_left(&self) -> Result<(), SpoolError> {
-        let Some(told) = self.desk.spool.heard_until(&self.name).await? else { return Ok(()) };
-        let Some(fetched) = self.desk.spool.heard_until(&messages_mark(&self.name)).await? else {
-            // From here on, whatever becomes of the first gap: without this mark a crash would forget its messages.
-            return self.desk.spool.mark(&messages_mark(&self.name), told).await;
-        };
-        if fetched < told && self.line().is_some() {
-            let from = fetched - self.desk.care.overlap;
-            self.entry.standing().left_unfetched(Unheard { from, to: told, reason: GapReason::NotRunning });
-            self.telemetry.set_pending(true);
-        }
-        Ok(())
     }
 
     /// Where its messages are listed, if they are and are wanted.
@@ -321,9 +346,51 @@ impl<H: History> Keeper<H> {
     }
 }
 
-/// The mark that says how far messages are complete, beside the one that says how far the channel was heard.
-fn messages_mark(channel: &str) -> String {
-    format!("{channel}#messages")
+/// How fetching one gap went so far.
+struct Tries {
+    of: Unfetched,
+    is_told: bool,
+    answers: u32,
+    refused: Backoff,
+    away: Backoff,
+}
+
+impl Tries {
+    fn new(of: Unfetched) -> Self {
+        let refused = Backoff::new(FETCH_RETRY_MIN, FETCH_RETRY_MAX);
+        let away = Backoff::new(AWAY_RETRY_MIN, AWAY_RETRY_MAX);
+        Self { of, is_told: false, answers: 0, refused, away }
+    }
+
+    /// How long to wait before the next one; `None`: there is none. Only those that ChatApp answered are counted.
+    fn failed(&mut self, has_answered: bool, chance: f64) -> Option<Duration> {
+        if !has_answered {
+            return Some(self.away.next_at_least(AWAY_RETRY_MIN, chance));
+        }
+        self.answers += 1;
+        (self.answers < FETCHES_MAX).then(|| self.refused.next_at_least(FETCH_RETRY_MIN, chance))
+    }
+}
+
+/// How far it was looked whether everything was pushed.
+struct Looked {
+    begun: Reading,
+    until: Reading,
+}
+
+impl Looked {
+    fn begin(now: Reading) -> Self {
+        Self { begun: now, until: now }
+    }
+
+    /// Where to begin now. By another time of day other messages were looked for: then it is from the beginning.
+    fn from(&self, now: Reading) -> Timestamp {
+        if !now.was_set_since(self.until.offset()) {
+            return now.wall_at(self.until.up);
+        }
+        let begun = self.begun.up - now.ahead_since(self.until.offset());
+        now.wall_at(begun.max(now.before(LOOK_BACK_MAX).up))
+    }
 }
 
 #[cfg(test)]

@@ -5,19 +5,20 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
 
-use super::pusher::{Cause, Observer, Reconnect, Report, Rule};
-use super::standing::{Standing, Unheard};
-use crate::event::{Channel, GapReason};
+use super::standing::{Marks, Standing, Unfetched, Unheard};
 use crate::telemetry::chatapp::{ChannelState, ChatAppTelemetry};
+use chatbridge_base::clock::{Clock, Reading};
+use chatbridge_event::event::{Channel, GapReason};
+use chatbridge_pusher::{Cause, Observer, Reconnect, Report, Rule};
 
 /// The books of one account.
 pub struct Ledger {
     channels: Mutex<BTreeMap<String, Arc<Entry>>>,
-    overlap: SignedDuration,
+    clock: Clock,
     reconnect: Reconnect,
     telemetry: Arc<ChatAppTelemetry>,
 }
@@ -30,17 +31,24 @@ pub(super) struct Entry {
 }
 
 impl Ledger {
-    /// Empty books. A gap reaches `overlap` back before the last sign of life; `reconnect` is asked where a subscription
-    /// seems to have ended without a word.
+    /// Empty books, kept by `clock`. `reconnect` is asked where a subscription seems to have ended without a word.
     #[must_use]
-    pub fn new(overlap: Duration, reconnect: Reconnect, telemetry: Arc<ChatAppTelemetry>) -> Self {
-        let overlap = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
-        Self { channels: Mutex::default(), overlap, reconnect, telemetry }
+    pub fn new(clock: Clock, reconnect: Reconnect, telemetry: Arc<ChatAppTelemetry>) -> Self {
+        Self { channels: Mutex::default(), clock, reconnect, telemetry }
     }
 
-    /// Opens a page for a channel that was heard up to then, by an earlier run.
-    pub fn expect(&self, channel: &str, heard_until: Option<Timestamp>) {
-        let new = || Arc::new(Entry { standing: Mutex::new(Standing::new(heard_until)), changed: Notify::new() });
+    /// The clock that the books are kept by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Opens a page for a channel as an earlier run left it; `None`: it was never heard.
+    pub fn expect(&self, channel: &str, marks: Option<Marks>) {
+        let new = || {
+            let standing = Standing::resumed(marks, self.clock.boot(), self.clock.now());
+            Arc::new(Entry { standing: Mutex::new(standing), changed: Notify::new() })
+        };
         self.channels().entry(channel.to_owned()).or_insert_with(new);
     }
 
@@ -48,7 +56,8 @@ impl Ledger {
     pub fn missed(&self, channel: Option<&Channel>, time: Option<Timestamp>) {
         let (Some(name), Some(time)) = (channel.and_then(Channel::name), time) else { return };
         let Some(entry) = self.entry(&name) else { return };
-        if entry.standing().missed(time) {
+        let is_silent = entry.standing().missed(time, self.clock.now());
+        if is_silent {
             warn!(channel = name, %time, "ChatApp did not push a message of a subscribed channel, nor anything since: it is subscribed anew");
             self.reconnect.ask();
         } else {
@@ -61,9 +70,9 @@ impl Ledger {
     }
 
     /// An event came over a channel.
-    pub(super) fn pushed(&self, channel: &str, at: Timestamp) {
+    pub(super) fn pushed(&self, channel: &str) {
         if let Some(entry) = self.entry(channel) {
-            entry.standing().pushed(at);
+            entry.standing().pushed(self.clock.now());
         }
     }
 
@@ -93,21 +102,30 @@ impl Entry {
     }
 
     /// Returns when there is a gap whose messages are to be fetched.
-    pub(super) async fn unfetched(&self) -> Unheard {
+    pub(super) async fn unfetched(&self) -> Unfetched {
         self.until(Standing::unfetched).await
     }
 
     /// A gap was told; see [`Standing::told`].
-    pub(super) fn told(&self, gap: Unheard, is_to_be_fetched: bool) {
-        self.standing().told(gap, is_to_be_fetched);
+    pub(super) fn told(&self, gap: Unheard, now: Reading, is_to_be_fetched: bool) {
+        self.standing().told(gap, now, is_to_be_fetched);
         self.changed.notify_waiters();
     }
 
-    async fn until(&self, wanted: impl Fn(&Standing) -> Option<Unheard>) -> Unheard {
+    /// See [`Standing::look_at_clock`].
+    pub(super) fn look_at_clock(&self, now: Reading) -> bool {
+        let has_more_to_do = self.standing().look_at_clock(now);
+        if has_more_to_do {
+            self.changed.notify_waiters();
+        }
+        has_more_to_do
+    }
+
+    async fn until<T>(&self, wanted: impl Fn(&Standing) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
-            if let Some(gap) = wanted(&self.standing()) {
-                return gap;
+            if let Some(wanted) = wanted(&self.standing()) {
+                return wanted;
             }
             changed.await;
         }
@@ -115,33 +133,33 @@ impl Entry {
 }
 
 impl Observer for Ledger {
-    fn heard(&self, at: Timestamp) {
+    fn heard(&self, at: Reading) {
         for entry in self.channels().values() {
             entry.standing().heard(at);
         }
     }
 
-    fn reported(&self, report: &Report, at: Timestamp) {
+    fn reported(&self, report: &Report, at: Reading) {
         match report {
             Report::Connecting => debug!("connecting to ChatApp's Pusher server"),
             Report::Established { .. } => {
-                self.telemetry.connected(at);
+                self.telemetry.connected(at.wall);
                 info!("connected to ChatApp's Pusher server");
             }
             Report::Live { channel } => {
-                self.state(channel, ChannelState::Subscribed, at);
+                self.state(channel, ChannelState::Subscribed, at.wall);
                 info!(channel, "subscribed");
                 if let Some(entry) = self.entry(channel) {
-                    entry.standing().live(at, self.overlap);
+                    entry.standing().live(at);
                     entry.changed.notify_waiters();
                 }
             }
             Report::Lost { channel } => {
-                self.state(channel, ChannelState::Waiting, at);
+                self.state(channel, ChannelState::Waiting, at.wall);
                 self.lost(channel, GapReason::Disconnected);
             }
             Report::Refused { channel, refusal, retry_in } => {
-                self.state(channel, ChannelState::Refused, at);
+                self.state(channel, ChannelState::Refused, at.wall);
                 self.lost(channel, GapReason::Refused);
                 self.telemetry.of(Channel::from_name(channel).as_ref()).failed("refused", &refusal.to_string());
                 warn!(

@@ -48,9 +48,11 @@ pub struct SpoolView {
     pub bytes: u64,
     /// When the oldest was received.
     pub oldest: Option<Timestamp>,
+    /// Bytes that the file occupies on its disk, which `chatapp.spool_bytes_max` limits.
+    pub file_bytes: u64,
     /// `well`, `full` or `failing`; only the first takes more.
     pub condition: &'static str,
-    /// Why it is failing.
+    /// Why it is full or failing.
     pub trouble: Option<String>,
 }
 
@@ -72,7 +74,7 @@ impl Overview {
         let (connection, tokens, depth) = (self.telemetry.connection(), self.account.tokens(), self.spool.depth());
         let (condition, trouble) = match &*self.spool.condition().borrow() {
             Condition::Well => ("well", None),
-            Condition::Full => ("full", None),
+            Condition::Full(why) => ("full", Some(why.clone())),
             Condition::Failing(why) => ("failing", Some(why.clone())),
         };
         ChatAppView {
@@ -83,7 +85,14 @@ impl Overview {
                 refresh_ends: tokens.refresh_ends,
                 trouble: tokens.trouble,
             },
-            spool: SpoolView { frames: depth.frames, bytes: depth.bytes, oldest: depth.oldest, condition, trouble },
+            spool: SpoolView {
+                frames: depth.frames,
+                bytes: depth.bytes,
+                oldest: depth.oldest,
+                file_bytes: depth.file_bytes,
+                condition,
+                trouble,
+            },
             channels: self.telemetry.channels().iter().map(|(_, channel)| channel.view()).collect(),
         }
     }
@@ -95,6 +104,7 @@ impl Overview {
         let gauges = SpoolGauges {
             frames: depth.frames,
             bytes: depth.bytes,
+            file_bytes: depth.file_bytes,
             oldest_seconds: waited,
             takes_frames: *self.spool.condition().borrow() == Condition::Well,
         };

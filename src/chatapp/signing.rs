@@ -2,7 +2,7 @@
 
 use super::account::{Account, AccountError};
 use super::api::ApiError;
-use super::pusher::{Auth, AuthFailure, Authorizer};
+use chatbridge_pusher::{Auth, AuthFailure, Authorizer};
 use secrecy::ExposeSecret;
 
 impl Authorizer for Account {

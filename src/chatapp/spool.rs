@@ -5,26 +5,36 @@
 //! `fsync`. What cannot be written is not acknowledged: the append waits and tries again, says so, and with it the
 //! reading stands still. The same holds for a spool that is full.
 //!
-//! Beside the frames lie what must outlive a crash with them: how far each channel was heard ([`Spool::mark`]) and which
-//! events were published lately ([`Spool::settle`]), for events that come by two roads.
+//! Taking frames out has to be written as well. So appends leave some of the disk free (`room`), a reserve is kept for when
+//! others fill it up, and an append that fails or waits holds up nothing else (`writer`).
+//!
+//! Beside the frames lies what must outlive a crash with them: how far each channel was heard ([`Spool::keep`]), and which
+//! forms of each message were published lately ([`Spool::settle`]), for what comes by two roads or once more.
+//!
+//! Ids are made of a frame's place ([`Spool::place`]), so no place is given twice: the sequence goes on over restarts, and
+//! a file that is made anew has another id of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tracing::{info, warn};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::bridge::Settled;
-use crate::event::EventId;
+use super::forms::{History, Remembered};
+use super::standing::Marks;
+use chatbridge_event::normalize::chatapp::identity::{Place as SpoolPlace, Subject};
+use uuid::Uuid;
 
 mod frame;
+mod place;
+mod room;
 mod store;
 mod writer;
 
 pub use frame::{Frame, Road};
+use place::{FilePlace, Place};
 use store::Store;
 
 /// The file's name in `chatapp.state_dir`.
@@ -32,9 +42,14 @@ pub const FILE_NAME: &str = "spool.redb";
 /// Commands on their way to the writer; whoever finds no room waits.
 const COMMANDS_MAX: usize = 1024;
 
-/// A frame's place: later ones are greater, also after a restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sequence(u64);
+/// A frame's number: later ones are greater, also after a restart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(pub(super) u64);
+
+impl Sequence {
+    /// Behind every frame.
+    pub(super) const MAX: Self = Self(u64::MAX);
+}
 
 /// Why a spool cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +79,8 @@ pub struct Depth {
     pub bytes: u64,
     /// When the oldest was received.
     pub oldest: Option<Timestamp>,
+    /// Bytes that the file occupies on its disk, as of the last write.
+    pub file_bytes: u64,
 }
 
 /// How the spool is.
@@ -71,9 +88,9 @@ pub struct Depth {
 pub enum Condition {
     /// It takes frames.
     Well,
-    /// It takes none until Kafka has taken some.
-    Full,
-    /// The disk takes nothing; tried again and again.
+    /// It takes none until Kafka has taken some, or there is more room; in words.
+    Full(String),
+    /// The disk takes nothing, or the file is not where it belongs; tried again and again.
     Failing(String),
 }
 
@@ -87,10 +104,12 @@ pub struct Spool {
 /// What the writer and everybody else know.
 struct Shared {
     store: Store,
+    /// The id of the file.
+    id: Uuid,
     lying: Mutex<Lying>,
     bytes_max: u64,
-    /// Frames were removed.
-    room: Notify,
+    file_bytes: AtomicU64,
+    /// The last frame that counts as received.
     last: watch::Sender<Option<Sequence>>,
     condition: watch::Sender<Condition>,
 }
@@ -101,12 +120,15 @@ struct Lying {
     /// Of each frame: its bytes, and when it was received.
     frames: BTreeMap<Sequence, (u64, Timestamp)>,
     bytes: u64,
+    /// The number that was given last, also where that frame is gone.
+    given: Sequence,
 }
 
 impl Lying {
     fn add(&mut self, frame: Sequence, bytes: u64, at: Timestamp) {
         self.frames.insert(frame, (bytes, at));
         self.bytes += bytes;
+        self.given = self.given.max(frame);
     }
 
     fn remove(&mut self, frame: Sequence) {
@@ -117,31 +139,44 @@ impl Lying {
 /// What the writer is asked for; each is answered when it is durable.
 enum Command {
     Append(Vec<u8>, Timestamp, oneshot::Sender<Sequence>),
-    Settle(Sequence, Vec<Settled>, Timestamp, oneshot::Sender<()>),
-    Mark(String, Timestamp, oneshot::Sender<()>),
-    Forget(Timestamp),
+    Settle(Sequence, Vec<Remembered>, Timestamp, oneshot::Sender<()>),
+    Keep(String, Vec<u8>, oneshot::Sender<()>),
+    /// As of that time, what is older than this.
+    Forget(Timestamp, SignedDuration),
+    /// To see how the disk is now.
+    Look,
 }
 
 impl Spool {
-    /// Opens the spool at `path`, readable and writable for nobody else, or makes it. It holds `bytes_max` at the most,
-    /// not counting what the file needs for itself. Blocks for as long as the disk takes.
+    /// Opens the spool at `path`, readable and writable for nobody else, or makes it. The file occupies `bytes_max` at the
+    /// most, but for what taking frames out needs. Blocks for as long as the disk takes.
     ///
     /// # Errors
     /// Where the file cannot be used.
     pub fn open(path: &Path, bytes_max: u64) -> Result<Self, SpoolError> {
         let unusable = |detail: String| SpoolError::Unusable { path: path.to_owned(), detail };
-        let store = Store::at(path).map_err(|error| unusable(error.to_string()))?;
-        Self::over(store, bytes_max).map_err(|error| unusable(error.to_string()))
+        let place = FilePlace::at(path).map_err(|error| unusable(error.to_string()))?;
+        Self::over(Box::new(place), bytes_max).map_err(|error| unusable(error.to_string()))
     }
 
-    fn over(store: Store, bytes_max: u64) -> Result<Self, redb::Error> {
-        let lying = store.lying()?;
-        let last = watch::Sender::new(lying.frames.keys().next_back().copied());
-        let condition = watch::Sender::new(Condition::Well);
-        let shared = Shared { store, lying: Mutex::new(lying), bytes_max, room: Notify::new(), last, condition };
-        let shared = Arc::new(shared);
+    fn over(place: Box<dyn Place>, bytes_max: u64) -> Result<Self, redb::Error> {
+        let store = Store::at(place)?;
+        let mut lying = store.lying()?;
+        let last = lying.frames.keys().next_back().copied();
+        let given = last.unwrap_or_default().max(store.last_given()?);
+        lying.given = given;
+        let id = store.id()?;
+        let shared = Arc::new(Shared {
+            store,
+            id,
+            lying: Mutex::new(lying),
+            bytes_max,
+            file_bytes: AtomicU64::new(0),
+            last: watch::Sender::new(last),
+            condition: watch::Sender::new(Condition::Well),
+        });
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
-        writer::start(Arc::clone(&shared), received)?;
+        writer::start(Arc::clone(&shared), given, received, commands.downgrade())?;
         Ok(Self { commands, shared })
     }
 
@@ -172,52 +207,79 @@ impl Spool {
     /// Returns when the frame has its place in the order; what it gives returns when the frame will outlive a crash.
     pub(super) async fn begin_append(&self, frame: &Frame) -> Result<oneshot::Receiver<Sequence>, SpoolError> {
         let bytes = frame.encode();
-        self.wait_for_room(bytes.len() as u64).await;
+        // The writer has the last word; but nobody should read more while there is no room.
+        let _ = self.condition().wait_for(|condition| *condition == Condition::Well).await;
         let (answer, answered) = oneshot::channel();
         let command = Command::Append(bytes, frame.received_at, answer);
         self.commands.send(command).await.map_err(|_| SpoolError::Closed)?;
         Ok(answered)
     }
 
-    /// Takes a frame out, everything in it being settled or known from before, and remembers the ids of what these prove
-    /// to be settled; both or neither.
+    /// Takes a frame out, everything in it being settled or known from before, and remembers the forms that consumers
+    /// have by that; both or neither.
     ///
     /// # Errors
     /// [`SpoolError::Closed`] alone.
-    pub async fn settle(&self, frame: Sequence, proofs: Vec<Settled>, at: Timestamp) -> Result<(), SpoolError> {
-        self.ask(|answer| Command::Settle(frame, proofs, at, answer)).await
+    pub async fn settle(&self, frame: Sequence, told: Vec<Remembered>, at: Timestamp) -> Result<(), SpoolError> {
+        self.ask(|answer| Command::Settle(frame, told, at, answer)).await
     }
 
-    /// Remembers that `channel` was heard up to `at`.
+    /// Where that frame lies: no other one has or had this place, in whatever file.
+    pub(super) fn place(&self, frame: Sequence) -> SpoolPlace {
+        SpoolPlace { spool: self.shared.id, sequence: frame.0 }
+    }
+
+    /// The frame that was appended last.
+    pub(super) fn last_appended(&self) -> Sequence {
+        self.shared.lying().given
+    }
+
+    /// Whether everything up to that frame is settled.
+    pub(super) fn is_settled_up_to(&self, frame: Sequence) -> bool {
+        self.shared.lying().frames.keys().next().is_none_or(|oldest| *oldest > frame)
+    }
+
+    /// Remembers of `channel` what the next run needs to know.
     ///
     /// # Errors
     /// [`SpoolError::Closed`] alone.
-    pub async fn mark(&self, channel: &str, at: Timestamp) -> Result<(), SpoolError> {
-        self.ask(|answer| Command::Mark(channel.to_owned(), at, answer)).await
+    pub async fn keep(&self, channel: &str, marks: &Marks) -> Result<(), SpoolError> {
+        let bytes = serde_json::to_vec(marks).expect("words and times are JSON");
+        self.ask(|answer| Command::Keep(channel.to_owned(), bytes, answer)).await
     }
 
-    /// Up to when `channel` was heard; `None` where it never was.
+    /// What was remembered of `channel` last; `None` where nothing ever was.
     ///
     /// # Errors
     /// [`SpoolError::Unreadable`].
-    pub async fn heard_until(&self, channel: &str) -> Result<Option<Timestamp>, SpoolError> {
+    pub async fn kept(&self, channel: &str) -> Result<Option<Marks>, SpoolError> {
         let (shared, channel) = (Arc::clone(&self.shared), channel.to_owned());
-        reading(move || shared.store.mark(&channel)).await
+        reading(move || {
+            // What a later version wrote, and this one cannot read, counts as what 0.1 left: it says less.
+            if let Some(marks) = shared.store.kept(&channel)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+                return Ok(Some(marks));
+            }
+            let heard = shared.store.mark(&channel)?;
+            let fetched = shared.store.mark(&format!("{channel}#messages"))?;
+            Ok(heard.map(|heard| Marks::by_time_of_day(heard, fetched)))
+        })
+        .await
     }
 
-    /// Which of `ids` were published lately.
+    /// What was published lately of each of `subjects`, as far as it is settled.
     ///
     /// # Errors
     /// [`SpoolError::Unreadable`].
-    pub async fn published(&self, ids: Vec<EventId>) -> Result<Vec<bool>, SpoolError> {
+    pub(super) async fn histories(&self, subjects: Vec<Subject>) -> Result<Vec<History>, SpoolError> {
         let shared = Arc::clone(&self.shared);
-        reading(move || shared.store.published(&ids)).await
+        reading(move || shared.store.histories(&subjects)).await
     }
 
-    /// Forgets which events were published before `at`, sooner or later.
-    pub fn forget_published_before(&self, at: Timestamp) {
+    /// Forgets, sooner or later, what was published of subjects of which nothing has come for longer than `kept`; sooner
+    /// where they are too many.
+    pub fn forget_published(&self, now: Timestamp, kept: SignedDuration) {
         // A busy writer forgets another time.
-        let _ = self.commands.try_send(Command::Forget(at));
+        let _ = self.commands.try_send(Command::Forget(now, kept));
     }
 
     /// The frames behind `after`, oldest first: at most `frames_max`, and no more once there are `bytes_max`.
@@ -231,7 +293,8 @@ impl Spool {
         bytes_max: usize,
     ) -> Result<Vec<(Sequence, Frame)>, SpoolError> {
         let shared = Arc::clone(&self.shared);
-        reading(move || shared.store.frames(after, frames_max, bytes_max)).await
+        let Some(last) = *shared.last.borrow() else { return Ok(Vec::new()) };
+        reading(move || shared.store.frames(after, last, frames_max, bytes_max)).await
     }
 
     /// Returns when a frame lies behind `after`.
@@ -248,6 +311,7 @@ impl Spool {
             frames: lying.frames.len() as u64,
             bytes: lying.bytes,
             oldest: lying.frames.values().next().map(|(_, at)| *at),
+            file_bytes: self.shared.file_bytes.load(Ordering::Relaxed),
         }
     }
 
@@ -255,26 +319,6 @@ impl Spool {
     #[must_use]
     pub fn condition(&self) -> watch::Receiver<Condition> {
         self.shared.condition.subscribe()
-    }
-
-    async fn wait_for_room(&self, bytes: u64) {
-        loop {
-            let freed = self.shared.room.notified();
-            if self.shared.has_room_for(bytes) {
-                if self.shared.is(Condition::Well, |was| *was == Condition::Full) {
-                    info!("the spool has room again");
-                }
-                return;
-            }
-            if self.shared.is(Condition::Full, |was| *was == Condition::Well) {
-                warn!(
-                    bytes_max = self.shared.bytes_max,
-                    "the spool is full: nothing more of ChatApp is received until Kafka has taken some of it; mend Kafka, or \
-                     raise chatapp.spool_bytes_max and restart"
-                );
-            }
-            freed.await;
-        }
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, SpoolError> {
@@ -288,23 +332,6 @@ impl Shared {
     fn lying(&self) -> MutexGuard<'_, Lying> {
         self.lying.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// A frame that is larger than the whole spool is taken by an empty one.
-    fn has_room_for(&self, bytes: u64) -> bool {
-        let lying = self.lying();
-        lying.frames.is_empty() || lying.bytes + bytes <= self.bytes_max
-    }
-
-    /// Whether that is a change.
-    fn is(&self, condition: Condition, from: impl Fn(&Condition) -> bool) -> bool {
-        self.condition.send_if_modified(|was| {
-            let changes = from(was) && *was != condition;
-            if changes {
-                *was = condition;
-            }
-            changes
-        })
-    }
 }
 
 /// Reads off the runtime's threads, where a slow disk holds nobody up.
@@ -316,9 +343,6 @@ async fn reading<T: Send + 'static>(
         Err(panicked) => Err(SpoolError::Unreadable(panicked.to_string())),
     }
 }
-
-/// Between two tries of a disk that takes nothing.
-const RETRY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

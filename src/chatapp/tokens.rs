@@ -9,13 +9,14 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tracing::{error, info, warn};
 
-use super::api::ApiError;
+use super::api::{ApiError, Granted};
 use crate::config::{ChatApp, Login};
-use crate::retry::Backoff;
+use chatbridge_base::clock::Reading;
+use chatbridge_base::retry::Backoff;
 
 mod borrowed;
 mod endpoint;
@@ -24,8 +25,8 @@ mod state;
 
 pub use borrowed::Borrowed;
 pub use endpoint::TokenEndpoint;
-pub use file::{TokenFile, TokenStore};
-use state::{Circumstances, Pair, REFRESH_BEFORE, REFUSED_REFRESH_WAIT, Refreshing, State, Step, next_step};
+pub use file::{FILE_NAME, TokenFile, TokenStore};
+use state::{Circumstances, Logins, Pair, REFRESH_BEFORE, Refreshing, State, Step, next_step};
 
 /// How often [`Tokens::keep_up`] looks.
 const KEEP_UP_INTERVAL: Duration = Duration::from_secs(60);
@@ -33,6 +34,13 @@ const KEEP_UP_INTERVAL: Duration = Duration::from_secs(60);
 const AWAY_MIN: Duration = Duration::from_secs(1);
 /// … and what more there may be.
 const AWAY_MAX: Duration = Duration::from_secs(60);
+/// The least wait after a refreshToken was refused, where there is no login, …
+const REFUSED_MIN: Duration = Duration::from_secs(5);
+/// … and what more there may be. Refusals may come of ChatApp's own trouble, and asking costs nothing.
+const REFUSED_MAX: Duration = Duration::from_secs(15 * 60);
+/// What more there may be after a login that got no answer. Should ChatApp count such logins after all, there may be a
+/// hundred a day: so many take eight hours.
+const LOGIN_AWAY_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// An accessToken, and which of them it is.
 #[derive(Debug, Clone)]
@@ -53,10 +61,10 @@ impl AccessToken {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Ask again then; before, nothing is tried.
-    #[error("no token before {until}: {why}")]
+    #[error("no token for the next {} s: {why}", wait.as_secs())]
     Waiting {
-        /// The time.
-        until: Timestamp,
+        /// For how long.
+        wait: Duration,
         /// What happened, and what could be done about it.
         why: String,
     },
@@ -73,9 +81,9 @@ pub enum TokenError {
     },
 }
 
-/// The file of tokens cannot be read: look at the directory and its rights.
+/// The file of tokens cannot be read: look at the directory and its rights, or at the key that it is sealed with.
 #[derive(Debug, thiserror::Error)]
-#[error("{place} cannot be read: {error}; look at chatapp.state_dir and its rights")]
+#[error("{place} cannot be read: {error}; look at chatapp.state_dir, its rights, and chatapp.seal_key_file")]
 pub struct UnreadableTokens {
     place: String,
     error: io::Error,
@@ -99,7 +107,7 @@ pub struct Tokens<E> {
     inner: Arc<Inner<E>>,
 }
 
-type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
+type Clock = Box<dyn Fn() -> Reading + Send + Sync>;
 
 struct Inner<E> {
     endpoint: E,
@@ -121,9 +129,14 @@ struct Shown {
 
 struct Work {
     refreshing: Refreshing,
+    /// No login before then, since the machine was started.
+    login_paused_until: Option<SignedDuration>,
     /// A pair that was made and is not on disk yet.
     unstored: Option<State>,
-    backoff: Backoff,
+    /// Waits after a ChatApp that was away, and after a refusal.
+    away: Backoff,
+    refused: Backoff,
+    login_away: Backoff,
 }
 
 impl<E: TokenEndpoint> Tokens<E> {
@@ -135,7 +148,7 @@ impl<E: TokenEndpoint> Tokens<E> {
         endpoint: E,
         store: impl TokenStore,
         config: &ChatApp,
-        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        clock: impl Fn() -> Reading + Send + Sync + 'static,
     ) -> Result<Self, UnreadableTokens> {
         let origin = state::origin(config);
         let bytes = store.load().map_err(|error| UnreadableTokens { place: store.place(), error })?;
@@ -156,9 +169,8 @@ impl<E: TokenEndpoint> Tokens<E> {
         store: impl TokenStore,
         login: Option<Login>,
         origin: String,
-        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        clock: impl Fn() -> Reading + Send + Sync + 'static,
     ) -> Self {
-        let work = Work { refreshing: Refreshing::Open, unstored: None, backoff: Backoff::new(AWAY_MIN, AWAY_MAX) };
         Self {
             inner: Arc::new(Inner {
                 endpoint,
@@ -167,7 +179,7 @@ impl<E: TokenEndpoint> Tokens<E> {
                 origin,
                 clock: Box::new(clock),
                 shown: Mutex::new(Shown { state, generation: 0, trouble: None }),
-                work: tokio::sync::Mutex::new(work),
+                work: tokio::sync::Mutex::new(Work::new()),
             }),
         }
     }
@@ -192,14 +204,26 @@ impl<E: TokenEndpoint> Tokens<E> {
     pub async fn keep_up(&self) {
         let mut told = None;
         loop {
-            let trouble = self.access().await.err();
-            match &trouble {
-                Some(error @ TokenError::Waiting { .. }) if told != trouble => warn!("ChatApp: {error}"),
-                Some(error) if told != trouble => error!("ChatApp: {error}"),
-                _ => {}
+            let (mut pause, mut trouble) = (KEEP_UP_INTERVAL, None);
+            match self.access().await {
+                Ok(_) => {}
+                Err(TokenError::Waiting { wait, why }) => {
+                    if told.as_ref() != Some(&why) {
+                        warn!(retry_seconds = wait.as_secs(), "ChatApp: there is no token: {why}");
+                    }
+                    pause = pause.min(wait).max(AWAY_MIN);
+                    trouble = Some(why);
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    if told.as_ref() != Some(&error) {
+                        error!("ChatApp: {error}");
+                    }
+                    trouble = Some(error);
+                }
             }
             told = trouble;
-            tokio::time::sleep(KEEP_UP_INTERVAL).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -242,7 +266,7 @@ impl<E: TokenEndpoint> Inner<E> {
         let shown = self.shown();
         let pair = shown.state.pair.as_ref().filter(|_| refused != Some(shown.generation))?;
         let is_being_renewed = || pair.is_good_at(now) && self.work.try_lock().is_err();
-        if !pair.is_good_beyond(now + REFRESH_BEFORE) && !is_being_renewed() {
+        if !pair.is_good_for(REFRESH_BEFORE, now) && !is_being_renewed() {
             return None;
         }
         shown.token()
@@ -262,7 +286,8 @@ impl<E: TokenEndpoint> Inner<E> {
                 let shown = self.shown();
                 let is_stale = refused == Some(shown.generation);
                 let can_log_in = self.login.is_some();
-                let at = Circumstances { now, is_stale, refreshing: work.refreshing, can_log_in };
+                let Work { refreshing, login_paused_until, .. } = *work;
+                let at = Circumstances { now, is_stale, refreshing, can_log_in, login_paused_until };
                 (shown.state.clone(), next_step(&shown.state, at))
             };
             let made = match (step, &self.login, state.pair.as_ref().and_then(|pair| pair.refresh.as_ref())) {
@@ -270,26 +295,16 @@ impl<E: TokenEndpoint> Inner<E> {
                     let token = self.shown().token();
                     return token.ok_or_else(|| self.nothing());
                 }
-                (Step::WaitUntil(until), ..) => return Err(TokenError::Waiting { until, why: self.why() }),
+                (Step::Wait(wait), ..) => return Err(TokenError::Waiting { wait, why: self.why() }),
                 (Step::Refresh, _, Some(refresh)) => {
                     let made = self.endpoint.refresh(refresh).await;
-                    made.map_err(|error| self.refresh_failed(&mut work, &error, now))
+                    made.map_err(|error| self.refresh_failed(&mut work, &error))
                 }
-                (Step::LogIn, Some(login), _) => {
-                    let mut counted = state.clone();
-                    counted.logins.one_more(now);
-                    // Counted before it is made: a bridge that crashes and starts over has had it.
-                    if let Err(error) = self.keep(&mut work, counted, false).await {
-                        work.unstored = None;
-                        return Err(error);
-                    }
-                    self.endpoint.log_in(login).await.map_err(|error| self.login_failed(&error))
-                }
+                (Step::LogIn, Some(login), _) => self.log_in(&mut work, login, &state, now).await?,
                 _ => return Err(self.nothing()),
             };
             let Ok(granted) = made else { continue };
-            work.refreshing = Refreshing::Open;
-            work.backoff.reset();
+            *work = Work::new();
             let State { logins, pair } = self.shown().state.clone();
             let pair = Pair::granted(granted, pair.as_ref(), now);
             info!(until = ?pair.access_ends, "ChatApp: a new pair of tokens");
@@ -297,6 +312,42 @@ impl<E: TokenEndpoint> Inner<E> {
                 return self.good_enough(refused).ok_or(error);
             }
         }
+    }
+
+    /// `Ok` with nothing in it: it did not work, and has been told.
+    async fn log_in(
+        &self,
+        work: &mut Work,
+        login: &Login,
+        before: &State,
+        now: Reading,
+    ) -> Result<Result<Granted, ()>, TokenError> {
+        let mut counted = before.clone();
+        counted.logins.one_more(now);
+        self.count(work, counted.logins).await?;
+        let error = match self.endpoint.log_in(login).await {
+            Ok(granted) => return Ok(Ok(granted)),
+            Err(error) => error,
+        };
+        self.login_failed(&error);
+        // ChatApp has made no pair and refused none: that takes nothing from what it allows in a day.
+        if let ApiError::RateLimited { .. } | ApiError::Unreachable { .. } = error {
+            let wait = work.login_away.next_at_least(least(&error), fastrand::f64());
+            work.login_paused_until = Some(self.up_in(wait));
+            // A disk that does not take it back leaves it counted.
+            let _ = self.count(work, before.logins).await;
+        }
+        Ok(Err(()))
+    }
+
+    /// Whatever else is kept stays.
+    async fn count(&self, work: &mut Work, logins: Logins) -> Result<(), TokenError> {
+        let state = State { logins, ..self.shown().state.clone() };
+        let counted = self.keep(work, state, false).await;
+        if counted.is_err() {
+            work.unstored = None;
+        }
+        counted
     }
 
     /// Makes it durable, and only then the one that counts.
@@ -331,17 +382,16 @@ impl<E: TokenEndpoint> Inner<E> {
         if pair.is_good_at(now) { shown.token() } else { None }
     }
 
-    fn refresh_failed(&self, work: &mut Work, error: &ApiError, now: Timestamp) {
+    fn refresh_failed(&self, work: &mut Work, error: &ApiError) {
         let why = match error {
             ApiError::InvalidToken | ApiError::Refused { .. } => {
-                work.refreshing = Refreshing::RefusedUntil(now + REFUSED_REFRESH_WAIT);
+                let wait = work.refused.next_at_least(REFUSED_MIN, fastrand::f64()).min(REFUSED_MAX);
+                work.refreshing = Refreshing::RefusedUntil(self.up_in(wait));
                 format!("the refreshToken is refused ({error}){}", self.way_out())
             }
             ApiError::RateLimited { .. } | ApiError::Unreachable { .. } => {
-                let least =
-                    if let ApiError::RateLimited { retry_after: Some(wait) } = error { *wait } else { AWAY_MIN };
-                let wait = work.backoff.next_at_least(least.min(AWAY_MAX), fastrand::f64());
-                work.refreshing = Refreshing::PausedUntil(now + wait);
+                let wait = work.away.next_at_least(least(error), fastrand::f64());
+                work.refreshing = Refreshing::PausedUntil(self.up_in(wait));
                 format!("tokens cannot be renewed: {error}")
             }
         };
@@ -358,6 +408,11 @@ impl<E: TokenEndpoint> Inner<E> {
         };
         warn!("ChatApp: {why}");
         self.shown().trouble = Some(why);
+    }
+
+    /// In so long, since the machine was started.
+    fn up_in(&self, wait: Duration) -> SignedDuration {
+        (self.clock)().up.saturating_add(wait.try_into().unwrap_or(SignedDuration::MAX))
     }
 
     fn why(&self) -> String {
@@ -379,6 +434,27 @@ impl<E: TokenEndpoint> Inner<E> {
                      chatapp.refresh_token"
             }
         }
+    }
+}
+
+impl Work {
+    fn new() -> Self {
+        Self {
+            refreshing: Refreshing::Open,
+            login_paused_until: None,
+            unstored: None,
+            away: Backoff::new(AWAY_MIN, AWAY_MAX),
+            refused: Backoff::new(REFUSED_MIN, REFUSED_MAX),
+            login_away: Backoff::new(AWAY_MIN, LOGIN_AWAY_MAX),
+        }
+    }
+}
+
+/// The least wait before ChatApp is asked again; nobody makes us wait for a day.
+fn least(error: &ApiError) -> Duration {
+    match error {
+        ApiError::RateLimited { retry_after: Some(wait) } => (*wait).clamp(AWAY_MIN, AWAY_MAX),
+        _ => AWAY_MIN,
     }
 }
 

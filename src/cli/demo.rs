@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{EXIT_FAILED, EXIT_USAGE, block_on, complain};
+use crate::config::broker_list;
 use crate::demo::chatapp::{CHATAPP_EVENTS_MAX, ChatAppDemo};
 use crate::demo::{Demo, EVENTS_MAX, INSTANCES_MAX};
 use crate::shutdown;
@@ -23,7 +24,7 @@ pub(super) struct DemoArgs {
     #[arg(long, default_value_t = 100)]
     rate: u64,
     /// An existing Kafka (host:port,…) instead of the one in the process; uses topics of its own
-    #[arg(long)]
+    #[arg(long, value_parser = brokers)]
     brokers: Option<String>,
     /// How many events are shown as a consumer sees them
     #[arg(long, default_value_t = 3)]
@@ -31,6 +32,10 @@ pub(super) struct DemoArgs {
     /// The summary as one JSON object, nothing else
     #[arg(long)]
     json: bool,
+}
+
+fn brokers(text: &str) -> Result<String, String> {
+    broker_list(text).map_err(|wrong| wrong.join("; "))
 }
 
 pub(super) fn demo(args: &DemoArgs) -> ExitCode {

@@ -16,11 +16,11 @@ use crate::config::Config;
 use crate::consume::{ReadError, TopicReader};
 use crate::dead_letters::replay::{Outcome, ReplayError, Replayer, Tally};
 use crate::dead_letters::{Entry, Filter, Letter, Survey, SurveyError, survey};
-use crate::event::DeadLetterReason;
 use crate::publish::kafka::KafkaPublisher;
-use crate::record::ValueForm;
 use crate::redact::Redactor;
 use crate::{app, shutdown};
+use chatbridge_event::event::DeadLetterReason;
+use chatbridge_event::record::ValueForm;
 
 mod progress;
 mod table;
@@ -210,7 +210,7 @@ async fn replay(config: &Config, args: &ReplayArgs, redactor: &Redactor) -> Resu
             None => return Ok(EXIT_FAILED.into()),
         }
     };
-    let records = app::records(config, form, redactor.clone());
+    let records = app::records(config, form);
     let replayer = Replayer::new(Arc::clone(&publisher), records, app::policy(config), unusable, args.reroute);
     let mut progress = Progress::new(found.selected.len(), args.json);
     let mut tally = Tally::default();

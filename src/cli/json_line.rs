@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serializer as _;
 use serde_json::value::RawValue;
 
-use crate::json::on_one_line;
+use chatbridge_base::json::on_one_line;
 
 /// A record's value, which goes into the line as it is where it is JSON.
 pub(super) enum Value<'a> {

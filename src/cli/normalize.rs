@@ -13,12 +13,12 @@ use super::documents::{self, Document};
 use super::json_line::{self, Value};
 use super::{EXIT_FAILED, EXIT_USAGE, complain};
 use crate::bridge::{Prepared, prepare, prepare_event};
-use crate::chatapp;
-use crate::event::{Body, DeadLetterReason, InstanceId, Notification};
-use crate::json::Json;
 use crate::policy::Policy;
-use crate::record::RecordFactory;
-use crate::trace::Sampling;
+use chatbridge_base::json::Json;
+use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, Notification};
+use chatbridge_event::normalize::chatapp;
+use chatbridge_event::record::RecordFactory;
+use chatbridge_event::trace::Sampling;
 
 /// Arguments of `normalize`.
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,7 @@ pub(super) fn enveloped(document: &RawValue) -> Option<Box<RawValue>> {
 
 /// Whether it is ChatApp's, in whose bodies several events may be.
 fn is_chatapp(document: &RawValue) -> bool {
-    Json::parse(document.get()).is_some_and(|view| chatapp::normalize::is_body(&view))
+    Json::parse(document.get()).is_some_and(|view| chatapp::is_body(&view))
 }
 
 /// What a document says of itself, before it is normalised.
@@ -136,8 +136,8 @@ impl<W: Write> Normalizer<W> {
     fn document(&mut self, document: &RawValue) -> io::Result<()> {
         let glanced = glance(document);
         if glanced.is_none() && is_chatapp(document) {
-            let items = chatapp::normalize::normalize(chatapp::normalize::Arrival::default(), document.to_owned());
-            for event in items {
+            let items = chatapp::normalize(chatapp::Arrival::default(), document.to_owned());
+            for chatapp::Item { event, .. } in items {
                 let now = Timestamp::now();
                 self.emit(&prepare_event(event, &self.policy, now), now)?;
             }

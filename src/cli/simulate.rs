@@ -17,8 +17,8 @@ use url::Url;
 
 use super::{EXIT_FAILED, block_on, complain};
 use crate::shutdown;
-use crate::simulator::generator::Generator;
-use crate::simulator::{JournalConfig, PushConfig, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{JournalConfig, PushConfig, SimulatedInstance, Simulator, SimulatorConfig};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8081";
 

@@ -15,11 +15,11 @@ use super::moment::moment;
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
 use crate::config::Config;
 use crate::consume::{Brokers, ConsumedRecord, ReadError, Start, TopicReader};
-use crate::event::{ChatId, KindName};
 use crate::fit;
-use crate::record::{chat_key, unframed};
 use crate::redact::Redactor;
 use crate::shutdown;
+use chatbridge_event::event::{ChatId, KindName};
+use chatbridge_event::record::{chat_key, unframed};
 
 mod line;
 mod view;

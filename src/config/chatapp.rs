@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -9,8 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::validate::{bare_url, complain, number, seconds, secret};
+use super::secrets::{given_secret, secret};
+use super::validate::{bare_url, complain, number, seal, seconds};
 use super::{Problem, file};
+use crate::seal::Seal;
 
 /// The longest name that a Pusher server takes (reference chatapp §5.6).
 const CHANNEL_CHARS_MAX: usize = 164;
@@ -55,7 +58,11 @@ pub(super) struct File {
     channels: Vec<String>,
     /// The directory of what must outlive a restart: tokens, and events that Kafka does not have yet.
     state_dir: PathBuf,
-    /// Bytes of events that wait on disk for Kafka; at the limit nothing more is read off the socket.
+    /// A file holding the key with which the tokens in `state_dir` are sealed (64 hexadecimal digits); without it they lie
+    /// there readable for this user and root. Several keys, one a line: the first one seals, each of them opens.
+    seal_key_file: Option<PathBuf>,
+    /// Bytes that the file of events may occupy which wait on disk for Kafka; at the limit nothing more is read off the
+    /// socket.
     #[schemars(range(min = 1_048_576, max = 1_099_511_627_776_u64))]
     spool_bytes_max: u64,
     /// Whether messages that may have been missed are fetched through the API.
@@ -99,6 +106,7 @@ impl Default for File {
             lang: "en".to_owned(),
             channels: Vec::new(),
             state_dir: PathBuf::from("/var/lib/chatbridge"),
+            seal_key_file: None,
             spool_bytes_max: 1024 * 1024 * 1024,
             backfill: true,
             reconcile_seconds: 900,
@@ -133,7 +141,9 @@ pub struct ChatApp {
     pub channels: Vec<String>,
     /// Where tokens and spool lie.
     pub state_dir: PathBuf,
-    /// Bytes of events on disk.
+    /// What the tokens there are sealed with.
+    pub seal: Option<Arc<Seal>>,
+    /// Bytes that the spool's file may occupy.
     pub spool_bytes_max: u64,
     /// Whether messages that may have been missed are fetched.
     pub backfill: bool,
@@ -186,6 +196,7 @@ pub(super) fn chatapp(file: File, has_webhook: bool, problems: &mut Vec<Problem>
         problems.push(Problem::new(key("state_dir"), "name a directory that this process may write to"));
     }
     channels(&file.channels, problems);
+    let seal = seal(key("seal_key_file"), file.seal_key_file.as_deref(), problems);
 
     let password = secret(key, "password", file.password, file.password_file.as_deref(), problems);
     let access = secret(key, "access_token", file.access_token, file.access_token_file.as_deref(), problems);
@@ -227,6 +238,7 @@ pub(super) fn chatapp(file: File, has_webhook: bool, problems: &mut Vec<Problem>
         lang,
         channels: file.channels,
         state_dir: file.state_dir,
+        seal: seal?,
         spool_bytes_max,
         backfill: file.backfill,
         reconcile_interval: (!reconcile_interval.is_zero()).then_some(reconcile_interval),
@@ -247,6 +259,7 @@ fn login(
 ) -> Option<Option<Login>> {
     let given = [("email", email.is_some()), ("password", password.is_some()), ("app_id", app_id.is_some())];
     if let (Some(email), Some(password), Some(app_id)) = (email, password, app_id) {
+        let email = given_secret("chatapp.email", &email, problems)?;
         if !email.expose_secret().contains('@') {
             return complain(problems, "chatapp.email", "is not an e-mail address");
         }

@@ -45,7 +45,8 @@ pub(super) fn create_topics(file: File, problems: &mut Vec<Problem>) -> CreateTo
     let partitions = number(&key("partitions"), file.partitions, 1..=10_000, problems);
     let replication_factor = number(&key("replication_factor"), file.replication_factor, 1..=100, problems);
     let min_in_sync = file.properties.get("min.insync.replicas").and_then(|value| value.parse::<u32>().ok());
-    if min_in_sync.is_some_and(|min| min > replication_factor) {
+    let is_factor = (1..=100).contains(&replication_factor);
+    if is_factor && min_in_sync.is_some_and(|min| min > replication_factor) {
         problems.push(Problem::new(
             key("properties.min.insync.replicas"),
             "is more than replication_factor: every record would be refused",

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{chatapp, create_topics, tracing, webhook};
+use super::{admin, chatapp, create_topics, tracing, webhook};
 
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub(super) struct File {
     pub(super) config_check_seconds: u64,
     pub(super) kafka: Kafka,
     pub(super) schema_registry: SchemaRegistry,
-    pub(super) admin: Admin,
+    pub(super) admin: admin::File,
     pub(super) green_api: GreenApi,
     /// Where this section is there, instances may have `receive = "webhook"`.
     pub(super) webhook: Option<webhook::File>,
@@ -46,7 +46,7 @@ impl Default for File {
             config_check_seconds: 0,
             kafka: Kafka::default(),
             schema_registry: SchemaRegistry::default(),
-            admin: Admin::default(),
+            admin: admin::File::default(),
             green_api: GreenApi::default(),
             webhook: None,
             chatapp: None,
@@ -62,7 +62,8 @@ impl Default for File {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Kafka {
-    /// `host:port`, several separated by commas.
+    /// `host:port`, several separated by commas. An IPv6 address stands in brackets; a scheme such as ssl:// does not belong
+    /// here, see `security.protocol`.
     pub(super) brokers: String,
     /// Topic of events.
     pub(super) topic: String,
@@ -70,7 +71,7 @@ pub(super) struct Kafka {
     pub(super) dead_letter_topic: String,
     /// Where an event's CloudEvents attributes are: binary (in headers) or structured (around the value).
     pub(super) cloudevents_mode: CloudEventsMode,
-    /// Any librdkafka property but those the promise rests on.
+    /// Any librdkafka property but those the promise rests on, each in one of its spellings.
     #[schemars(with = "BTreeMap<String, String>")]
     pub(super) properties: BTreeMap<String, SecretString>,
     /// Properties whose value is read from a file: passwords.
@@ -141,20 +142,6 @@ impl Default for SchemaRegistry {
             token_file: None,
             request_timeout_seconds: 10,
         }
-    }
-}
-
-/// `[admin]`
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Admin {
-    /// Where the status page (/), /status, /metrics, /livez and /readyz listen.
-    pub(super) listen: String,
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self { listen: "127.0.0.1:9464".to_owned() }
     }
 }
 

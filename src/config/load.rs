@@ -1,11 +1,12 @@
 //! File and environment, merged by the `config` crate, read key by key until every problem is known.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use config::{ConfigError as ReadError, Environment, FileFormat, Map, Source as _, Value, ValueKind};
 
 use super::file::File;
+use super::secrets::{SecretFault, is_placeholder};
 use super::{Config, ConfigError, Problem, validate};
 
 /// Read where neither `--config` nor `CHATBRIDGE_CONFIG` names another, and only if it is there.
@@ -13,8 +14,20 @@ pub const DEFAULT_FILE: &str = "config.toml";
 
 const PREFIX: &str = "CHATBRIDGE__";
 const INSTANCES: &str = "GREEN_API__INSTANCES__";
+const KAFKA: &str = "KAFKA__";
 const PROPERTIES: &str = "KAFKA__PROPERTIES__";
 const PROPERTY_FILES: &str = "KAFKA__PROPERTY_FILES__";
+/// What cannot be read, and the end of the key that seems to lack it then.
+const CONSEQUENCES: &[(&str, &str)] = &[
+    ("webhook", ".receive"),
+    ("webhook", ".webhook_token"),
+    ("webhook", "chatapp.callback_secret"),
+    ("webhook.token", ".webhook_token"),
+    ("webhook.token_file", ".webhook_token"),
+    ("chatapp", "green_api.instances"),
+    ("chatapp.refresh_token", "chatapp.email"),
+    ("chatapp.refresh_token_file", "chatapp.email"),
+];
 /// After this many wrong keys the rest can wait.
 const PROBLEMS_MAX: usize = 100;
 
@@ -32,6 +45,7 @@ pub fn load(
 
     let mut variables: HashMap<String, String> =
         environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    let mut problems = twice_in_environment(&mut variables);
     let by_instance = take_prefixed(&mut variables, INSTANCES);
     let by_property = take_prefixed(&mut variables, PROPERTIES);
     let by_property_file = take_prefixed(&mut variables, PROPERTY_FILES);
@@ -46,16 +60,49 @@ pub fn load(
         .map_err(|error| fail(vec![Problem::new("", unreadable(path, &error))]))?;
 
     let mut root = Value::new(None, ValueKind::Table(merged));
-    let mut problems = Vec::new();
     apply_instances(&mut root, by_instance, &mut problems);
-    flatten_properties(&mut root);
+    flatten_properties(&mut root, &mut problems);
     apply_properties(&mut root, "properties", by_property);
     apply_properties(&mut root, "property_files", by_property_file);
 
+    placeholders(&root, String::new(), &mut problems);
     let file = read(root, &mut problems);
-    match file.map(|file| validate::validate(file, &mut problems)) {
-        Some(Some(config)) if problems.is_empty() => Ok(config),
+    let mut further = Vec::new();
+    let config = file.and_then(|file| validate::validate(file, &mut further));
+    further.retain(|problem| !problems.iter().any(|told| is_cause(&told.key, &problem.key)));
+    problems.extend(further);
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
         _ => Err(fail(problems)),
+    }
+}
+
+/// Whether what is wrong with `told` is why something seems to be wrong with `key`: what cannot be read is not there for
+/// those who look at values.
+fn is_cause(told: &str, key: &str) -> bool {
+    let is_within =
+        !told.is_empty() && key.strip_prefix(told).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    is_within || CONSEQUENCES.iter().any(|(cause, end)| *cause == told && key.ends_with(end))
+}
+
+/// The sample's placeholders, wherever they stand.
+fn placeholders(value: &Value, path: String, problems: &mut Vec<Problem>) {
+    match &value.kind {
+        ValueKind::String(text) if is_placeholder(text) => {
+            problems.push(Problem::new(path, SecretFault::Placeholder.to_string()));
+        }
+        ValueKind::Table(table) => {
+            for (key, value) in table {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                placeholders(value, path, problems);
+            }
+        }
+        ValueKind::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                placeholders(value, format!("{path}[{index}]"), problems);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -67,6 +114,29 @@ fn unreadable(path: &Path, error: &ReadError) -> String {
         None if !path.exists() => format!("{} does not exist: name the file with --config", path.display()),
         None => format!("{} cannot be read: {text}", path.display()),
     }
+}
+
+/// Variables that set the same key: chance would choose between them. Only the first of them stays.
+fn twice_in_environment(variables: &mut HashMap<String, String>) -> Vec<Problem> {
+    let mut names: Vec<String> = variables.keys().cloned().collect();
+    names.sort();
+    let mut problems = Vec::new();
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for name in names {
+        // The case of a name means nothing, and in that of a property a dot is written as an underscore.
+        let mut key = name.to_lowercase();
+        if key.starts_with(&format!("{PREFIX}{KAFKA}").to_lowercase()) {
+            key = key.replace('.', "_");
+        }
+        match seen.get(&key) {
+            Some(first) => {
+                problems.push(Problem::new(name.clone(), format!("sets the same key as {first}: keep one")));
+                variables.remove(&name);
+            }
+            None => drop(seen.insert(key, name)),
+        }
+    }
+    problems
 }
 
 /// Variables under `prefix`, as (rest of the name, value), in the order of their names.
@@ -82,6 +152,7 @@ fn take_prefixed(variables: &mut HashMap<String, String>, prefix: &str) -> Vec<(
 
 /// `CHATBRIDGE__GREEN_API__INSTANCES__<id>__TOKEN` and the like: an instance by its id, added where the file has none.
 fn apply_instances(root: &mut Value, variables: Vec<(String, String)>, problems: &mut Vec<Problem>) {
+    let mut set = HashSet::new();
     for (name, value) in variables {
         let Some((id, key)) = name.split_once("__") else {
             let expected = format!("expected {PREFIX}{INSTANCES}<id>__<KEY>, such as …__1101000001__TOKEN");
@@ -108,49 +179,54 @@ fn apply_instances(root: &mut Value, variables: Vec<(String, String)>, problems:
         if let ValueKind::Table(table) = &mut instance.kind {
             let key = key.to_lowercase();
             // The two are one setting in two forms; the environment's form replaces the file's.
-            match key.as_str() {
-                "token" => table.remove("token_file"),
-                "token_file" => table.remove("token"),
-                "webhook_token" => table.remove("webhook_token_file"),
-                "webhook_token_file" => table.remove("webhook_token"),
-                _ => None,
+            let other_form = match key.strip_suffix("_file") {
+                Some(key) => key.to_owned(),
+                None => format!("{key}_file"),
             };
-            table.insert(key, Value::new(None, value));
+            if !set.contains(&(id.to_owned(), other_form.clone())) {
+                table.remove(&other_form);
+            }
+            table.insert(key.clone(), Value::new(None, value));
+            set.insert((id.to_owned(), key));
         }
     }
 }
 
 /// TOML reads `security.protocol = "SSL"` without quotes as a table in a table; what is meant is plain.
-fn flatten_properties(root: &mut Value) {
+fn flatten_properties(root: &mut Value, problems: &mut Vec<Problem>) {
     let ValueKind::Table(root) = &mut root.kind else { return };
     let Some(ValueKind::Table(kafka)) = root.get_mut("kafka").map(|kafka| &mut kafka.kind) else { return };
     for name in ["properties", "property_files"] {
-        flatten_table(kafka, name);
+        flatten_table(kafka, name, "kafka", problems);
     }
     if let Some(ValueKind::Table(create_topics)) = kafka.get_mut("create_topics").map(|value| &mut value.kind) {
-        flatten_table(create_topics, "properties");
+        flatten_table(create_topics, "properties", "kafka.create_topics", problems);
     }
 }
 
-fn flatten_table(parent: &mut Map<String, Value>, name: &str) {
+fn flatten_table(parent: &mut Map<String, Value>, name: &str, path: &str, problems: &mut Vec<Problem>) {
     if let Some(ValueKind::Table(table)) = parent.get_mut(name).map(|value| &mut value.kind) {
-        let mut flat = Map::new();
+        let (mut flat, mut twice) = (Map::new(), BTreeSet::new());
         for (key, value) in std::mem::take(table) {
-            flatten(key, value, &mut flat);
+            flatten(key, value, &mut flat, &mut twice);
         }
         *table = flat;
+        let message = "is there twice, with its dots in quotation marks and without: keep one";
+        problems.extend(twice.into_iter().map(|key| Problem::new(format!("{path}.{name}.{key}"), message)));
     }
 }
 
-fn flatten(key: String, value: Value, flat: &mut Map<String, Value>) {
+fn flatten(key: String, value: Value, flat: &mut Map<String, Value>, twice: &mut BTreeSet<String>) {
     match value.kind {
         ValueKind::Table(members) => {
             for (name, value) in members {
-                flatten(format!("{key}.{name}"), value, flat);
+                flatten(format!("{key}.{name}"), value, flat, twice);
             }
         }
         _ => {
-            flat.insert(key, value);
+            if flat.insert(key.clone(), value).is_some() {
+                twice.insert(key);
+            }
         }
     }
 }

@@ -3,7 +3,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::validate::{bare_url, complain, seconds, secret};
+use super::secrets::secret;
+use super::validate::{bare_url, complain, seconds};
 use super::{CloudEventsMode, Credentials, Problem, SchemaRegistry, file};
 
 /// `None` where there is no registry, or where something is wrong with it (then `problems` has grown).

@@ -11,8 +11,9 @@ use serde::Deserialize;
 use url::Url;
 
 use super::Problem;
-use super::validate::{bare_url, complain, number, seconds, secret_file};
-use crate::trace::Sampling;
+use super::secrets::{given_secret, secret_file};
+use super::validate::{bare_url, complain, number, seconds};
+use chatbridge_event::trace::Sampling;
 
 /// Set by the exporter itself; another value would only break it.
 const OWN_HEADERS: [&str; 3] = ["content-type", "content-length", "host"];
@@ -100,10 +101,10 @@ pub(super) fn tracing(file: File, problems: &mut Vec<Problem>) -> Tracing {
     let interval_ms = number(&key("otlp_export_interval_ms"), file.otlp_export_interval_ms, 100..=60_000, problems);
     let timeout = seconds(&key("otlp_timeout_seconds"), file.otlp_timeout_seconds, 1..=60, problems);
     let headers = headers(file.otlp_headers, file.otlp_header_files, problems);
-    let endpoint = file.otlp_endpoint.and_then(|text| endpoint(&text, problems));
-    if endpoint.is_none() && !headers.is_empty() {
+    if file.otlp_endpoint.is_none() && !headers.is_empty() {
         problems.push(Problem::new(key("otlp_endpoint"), "is missing: the headers are for that collector"));
     }
+    let endpoint = file.otlp_endpoint.and_then(|text| endpoint(&text, problems));
     let otlp = endpoint.map(|endpoint| Otlp {
         endpoint,
         headers,
@@ -147,8 +148,8 @@ fn headers(
         let is_value = value.expose_secret().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         if !is_name || OWN_HEADERS.contains(&&*name) {
             problems.push(Problem::new(key, "is not the name of a header that may be set"));
-        } else if value.expose_secret().is_empty() || !is_value {
-            problems.push(Problem::new(key, "is empty, or holds characters no header takes"));
+        } else if !is_value {
+            problems.push(Problem::new(key, "holds characters that no header takes"));
         } else {
             match headers.entry(name) {
                 Entry::Occupied(_) => problems.push(Problem::new(key, "is given twice: keep one")),
@@ -157,7 +158,10 @@ fn headers(
         }
     };
     for (name, value) in given {
-        add(format!("tracing.otlp_headers.{name}"), name, value, problems);
+        let key = format!("tracing.otlp_headers.{name}");
+        if let Some(value) = given_secret(&key, &value, problems) {
+            add(key, name, value, problems);
+        }
     }
     for (name, path) in files {
         let key = format!("tracing.otlp_header_files.{name}");
@@ -215,7 +219,7 @@ mod tests {
             ("otlp_endpoint = 'http://a'\n[otlp_headers]\n'a b' = 'c'", "otlp_headers.a b", "not the name"),
             ("otlp_endpoint = 'http://a'\n[otlp_headers]\nHost = 'c'", "otlp_headers.host", "not the name"),
             ("otlp_endpoint = 'http://a'\n[otlp_headers]\na = ''", "otlp_headers.a", "is empty"),
-            ("otlp_endpoint = 'http://a'\n[otlp_headers]\na = \"b\\n\"", "otlp_headers.a", "characters no header"),
+            ("otlp_endpoint = 'http://a'\n[otlp_headers]\na = 'ü'", "otlp_headers.a", "characters that no header"),
             (
                 "otlp_endpoint = 'http://a'\n[otlp_header_files]\na = '/nowhere/a'",
                 "otlp_header_files.a",

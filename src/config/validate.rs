@@ -1,6 +1,5 @@
 //! The file's words into values that can only be valid; what cannot become one is a [`Problem`].
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,13 +8,18 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::admin::admin;
+use super::brokers::broker_list;
 use super::chatapp::chatapp;
 use super::create_topics::create_topics;
+use super::properties::properties;
 use super::schema_registry::schema_registry;
+use super::secrets::{secret, secret_lines};
 use super::tracing::tracing;
 use super::webhook::{webhook, webhook_token};
-use super::{Admin, Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
-use crate::event::{InstanceId, KindName};
+use super::{Calls, Config, Events, GreenApi, Instance, Kafka, Problem, Receive, file};
+use crate::seal::Seal;
+use chatbridge_event::event::{InstanceId, KindName};
 
 /// Types that may be named in `events.drop` (reference §9.2).
 const TYPE_WEBHOOKS: &[&str] = &[
@@ -33,24 +37,6 @@ const TYPE_WEBHOOKS: &[&str] = &[
     "quotaExceeded",
 ];
 
-/// Properties the promise rests on, and why each is not to be set.
-const REFUSED_PROPERTIES: &[(&str, &str)] = &[
-    ("acks", "an acknowledgement counts only when every in-sync replica has the record; it is always \"all\""),
-    (
-        "request.required.acks",
-        "an acknowledgement counts only when every in-sync replica has the record; it is always \"all\"",
-    ),
-    ("enable.idempotence", "without it a retry may repeat or overtake; it is always on"),
-    ("message.timeout.ms", "a record in hand waits for Kafka as long as it takes; giving up would lose it"),
-    ("delivery.timeout.ms", "a record in hand waits for Kafka as long as it takes; giving up would lose it"),
-    ("partitioner", "Java, Go and Python consumers that join by key rely on murmur2_random"),
-    ("transactional.id", "the bridge deletes on the broker's acknowledgement and uses no transactions"),
-    ("delivery.report.only.error", "the bridge deletes on the broker's acknowledgement, so it has to hear of it"),
-    ("plugin.library.paths", "foreign code in the producer could answer for the broker"),
-    ("bootstrap.servers", "set kafka.brokers instead"),
-    ("metadata.broker.list", "set kafka.brokers instead"),
-];
-
 /// Everything that is wrong goes into `problems`; with problems the result must not be used.
 pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<Config> {
     let shutdown_timeout = seconds("shutdown_timeout_seconds", file.shutdown_timeout_seconds, 1..=3600, problems);
@@ -58,10 +44,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
         .then(|| seconds("config_check_seconds", file.config_check_seconds, 1..=86_400, problems));
     let kafka = kafka(file.kafka, problems);
     let schema_registry = schema_registry(file.schema_registry, kafka.cloudevents_mode, problems);
-    let listen = match file.admin.listen.parse() {
-        Ok(listen) => Some(listen),
-        Err(_) => complain(problems, "admin.listen", "expected address:port, such as 127.0.0.1:9464"),
-    };
+    let admin = admin(file.admin, problems);
     let default_url = api_url("green_api.api_url", &file.green_api.api_url, problems);
     let green_api = green_api(&file.green_api, problems);
     let has_webhook = file.webhook.is_some();
@@ -81,7 +64,7 @@ pub(super) fn validate(file: file::File, problems: &mut Vec<Problem>) -> Option<
         config_check,
         kafka,
         schema_registry,
-        admin: Admin { listen: listen? },
+        admin: admin?,
         green_api,
         instances,
         webhook,
@@ -128,24 +111,17 @@ pub(super) fn seconds(
 }
 
 fn kafka(kafka: file::Kafka, problems: &mut Vec<Problem>) -> Kafka {
-    let brokers: Vec<&str> = kafka.brokers.split(',').map(str::trim).filter(|broker| !broker.is_empty()).collect();
-    if brokers.is_empty() {
-        problems.push(Problem::new("kafka.brokers", "name at least one broker as host:port"));
-    }
-    for broker in &brokers {
-        let address = broker.rsplit_once("://").map_or(*broker, |(_, address)| address);
-        let port = address.rsplit_once(':').map(|(host, port)| (!host.is_empty(), port.parse::<u16>().is_ok()));
-        if port != Some((true, true)) {
-            problems.push(Problem::new("kafka.brokers", format!("`{broker}` is not host:port")));
-        }
-    }
-    topic("kafka.topic", &kafka.topic, problems);
+    let brokers = broker_list(&kafka.brokers).unwrap_or_else(|wrong| {
+        problems.extend(wrong.into_iter().map(|wrong| Problem::new("kafka.brokers", wrong)));
+        String::new()
+    });
+    let is_topic = topic("kafka.topic", &kafka.topic, problems);
     topic("kafka.dead_letter_topic", &kafka.dead_letter_topic, problems);
-    if kafka.topic == kafka.dead_letter_topic {
+    if is_topic && kafka.topic == kafka.dead_letter_topic {
         problems.push(Problem::new("kafka.dead_letter_topic", "must not be the topic of events"));
     }
     Kafka {
-        brokers: brokers.join(","),
+        brokers,
         topic: kafka.topic.into(),
         dead_letter_topic: kafka.dead_letter_topic.into(),
         cloudevents_mode: kafka.cloudevents_mode,
@@ -155,62 +131,21 @@ fn kafka(kafka: file::Kafka, problems: &mut Vec<Problem>) -> Kafka {
 }
 
 /// The names Kafka takes (`org.apache.kafka.common.internals.Topic`).
-fn topic(key: &str, name: &str, problems: &mut Vec<Problem>) {
-    let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    if name.is_empty() || name.len() > 249 || !legal || name == "." || name == ".." {
+fn topic(key: &str, name: &str, problems: &mut Vec<Problem>) -> bool {
+    let has_legal_characters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    let is_legal = has_legal_characters && (1..=249).contains(&name.len()) && name != "." && name != "..";
+    if !is_legal {
         problems.push(Problem::new(key, "a topic's name has 1 to 249 letters, digits, dots, hyphens or underscores"));
     }
+    is_legal
 }
 
-fn properties(
-    mut properties: BTreeMap<String, SecretString>,
-    files: BTreeMap<String, std::path::PathBuf>,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<String, SecretString> {
-    for (name, path) in files {
-        let key = format!("kafka.property_files.{name}");
-        match properties.entry(name) {
-            Entry::Occupied(_) => problems.push(Problem::new(key, "is also in kafka.properties: keep one")),
-            Entry::Vacant(vacant) => {
-                secret_file(&key, &path, problems).map(|value| vacant.insert(value));
-            }
-        }
-    }
-    for name in properties.keys() {
-        let mock = name.starts_with("test.mock.").then_some("it acknowledges records that no broker has");
-        let refused = REFUSED_PROPERTIES.iter().find(|(refused, _)| refused == name).map(|(_, why)| *why);
-        if let Some(why) = refused.or(mock) {
-            problems.push(Problem::new(format!("kafka.properties.{name}"), format!("cannot be set: {why}")));
-        }
-    }
-    properties
-}
-
-pub(super) fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
-    // What has no folder may be the secret itself, put where its file belongs.
-    let shown =
-        if path.parent().is_some_and(|folder| folder != "") { path.to_string_lossy() } else { "the file".into() };
-    match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => complain(problems, key, format!("{shown} is empty")),
-        Ok(text) => Some(text.trim().to_owned().into()),
-        Err(error) => complain(problems, key, format!("{shown} cannot be read: {error}")),
-    }
-}
-
-/// The secret from its key or its file; outside `None` where that failed.
-pub(super) fn secret(
-    key: impl Fn(&str) -> String,
-    name: &str,
-    given: Option<SecretString>,
-    path: Option<&Path>,
-    problems: &mut Vec<Problem>,
-) -> Option<Option<SecretString>> {
-    let file_key = key(&format!("{name}_file"));
-    match (given, path) {
-        (Some(_), Some(_)) => complain(problems, file_key, format!("{name} is given as well: keep one")),
-        (Some(secret), None) if secret.expose_secret().is_empty() => complain(problems, key(name), "is empty"),
-        (None, Some(path)) => secret_file(&file_key, path, problems).map(Some),
-        (given, None) => Some(given),
+/// What a key file is for; outside `None` where it is none.
+pub(super) fn seal(key: String, path: Option<&Path>, problems: &mut Vec<Problem>) -> Option<Option<Arc<Seal>>> {
+    let Some(path) = path else { return Some(None) };
+    match Seal::new(&secret_lines(&key, path, problems)?) {
+        Ok(seal) => Some(Some(Arc::new(seal))),
+        Err(not_a_key) => complain(problems, key, not_a_key.to_string()),
     }
 }
 
@@ -259,10 +194,13 @@ fn green_api(file: &file::GreenApi, problems: &mut Vec<Problem>) -> GreenApi {
     let misconfigured_retry = timed("misconfigured_retry_seconds", file.misconfigured_retry_seconds, 1..=86_400);
     let watch_interval = timed("watch_interval_seconds", file.watch_interval_seconds, 0..=86_400);
     let loss_warn_after = timed("loss_warn_after_seconds", file.loss_warn_after_seconds, 1..=86_398);
-    let after_warning = file.loss_warn_after_seconds.saturating_add(1).min(86_399);
+    // What is out of its own range is told, and is no reason to complain of others.
+    let warn_after_valid = Some(file.loss_warn_after_seconds).filter(|warn| (1..=86_398).contains(warn));
+    let after_warning = warn_after_valid.map_or(2, |warn| warn + 1);
     let loss_alarm_after = timed("loss_alarm_after_seconds", file.loss_alarm_after_seconds, after_warning..=86_399);
     let retry_min = number(&key("retry_min_ms"), file.retry_min_ms, 1..=60_000, problems);
-    let retry_max = number(&key("retry_max_ms"), file.retry_max_ms, retry_min.max(1)..=3_600_000, problems);
+    let retry_min_valid = Some(retry_min).filter(|min| (1..=60_000).contains(min)).unwrap_or(1);
+    let retry_max = number(&key("retry_max_ms"), file.retry_max_ms, retry_min_valid..=3_600_000, problems);
     let per_second_max = file.connections_per_second_max;
     let connections_per_second = number(&key("connections_per_second_max"), per_second_max, 1..=100_000, problems);
     GreenApi {
@@ -361,17 +299,12 @@ fn token(
     file: Option<&Path>,
     problems: &mut Vec<Problem>,
 ) -> Option<SecretString> {
-    let token = match (token, file) {
-        (Some(_), Some(_)) => return complain(problems, key("token_file"), "token is given as well: keep one"),
-        (None, None) => {
-            return complain(problems, key("token"), "the apiTokenInstance of the console is missing (or token_file)");
-        }
-        (Some(token), None) => token,
-        (None, Some(path)) => secret_file(&key("token_file"), path, problems)?,
+    let Some(token) = secret(key, "token", token, file, problems)? else {
+        return complain(problems, key("token"), "the apiTokenInstance of the console is missing (or token_file)");
     };
     // It becomes a path segment; a placeholder or a stray line break would only show as a 401 later.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    if token.expose_secret().is_empty() || !token.expose_secret().bytes().all(plain) {
+    if !token.expose_secret().bytes().all(plain) {
         return complain(problems, key("token"), "is not an apiTokenInstance: letters and digits are expected");
     }
     Some(token)
@@ -400,8 +333,7 @@ fn routing(
     let mut routing = BTreeMap::new();
     for (kind, name) in routes {
         let key = format!("routing.{kind}");
-        topic(&key, &name, problems);
-        if *name == *kafka.dead_letter_topic {
+        if topic(&key, &name, problems) && *name == *kafka.dead_letter_topic {
             problems.push(Problem::new(&key, "must not be the topic of dead letters"));
         }
         match KindName::ALL.into_iter().map(KindName::as_str).find(|known| *known == kind) {

@@ -11,8 +11,11 @@ use serde::Deserialize;
 use url::Url;
 
 use super::Problem;
-use super::validate::{bare_url, complain, number, seconds, secret};
+use super::secrets::secret;
+use super::validate::{bare_url, complain, number, seconds};
 
+/// What a token may be written with.
+const SCHEMES: [&str; 2] = ["Bearer ", "Basic "];
 /// Stands for every address that GREEN-API has published.
 const GREEN_API: &str = "green-api";
 /// What GREEN-API has published so far, the older list and the newer one (reference §7).
@@ -67,9 +70,15 @@ pub(super) struct File {
     /// How long a caller may take for the head of a request; also how long a connection may be idle.
     #[schemars(range(min = 1, max = 300))]
     header_timeout_seconds: u64,
-    /// Connections at a time; one more is closed at once.
+    /// How long a caller may leave an answer unread.
+    #[schemars(range(min = 1, max = 300))]
+    write_timeout_seconds: u64,
+    /// Connections at a time; one more is closed at once. Fewer where the limit of open files is low.
     #[schemars(range(min = 1, max = 100_000))]
     connections_max: usize,
+    /// Connections at a time from one address that is not among `trusted_proxies`; one more is closed at once.
+    #[schemars(range(min = 1, max = 100_000))]
+    connections_per_address_max: usize,
     /// Calls at a time for one instance; one more is answered with 503 at once.
     #[schemars(range(min = 1, max = 100))]
     requests_per_instance_max: usize,
@@ -97,7 +106,9 @@ impl Default for File {
             body_bytes_max: 8 * 1024 * 1024,
             body_timeout_seconds: 30,
             header_timeout_seconds: 60,
+            write_timeout_seconds: 30,
             connections_max: 1024,
+            connections_per_address_max: 512,
             requests_per_instance_max: 4,
             buffered_bytes_max: 256 * 1024 * 1024,
             allow_from: Vec::new(),
@@ -123,8 +134,12 @@ pub struct Webhook {
     pub body_timeout: Duration,
     /// How long a request's head may take, and a connection be idle.
     pub header_timeout: Duration,
+    /// How long an answer may stay unread.
+    pub write_timeout: Duration,
     /// Connections at a time.
     pub connections_max: usize,
+    /// Connections at a time from one address.
+    pub connections_per_address_max: usize,
     /// Calls at a time for one instance.
     pub requests_per_instance_max: usize,
     /// Bytes of bodies in memory at a time.
@@ -169,10 +184,13 @@ pub(super) fn webhook(file: File, problems: &mut Vec<Problem>) -> (Option<Webhoo
     let answer_timeout = timed("answer_timeout_seconds", file.answer_timeout_seconds, 1..=170);
     let body_timeout = timed("body_timeout_seconds", file.body_timeout_seconds, 1..=300);
     let header_timeout = timed("header_timeout_seconds", file.header_timeout_seconds, 1..=300);
+    let write_timeout = timed("write_timeout_seconds", file.write_timeout_seconds, 1..=300);
     let body_bytes_max = number(&key("body_bytes_max"), file.body_bytes_max, 65_536..=268_435_456, problems);
     let buffered = body_bytes_max.clamp(65_536, 268_435_456)..=u32::MAX;
     let buffered_bytes_max = number(&key("buffered_bytes_max"), file.buffered_bytes_max, buffered, problems);
     let connections_max = number(&key("connections_max"), file.connections_max, 1..=100_000, problems);
+    let per_address = file.connections_per_address_max;
+    let connections_per_address_max = number(&key("connections_per_address_max"), per_address, 1..=100_000, problems);
     let requests = file.requests_per_instance_max;
     let requests_per_instance_max = number(&key("requests_per_instance_max"), requests, 1..=100, problems);
     let allow_from = networks("webhook.allow_from", &file.allow_from, true, problems);
@@ -190,7 +208,9 @@ pub(super) fn webhook(file: File, problems: &mut Vec<Problem>) -> (Option<Webhoo
         body_bytes_max,
         body_timeout,
         header_timeout,
+        write_timeout,
         connections_max,
+        connections_per_address_max,
         requests_per_instance_max,
         buffered_bytes_max,
         allow_from,
@@ -205,7 +225,7 @@ pub(super) fn webhook(file: File, problems: &mut Vec<Problem>) -> (Option<Webhoo
 #[must_use]
 pub fn bare_token(text: &str) -> &str {
     let text = text.trim_start();
-    ["Bearer ", "Basic "].iter().find_map(|scheme| strip_ignoring_case(text, scheme)).unwrap_or(text).trim()
+    SCHEMES.iter().find_map(|scheme| strip_ignoring_case(text, scheme)).unwrap_or(text).trim()
 }
 
 fn strip_ignoring_case<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
@@ -221,7 +241,8 @@ pub(super) fn webhook_token(
 ) -> Option<SecretString> {
     let token = secret(&key, "token", token, file.as_deref(), problems)??;
     let bare = bare_token(token.expose_secret());
-    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let is_scheme_alone = SCHEMES.iter().any(|scheme| scheme.trim_end().eq_ignore_ascii_case(bare));
+    if bare.is_empty() || is_scheme_alone || !bare.bytes().all(|byte| byte.is_ascii_graphic()) {
         return complain(
             problems,
             key("token"),

@@ -12,14 +12,14 @@ use tracing::warn;
 
 use super::Letter;
 use crate::bridge::{prepare, prepare_event};
-use crate::chatapp::normalize::{Arrival, normalize};
 use crate::consume::Position;
-use crate::event::{Body, DeadLetterReason, Event, EventId, Notification, SourceId};
 use crate::policy::{Policy, Verdict};
 use crate::publish::{PublishError, Publisher};
-use crate::record::dead_letter::Mark;
-use crate::record::{Extent, Record, RecordFactory};
-use crate::retry::Backoff;
+use chatbridge_base::retry::Backoff;
+use chatbridge_event::event::{Body, DeadLetterReason, Event, EventId, Notification, SourceId};
+use chatbridge_event::normalize::chatapp::{Arrival, normalize};
+use chatbridge_event::record::dead_letter::Mark;
+use chatbridge_event::record::{Extent, Record, RecordFactory};
 
 /// After this minute without an acknowledgement the replay ends; what has its mark stays done.
 const KAFKA_AWAY: Duration = Duration::from_secs(60);
@@ -203,7 +203,8 @@ impl<P: Publisher> Replayer<P> {
             SourceId::ChatApp(channel) => {
                 let arrival = Arrival { channel: Some(channel.clone()), ..Arrival::default() };
                 // A letter holds one item. Its id may have been made of more, so it is the letter's.
-                let Some(event) = normalize(arrival, body).next() else { return Plan::Leave(Left::Undecodable) };
+                let Some(item) = normalize(arrival, body).next() else { return Plan::Leave(Left::Undecodable) };
+                let event = item.event;
                 let id = letter.id.map_or(event.id, EventId::from_uuid);
                 prepare_event(Event { id, ..event }, &self.policy, now)
             }

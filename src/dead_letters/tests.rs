@@ -7,16 +7,19 @@ use tokio_util::sync::CancellationToken;
 use super::replay::{Left, Outcome, ReplayError, Replayer};
 use super::*;
 use crate::bridge::{Bridge, prepare_event, prepare_undecodable};
-use crate::chatapp::normalize::{Arrival, gap, normalize};
 use crate::config::{Calls, Events, UnknownPolicy};
-use crate::event::{Body, Channel, GapReason, InstanceId, Notification, SourceId, Undecodable};
 use crate::policy::Policy;
 use crate::publish::PublishError;
 use crate::publish::memory::MemoryPublisher;
-use crate::record::{Extent, Record, RecordFactory};
 use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::StatusBoard;
+use chatbridge_event::event::{
+    Body, Channel, EventId, Gap, GapReason, InstanceId, Notification, SourceId, Undecodable,
+};
+use chatbridge_event::normalize::chatapp::identity::Place;
+use chatbridge_event::normalize::chatapp::{Arrival, gap, normalize};
+use chatbridge_event::record::{Extent, Record, RecordFactory};
 
 const UNKNOWN: &str = r#"{"typeWebhook":"new","chatId":"7900@c.us","n":1}"#;
 
@@ -120,10 +123,12 @@ async fn a_letter_of_chatapp_is_replayed_as_the_event_it_was() {
     let channel = Channel::from_name("private-v1.licenses.1229.messengers.telegram").expect("a channel");
     let body = r#"{"data":[{"chat":{"id":"1:2@c.us"},"n":1},{"chat":{"id":"1:2@c.us"},"n":2}],"meta":{"type":"new"}}"#;
     let body = RawValue::from_string(body.to_owned()).expect("JSON");
-    let arrival = Arrival { channel: Some(channel.clone()), event: None, at: Some(Timestamp::now()) };
-    let event = normalize(arrival, body).nth(1).expect("two items");
+    let place = Some(Place { spool: uuid::Uuid::from_u128(1), sequence: 1 });
+    let arrival = Arrival { channel: Some(channel.clone()), event: None, place };
+    let event = normalize(arrival, body).nth(1).expect("two items").event;
     let moment = Timestamp::from_second(1_760_000_000).expect("in range");
-    let gap = gap(&channel, moment, moment, GapReason::Refused, Vec::new());
+    let told = Gap { channel: None, from: moment, to: moment, reason: GapReason::Refused, missing: Vec::new() };
+    let gap = gap(&channel, told, place);
     let factory = RecordFactory::default();
     let expected = factory.record(&event, Extent::Whole, moment);
 
@@ -133,10 +138,11 @@ async fn a_letter_of_chatapp_is_replayed_as_the_event_it_was() {
     publisher.fail_next([refused]);
     let telemetry = InstanceTelemetry::new(&Arc::new(Metrics::new()), StatusBoard::default().add(InstanceId::new(1)));
     let undecodable = Undecodable { bytes: b"{".to_vec(), reason: DeadLetterReason::NotJson, error: String::new() };
+    let id = EventId::from_uuid(Uuid::from_u128(1));
     for prepared in [
         prepare_event(gap, &Policy::default(), moment),
         prepare_event(event, &policy(UnknownPolicy::DeadLetter), moment),
-        prepare_undecodable(SourceId::ChatApp(channel.clone()), undecodable, moment),
+        prepare_undecodable(SourceId::ChatApp(channel.clone()), id, undecodable, moment),
     ] {
         drop(bridge.deliver(&prepared, &telemetry).await);
     }
@@ -235,4 +241,18 @@ async fn letters_are_selected_by_reason_instance_time_and_number() {
     }
     let oldest = survey(stream(&topic), &Filter { limit: Some(1), ..Filter::default() }).await.expect("readable");
     assert!(oldest.selected.contains_key(&Position { partition: 0, offset: 0 }), "the oldest first");
+}
+
+#[tokio::test]
+async fn the_oldest_letters_are_those_that_lie_first_whatever_the_clock_said() {
+    let mut topic = written([json(UNKNOWN), json(UNKNOWN), json(UNKNOWN)]).await;
+    // The clock went back by an hour while the second was written.
+    topic[1].timestamp_ms -= 3_600_000;
+    for limit in 1..=3 {
+        let survey =
+            survey(stream(&topic), &Filter { limit: Some(limit), ..Filter::default() }).await.expect("readable");
+        let mut offsets: Vec<i64> = survey.selected.keys().map(|position| position.offset).collect();
+        offsets.sort_unstable();
+        assert_eq!(offsets, (0..limit as i64).collect::<Vec<_>>(), "{limit}");
+    }
 }

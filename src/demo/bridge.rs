@@ -59,7 +59,7 @@ pub(super) fn config(broker: &Broker) -> Config {
             properties: Default::default(),
         },
         schema_registry: None,
-        admin: Admin { listen: ([127, 0, 0, 1], 0).into() },
+        admin: Admin::on(([127, 0, 0, 1], 0).into()),
         green_api: GreenApi { watch_interval: None, ..GreenApi::default() },
         instances: Vec::new(),
         webhook: None,

@@ -17,9 +17,9 @@ use super::bridge::{self, RunningBridge};
 use super::broker::{Appeared, Broker};
 use super::progress::Progress;
 use super::{DemoError, LATENCY, STALLED, due, percentile};
-use crate::chatapp_simulator::generator::Generator;
-use crate::chatapp_simulator::{Act, ChatAppSimulator, ChatAppSimulatorConfig, PublicationId};
 use crate::config::{ChatApp, Config, Login};
+use chatbridge_lab::chatapp::generator::Generator;
+use chatbridge_lab::chatapp::{Act, ChatAppSimulator, ChatAppSimulatorConfig, PublicationId};
 
 mod judge;
 
@@ -305,6 +305,7 @@ fn chatapp(simulator: &ChatAppSimulator, simulated: &ChatAppSimulatorConfig, sta
         lang: "en".to_owned(),
         channels: Vec::new(),
         state_dir: state.0.clone(),
+        seal: None,
         spool_bytes_max: 1024 * 1024 * 1024,
         backfill: true,
         reconcile_interval: None,

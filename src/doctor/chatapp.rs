@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Finding, state_dir};
 use crate::chatapp::account::Account;
 use crate::chatapp::api::Api;
-use crate::chatapp::pusher::{
+use crate::chatapp::spool;
+use crate::chatapp::tokens::{self, Borrowed, Tokens, UnreadableTokens};
+use crate::config::ChatApp;
+use chatbridge_base::clock::Reading;
+use chatbridge_pusher::{
     Auth, AuthFailure, Authorizer, Client, EventSink, Limits, Link, LinkError, Observer, ReceivedFrame, Reconnect,
     Report,
 };
-use crate::chatapp::spool;
-use crate::chatapp::tokens::{Borrowed, Tokens, UnreadableTokens};
-use crate::config::ChatApp;
 
 mod verdict;
 
@@ -56,8 +56,8 @@ pub(super) async fn examine(config: &ChatApp, api: Arc<Api>) -> Vec<Finding> {
 async fn on_disk(config: &ChatApp, api: Arc<Api>) -> (Finding, Result<Borrowed<Arc<Api>>, UnreadableTokens>) {
     let config = config.clone();
     let looking = tokio::task::spawn_blocking(move || {
-        let borrowed = Tokens::borrow(api, &config, Timestamp::now);
-        (state_dir::examine(&config.state_dir, spool::FILE_NAME), borrowed)
+        let borrowed = Tokens::borrow(api, &config, Reading::now);
+        (state_dir::examine(&config.state_dir, spool::FILE_NAME, tokens::FILE_NAME), borrowed)
     });
     looking.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
 }
@@ -96,9 +96,9 @@ async fn listen<A: Authorizer>(
 struct Notes(watch::Sender<Vec<Report>>);
 
 impl Observer for Notes {
-    fn heard(&self, _: Timestamp) {}
+    fn heard(&self, _: Reading) {}
 
-    fn reported(&self, report: &Report, _: Timestamp) {
+    fn reported(&self, report: &Report, _: Reading) {
         self.0.send_modify(|reports| reports.push(report.clone()));
     }
 }

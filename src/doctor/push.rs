@@ -5,9 +5,9 @@ use url::Url;
 
 use super::{Finding, SetSettings, Verdict};
 use crate::config::{Config, Instance, Receive, bare_token};
-use crate::event::InstanceId;
 use crate::green_api::examine::Settings;
 use crate::green_api::is_loopback;
+use chatbridge_event::event::InstanceId;
 
 const URL: &str = "webhookUrl";
 const TOKEN: &str = "webhookUrlToken";

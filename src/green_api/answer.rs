@@ -1,5 +1,8 @@
-//! What an answer of receiveNotification, deleteNotification or getContactInfo means: plain functions over status and bytes
-//! (reference §2.1, §2.2, §3). Error bodies may be JSON, text, nginx HTML or nothing.
+//! What an answer of receiveNotification, deleteNotification or getContactInfo means: plain functions over status and
+//! bytes. Error bodies may be JSON, text, nginx HTML or nothing.
+//!
+//! The body is looked at before the status. GREEN-API once handed out notifications under a 466, and one that is taken
+//! for an error stays at the head of its queue until upstream forgets it.
 
 use std::ops::Range;
 
@@ -7,12 +10,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Answer;
-use crate::event::{Body, DeadLetterReason, InstanceId, Notification};
-use crate::json::Json;
 use crate::source::{Deletion, QueueError, Receipt, Received};
+use chatbridge_base::json::Json;
+use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, Notification};
 
 /// How much of an error's body is repeated.
 const EXCERPT_CHARS_MAX: usize = 200;
+/// What only notifications have.
+const PRIVATE: [&str; 3] = ["\"body\"", "typeWebhook", "messageData"];
+const BODY_NAME: &[u8] = b"\"body\"";
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -27,26 +33,49 @@ pub(crate) fn received(
     answer: Answer,
     redact: &dyn Fn(&str) -> String,
 ) -> Result<Option<Received>, QueueError> {
+    if answer.complete
+        && let Some(received) = notification(instance, &answer.bytes)
+    {
+        return Ok(Some(received));
+    }
     match answer.status {
-        200 if !answer.complete => undecodable(
+        200 if answer.complete => not_a_notification(instance, answer.bytes),
+        _ if !answer.complete && (answer.status == 200 || begins_as_notification(&answer.bytes)) => undecodable(
             instance,
             answer.bytes,
             DeadLetterReason::TooLong,
             "the answer is longer than green_api.response_bytes_max".to_owned(),
         ),
-        200 => notification(instance, answer.bytes),
+        _ if begins_as_notification(&answer.bytes) => not_a_notification(instance, answer.bytes),
         204 => Ok(None),
-        // The end of a long poll, told by a proxy (§3); it does not know whether the queue is empty.
+        // The end of a long poll, told by a proxy; it does not know whether the queue is empty.
         408 | 504 => Err(QueueError::NoAnswer { detail: format!("HTTP {}", answer.status) }),
         _ => Err(failure(&answer, redact)),
     }
 }
 
-fn notification(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, QueueError> {
+/// `{receiptId, body}`, whatever the status.
+fn notification(instance: InstanceId, bytes: &[u8]) -> Option<Received> {
+    let envelope: Envelope = serde_json::from_str(trimmed(std::str::from_utf8(bytes).ok()?)).ok()?;
+    let receipt = envelope.receipt()?;
+    let body = Body::Json(envelope.body?);
+    let notification = Notification { instance, receipt_id: Some(receipt.as_str().to_owned()), body };
+    Some(Received { receipt, notification })
+}
+
+/// Whether this was to become a notification, though its end is missing or something in it is wrong. No error begins so.
+fn begins_as_notification(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let has_body = || bytes.windows(BODY_NAME.len()).any(|window| window == BODY_NAME);
+    bytes.starts_with(b"{") && has_body() && recover_receipt(bytes).is_some()
+}
+
+/// A complete answer that is no whole notification, and says nothing but that by its status.
+fn not_a_notification(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, QueueError> {
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return undecodable(instance, bytes, DeadLetterReason::NotUtf8, "the answer is not UTF-8".to_owned());
     };
-    let text = text.trim_matches(['\u{feff}', ' ', '\n', '\r', '\t']);
+    let text = trimmed(text);
     if matches!(text, "" | "null" | "{}") {
         return Ok(None);
     }
@@ -65,20 +94,23 @@ fn notification(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>
             return undecodable(instance, bytes, DeadLetterReason::NotJson, error);
         }
     };
-    let receipt_text = envelope.receipt_id.and_then(|raw| Json::parse(raw.get()));
-    let receipt = receipt_text.as_ref().and_then(Json::text).and_then(|digits| Receipt::new(digits.trim()));
-    match (receipt, envelope.body) {
-        (Some(receipt), Some(body)) => {
-            let notification =
-                Notification { instance, receipt_id: Some(receipt.as_str().to_owned()), body: Body::Json(body) };
-            Ok(Some(Received { receipt, notification }))
-        }
-        (Some(_), None) => {
-            undecodable(instance, bytes, DeadLetterReason::NoBody, "a receipt without a body".to_owned())
-        }
-        // Refusals come as 200 too, `{"status":false,"reason":…}` (§3): no proof of an empty queue.
-        (None, None) => Err(QueueError::NoAnswer { detail: "HTTP 200 without a notification".to_owned() }),
-        (None, Some(_)) => Err(QueueError::Unreadable { detail: "a body without a receiptId".to_owned() }),
+    if envelope.receipt().is_some() {
+        undecodable(instance, bytes, DeadLetterReason::NoBody, "a receipt without a body".to_owned())
+    } else if envelope.body.is_some() {
+        Err(QueueError::Unreadable { detail: "a body without a receiptId".to_owned() })
+    } else {
+        // Refusals come as 200 too, `{"status":false,"reason":…}`: no proof of an empty queue.
+        Err(QueueError::NoAnswer { detail: "HTTP 200 without a notification".to_owned() })
+    }
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(['\u{feff}', ' ', '\n', '\r', '\t'])
+}
+
+impl Envelope<'_> {
+    fn receipt(&self) -> Option<Receipt> {
+        Receipt::new(Json::parse(self.receipt_id?.get())?.text()?.trim())
     }
 }
 
@@ -96,7 +128,7 @@ fn undecodable(
     Ok(Some(Received { receipt, notification: Notification { instance, receipt_id, body } }))
 }
 
-/// The first `"receiptId": N` in bytes that are no JSON (reference §15.6), and where N stands. Inside a string its
+/// The first `"receiptId": N` in bytes that are no JSON, and where N stands. Inside a string its
 /// quotes would be escaped, so a text that talks about receipts is not mistaken for one.
 fn recover_receipt(bytes: &[u8]) -> Option<(Receipt, Range<usize>)> {
     const NAME: &[u8] = b"\"receiptId\"";
@@ -122,22 +154,19 @@ fn recover_receipt(bytes: &[u8]) -> Option<(Receipt, Range<usize>)> {
 /// What a delete did.
 pub(crate) fn deleted(answer: &Answer, redact: &dyn Fn(&str) -> String) -> Result<Deletion, QueueError> {
     let text = String::from_utf8_lossy(&answer.bytes);
+    let is_deleted = Json::parse(text.trim()).and_then(|answer| answer.get("result").boolean()) == Some(true);
     match answer.status {
-        200 => {
-            let answer = Json::parse(text.trim());
-            Ok(match answer.and_then(|answer| answer.get("result").boolean()) {
-                Some(true) => Deletion::Deleted,
-                Some(false) | None => Deletion::Unclear,
-            })
-        }
-        // A final answer dressed as a server error (§2.2).
+        _ if is_deleted && answer.complete => Ok(Deletion::Deleted),
+        200 => Ok(Deletion::Unclear),
+        // A final answer dressed as a server error.
         500 if text.contains("findUnAckedMessage") => Ok(Deletion::AlreadyGone),
         408 | 504 => Err(QueueError::Unreachable { class: "timeout", detail: describe(answer, redact) }),
         _ => Err(failure(answer, redact)),
     }
 }
 
-/// What the contact is called: `name`, else `contactName` (seed 004); either may be empty (reference §6).
+/// What the contact is called: `name`, else `contactName`; either may be empty. Only of a success: an error's object may
+/// have a `name` as well, its own.
 pub(super) fn contact_name(answer: &Answer, redact: &dyn Fn(&str) -> String) -> Result<Option<String>, QueueError> {
     match answer.status {
         200 => {
@@ -203,8 +232,9 @@ fn failure(answer: &Answer, redact: &dyn Fn(&str) -> String) -> QueueError {
 fn describe(answer: &Answer, redact: &dyn Fn(&str) -> String) -> String {
     let body = redact(&String::from_utf8_lossy(&answer.bytes));
     let body = body.trim();
-    // The body of a success may be a notification, whatever the number: what people wrote is not repeated.
-    if body.is_empty() || (200..300).contains(&answer.status) {
+    // It may be a notification, or a part of one, whatever the number: what people wrote is not repeated.
+    let may_be_private = (200..300).contains(&answer.status) || PRIVATE.iter().any(|name| body.contains(name));
+    if body.is_empty() || may_be_private {
         return format!("HTTP {}", answer.status);
     }
     let mut excerpt: String = body.chars().take(EXCERPT_CHARS_MAX).collect();

@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use tokio::time::sleep;
 
 use super::{InstanceClient, SMALL_ANSWER_BYTES_MAX, SMALL_ANSWER_TIMEOUT, answer};
-use crate::json::Json;
 use crate::source::QueueError;
+use chatbridge_base::json::Json;
 
 /// One request a second and method is allowed (reference §4); a bridge that runs may just have made it.
 const AFTER_TOO_MANY: Duration = Duration::from_millis(1_100);

@@ -1,7 +1,7 @@
 //! What a person reads in the chat about a call, in the words of seed 004.
 
 use crate::config::{CallPolicy, Language};
-use crate::event::{Call, CallState, Direction};
+use chatbridge_event::event::{Call, CallState, Direction};
 
 /// One line for the chat, or nothing where upstream's word for the call is unknown: a guess would be written into
 /// somebody's history.

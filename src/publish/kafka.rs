@@ -17,7 +17,7 @@ use tracing::{debug, error};
 
 use super::{Delivered, PublishError, Publisher};
 use crate::config::Kafka;
-use crate::record::Record;
+use chatbridge_event::record::Record;
 
 mod advice;
 mod properties;
@@ -31,7 +31,8 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between a producer that failed for good and the next but one.
 const REPLACE_PAUSE: Duration = Duration::from_secs(10);
 
-/// How the brokers are, as the client hears it.
+/// How the brokers are, as far as they were asked. What the client remarks by itself is only a reason to ask: it also
+/// takes an idle connection that the other side closed for a broker that is down.
 #[derive(Debug, Default)]
 pub struct Health {
     inner: Mutex<HealthInner>,
@@ -41,6 +42,7 @@ pub struct Health {
 struct HealthInner {
     down_since: Option<Instant>,
     last_error: Option<String>,
+    is_suspected: bool,
 }
 
 impl Health {
@@ -50,14 +52,19 @@ impl Health {
         self.lock().down_since
     }
 
+    /// Whether the client has remarked something since the last call that makes it worth asking the brokers.
+    pub(crate) fn take_suspicion(&self) -> bool {
+        std::mem::take(&mut self.lock().is_suspected)
+    }
+
     /// The last thing heard that was wrong, until something was right again.
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
         self.lock().last_error.clone()
     }
 
-    /// `reason` counts only where nothing more telling was heard: "all brokers are down" says less than "SSL handshake
-    /// failed".
+    /// The brokers were asked in vain. `reason` counts only where nothing more telling was heard: "no broker answers" says
+    /// less than "SSL handshake failed".
     fn down(&self, reason: &str) {
         let mut inner = self.lock();
         inner.down_since.get_or_insert_with(Instant::now);
@@ -68,8 +75,14 @@ impl Health {
         self.lock().last_error = Some(reason.to_owned());
     }
 
+    fn suspect(&self) {
+        self.lock().is_suspected = true;
+    }
+
+    /// A suspicion stays: it may be younger than the answer.
     fn up(&self) {
-        *self.lock() = HealthInner::default();
+        let mut inner = self.lock();
+        (inner.down_since, inner.last_error) = (None, None);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HealthInner> {
@@ -88,10 +101,10 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(%error, reason, "librdkafka");
         match error.rdkafka_error_code() {
-            Some(Code::AllBrokersDown) => self.health.down(reason),
+            Some(Code::AllBrokersDown) => self.health.suspect(),
             Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => {
                 self.health.heard(reason);
-                self.health.down(reason);
+                self.health.suspect();
             }
             _ => self.health.heard(reason),
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use super::{Delivered, PublishError, Publisher};
-use crate::record::Record;
+use chatbridge_event::record::Record;
 
 /// Keeps records; answers with the planned failures first.
 #[derive(Default)]

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::event::{DeadLetterReason, KindName};
-use crate::record::dead_letter::{MARK_REASON, MARKED_LETTER};
-use crate::record::{EVENT_SCHEMA, RecordFactory};
+use chatbridge_event::event::{DeadLetterReason, KindName};
+use chatbridge_event::record::dead_letter::{MARK_REASON, MARKED_LETTER};
+use chatbridge_event::record::{EVENT_SCHEMA, RecordFactory};
 
 /// Version of the Kafka binding the document is written in.
 const KAFKA_BINDING: &str = "0.5.0";

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::conditions::{Conditions, one_of};
 use crate::config::{CallPolicy, UnknownPolicy};
-use crate::simulator::generator::Generator;
+use chatbridge_lab::green_api::generator::Generator;
 
 /// An invented time; nothing here depends on the time of day.
 const EVENTS_BEGIN_UNIX_SECONDS: u64 = 1_760_000_000;

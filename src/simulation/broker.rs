@@ -10,7 +10,7 @@ use super::judge::Sent;
 use super::story::Happening;
 use super::world::{Shared, World};
 use crate::publish::{Delivered, PublishError, Publisher, memory};
-use crate::record::Record;
+use chatbridge_event::record::Record;
 
 /// How long a broker may sit on a record.
 const SLOW_MAX: Duration = Duration::from_secs(60);

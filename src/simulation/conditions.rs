@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use crate::config::{CallPolicy, Calls, Events, UnknownPolicy};
 use crate::policy::Policy;
-use crate::simulator::{Receipts, Redelivery, SpentReceipt};
+use chatbridge_lab::green_api::{Receipts, Redelivery, SpentReceipt};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);

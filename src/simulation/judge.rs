@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::bodies::{Fate, Made};
 use super::record::{AsKnown, objections};
-use crate::record::Record;
+use chatbridge_event::record::Record;
 
 /// What an entry's queue life came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Is this the record of what was queued? Key, topic and bytes; pure.
 
 use super::bodies::{Fate, Made};
-use crate::record::Record;
+use chatbridge_event::record::Record;
 
 /// What is known of a content whose record is looked at.
 pub(super) struct AsKnown {

@@ -17,9 +17,9 @@ use crate::bridge::{self, Settled};
 use crate::green_api::Answer;
 use crate::green_api::answer;
 use crate::policy::Policy;
-use crate::simulator::SpentReceipt;
-use crate::simulator::queue::{HandOut, Received as LookedUp};
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
+use chatbridge_lab::green_api::SpentReceipt;
+use chatbridge_lab::green_api::queue::{HandOut, Received as LookedUp};
 
 /// How long a poll is held.
 pub(super) const RECEIVE_TIMEOUT: Duration = Duration::from_secs(20);

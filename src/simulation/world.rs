@@ -12,9 +12,9 @@ use super::bodies::Made;
 use super::conditions::{Conditions, RETENTION, Rival, end_of, up_to};
 use super::judge::Judge;
 use super::story::{Happening, Story};
-use crate::event::InstanceId;
-use crate::simulator::Redelivery;
-use crate::simulator::queue::{HandOut, Queue, QueueRules, Received};
+use chatbridge_event::event::InstanceId;
+use chatbridge_lab::green_api::Redelivery;
+use chatbridge_lab::green_api::queue::{HandOut, Queue, QueueRules, Received};
 
 /// The first instance's id.
 const FIRST_INSTANCE: u64 = 1_101_000_001;

@@ -14,16 +14,19 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::QueueError;
-use crate::event::{ChatId, ChatType, InstanceId};
 use crate::telemetry::InstanceTelemetry;
+use chatbridge_base::retry::Backoff;
+use chatbridge_event::event::{ChatId, ChatType, InstanceId};
 
 /// The most a lookup may delay its call.
 pub const LOOKUP_MAX: Duration = Duration::from_secs(2);
 /// getContactInfo may be called once a second (reference §4). Counted from the answer, so that requests cannot bunch
 /// up on their way.
 const BETWEEN_REQUESTS: Duration = Duration::from_secs(1);
-/// No questions for so long after one that failed: otherwise a method that hangs would cost each call its two seconds.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// No questions for at least so long after one that failed, …
+const FAILURE_PAUSE_MIN: Duration = Duration::from_secs(2);
+/// … and for up to so long after many in a row: otherwise a method that hangs would cost each call its two seconds.
+const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A renamed contact shows within this time.
 const CACHE_TTL: Duration = Duration::from_secs(60 * 60);
 /// Callers remembered over all instances: some 20 MB at the most.
@@ -118,50 +121,69 @@ pub struct CallerLookup<D> {
     directory: D,
     cache: CallerCache,
     telemetry: Arc<InstanceTelemetry>,
-    /// When the next question may be asked.
-    next_request: Mutex<Instant>,
+    turn: Mutex<Turn>,
+}
+
+/// When the next question may be asked.
+struct Turn {
+    from: Instant,
+    failures: Backoff,
 }
 
 impl<D: ContactDirectory> CallerLookup<D> {
     /// Lookups of one instance in `directory`.
     pub fn new(directory: D, cache: CallerCache, telemetry: Arc<InstanceTelemetry>) -> Self {
-        let next_request = Mutex::new(Instant::now());
-        Self { directory, cache, telemetry, next_request }
+        let failures = Backoff::new(FAILURE_PAUSE_MIN, FAILURE_PAUSE_MAX);
+        let turn = Mutex::new(Turn { from: Instant::now(), failures });
+        Self { directory, cache, telemetry, turn }
     }
 
     async fn ask(&self, caller: &ChatId) -> (Option<Arc<str>>, LookupOutcome) {
         // Nobody waits for a turn: a name is not worth the time of what is queued behind the call.
-        if Instant::now() < *self.next_request() {
+        if Instant::now() < self.turn().from {
             return (None, LookupOutcome::Paused);
         }
         let answer = tokio::time::timeout(LOOKUP_MAX, self.directory.contact_name(caller)).await;
-        let pause = if matches!(answer, Ok(Ok(_))) { BETWEEN_REQUESTS } else { PAUSE_AFTER_FAILURE };
-        *self.next_request() = Instant::now() + pause;
+        let pause = self.turn().ends(matches!(answer, Ok(Ok(_))));
         match answer {
             Ok(Ok(Some(name))) => (Some(shortened(&name).into()), LookupOutcome::Found),
             Ok(Ok(None)) => (None, LookupOutcome::Nameless),
             Ok(Err(failure)) => {
                 // The failure's words may quote the request, and with it the caller's number.
-                self.complain(failure.class());
+                self.complain(failure.class(), pause);
                 (None, LookupOutcome::Failed)
             }
             Err(_) => {
-                self.complain("timeout");
+                self.complain("timeout", pause);
                 (None, LookupOutcome::TimedOut)
             }
         }
     }
 
-    fn complain(&self, class: &'static str) {
+    fn complain(&self, class: &'static str, pause: Duration) {
         warn!(
             instance = %self.telemetry.instance(), class,
             "a caller's name could not be looked up; calls are published without names for {} s (getContactInfo: try it \
-             by hand, or set calls.caller_lookup = false)", PAUSE_AFTER_FAILURE.as_secs()
+             by hand, or set calls.caller_lookup = false)", pause.as_secs()
         );
     }
 
-    fn next_request(&self) -> MutexGuard<'_, Instant> {
-        self.next_request.lock().unwrap_or_else(PoisonError::into_inner)
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// How long nobody asks now.
+    fn ends(&mut self, well: bool) -> Duration {
+        let pause = if well {
+            self.failures.reset();
+            BETWEEN_REQUESTS
+        } else {
+            self.failures.next_at_least(FAILURE_PAUSE_MIN, fastrand::f64()).min(FAILURE_PAUSE_MAX)
+        };
+        self.from = Instant::now() + pause;
+        pause
     }
 }
 

@@ -7,9 +7,9 @@ use tracing::warn;
 
 use super::caller::{CallerNames, Nobody};
 use crate::bridge::{Bridge, Prepared, Settled};
-use crate::event::Notification;
 use crate::publish::Publisher;
 use crate::telemetry::InstanceTelemetry;
+use chatbridge_event::event::Notification;
 
 /// Whoever called longer ago than this is not looked up.
 const CALL_FRESH_MAX: SignedDuration = SignedDuration::from_secs(60);

@@ -20,9 +20,9 @@ use super::caller::{CallerNames, Nobody};
 use super::carrier::Carrier;
 use super::ending::Ending;
 use crate::bridge::Settled;
-use crate::event::Notification;
 use crate::publish::Publisher;
 use crate::telemetry::InstanceTelemetry;
+use chatbridge_event::event::Notification;
 
 /// Between two words about calls that are not answered with 200.
 const REMINDER: Duration = Duration::from_secs(60);

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::uncalled::{Silence, Uncalled};
-use crate::event::InstanceId;
 use crate::telemetry::{InstanceTelemetry, NOT_CALLED_ADVICE};
+use chatbridge_event::event::InstanceId;
 
 /// Requests under way at once over all instances.
 const CONCURRENT_MAX: usize = 8;

@@ -14,8 +14,8 @@ use super::queue::Pacing;
 use super::rival::RivalWatch;
 use super::throttle::Throttle;
 use crate::episode::{Episode, Over};
-use crate::event::{EventId, Notification, SourceId};
-use crate::retry::Backoff;
+use chatbridge_base::retry::Backoff;
+use chatbridge_event::event::{EventId, Notification, SourceId};
 
 /// Between tries while an instance is starting or not authorised (reference §3, §15.8).
 const WAITING_MIN: Duration = Duration::from_secs(5);

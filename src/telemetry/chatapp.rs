@@ -13,7 +13,7 @@ pub use channel::{ChannelState, ChannelTelemetry, ChannelView, GapView, InFlight
 pub use metrics::{ChatAppMetrics, SpoolGauges};
 
 use super::metrics::Metrics;
-use crate::event::Channel;
+use chatbridge_event::event::Channel;
 
 /// What stands for channels that nobody subscribed to: calls may name whatever they like, labels have to be few.
 const OTHER: &str = "other";

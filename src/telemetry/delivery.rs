@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bridge::{Outcome, Prepared};
-use crate::event::{DeadLetterReason, Event};
 use crate::policy::DropReason;
 use crate::publish::PublishError;
+use chatbridge_event::event::{DeadLetterReason, Event};
 
 /// Hears how deliveries of one source go.
 pub trait DeliveryTelemetry: Sync {

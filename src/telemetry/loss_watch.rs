@@ -170,7 +170,7 @@ mod tests {
 
     use super::super::status::Phase;
     use super::*;
-    use crate::event::InstanceId;
+    use chatbridge_event::event::InstanceId;
 
     /// `count` more instances, whose heads are so old.
     fn heads(board: &StatusBoard, count: u64, hours: i64, for_kafka: bool) {

@@ -10,8 +10,9 @@ use prometheus::{
 
 use jiff::Timestamp;
 
+use super::listener::{self, ListenerTelemetry};
 use super::status::StatusBoard;
-use crate::event::InstanceId;
+use chatbridge_event::event::InstanceId;
 
 mod instance;
 
@@ -33,8 +34,11 @@ pub struct Metrics {
     pub(super) delete: Histogram,
     pub(super) publish_errors: IntCounterVec,
     pub(super) webhook_ack: Histogram,
-    pub(super) webhook_connections: IntGauge,
+    webhook_connections: IntGauge,
     webhook_requests: IntCounterVec,
+    admin_connections: IntGauge,
+    admin_refused: IntCounterVec,
+    files_exhausted: IntGauge,
     build_info: IntGaugeVec,
     kafka_up: IntGauge,
     received: IntCounterVec,
@@ -140,6 +144,14 @@ impl Metrics {
                 "Webhook calls, by how they were answered",
                 &["answer"],
             ),
+            admin_connections: r.gauge("admin_connections", "Open connections to the admin listener"),
+            admin_refused: r.counters(
+                "admin_refused_total",
+                "Connections and requests that the admin listener refused",
+                &["reason"],
+            ),
+            files_exhausted: r
+                .gauge("file_descriptors_exhausted", "Whether file descriptors have run out within the last minute"),
             kafka_up: r.gauge("kafka_up", "Whether Kafka takes records: reachable, and no record waits for long"),
             received: r.counters(
                 "notifications_received_total",
@@ -255,6 +267,22 @@ impl Metrics {
     /// A webhook call was answered.
     pub(super) fn webhook_answered(&self, answer: &'static str) {
         self.webhook_requests.with_label_values(&[answer]).inc();
+    }
+
+    /// What the admin server tells of its connections.
+    #[must_use]
+    pub fn admin_listener(&self) -> ListenerTelemetry {
+        ListenerTelemetry::new(listener::ADMIN, &self.admin_connections, &self.admin_refused)
+    }
+
+    /// What the webhook tells of its connections.
+    pub(super) fn webhook_listener(&self) -> ListenerTelemetry {
+        ListenerTelemetry::new(listener::WEBHOOK, &self.webhook_connections, &self.webhook_requests)
+    }
+
+    /// Whether file descriptors have run out.
+    pub fn files_exhausted(&self, exhausted: bool) {
+        self.files_exhausted.set(i64::from(exhausted));
     }
 
     /// A configuration was refused; the one before lives on.

@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 
 use super::metrics::Metrics;
 use crate::bridge::{Outcome, Prepared};
-use crate::event::{EventId, InstanceId};
-use crate::trace::{Sampling, SpanId};
+use chatbridge_event::event::{EventId, InstanceId};
+use chatbridge_event::trace::{Sampling, SpanId};
 
 /// What one span tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

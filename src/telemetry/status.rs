@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::chatapp::ChatAppTelemetry;
 use super::loss_radar::{Cause, DrainRate, LossLevel, NOT_CALLED, Seen, Thresholds};
-use crate::event::InstanceId;
+use chatbridge_base::clock::Reading;
+use chatbridge_event::event::InstanceId;
 
 mod view;
 
@@ -108,9 +109,10 @@ struct Inner {
     phase: Phase,
     state: Option<String>,
     queue_depth: Option<QueueDepth>,
-    /// Since when something is known, or must be feared, to lie at the head of the queue.
-    head_since: Option<Timestamp>,
-    last_contact: Timestamp,
+    /// Since when something is known, or must be feared, to lie at the head of the queue. Since the machine was started, as
+    /// is the next: the time of day may be set.
+    head_since: Option<SignedDuration>,
+    last_contact: SignedDuration,
     /// Since when a notification waits for Kafka.
     in_hand_since: Option<Instant>,
     /// When the poller last did something.
@@ -157,7 +159,7 @@ impl Inner {
 
 impl InstanceStatus {
     fn new(instance: InstanceId, thresholds: Thresholds, queue_depth_valid: Duration) -> Self {
-        let now = Timestamp::now();
+        let now = Reading::now().up;
         let inner = Inner {
             phase: Phase::Starting,
             state: None,
@@ -217,7 +219,7 @@ impl InstanceStatus {
             return false;
         }
         // What waits at the next look has come since.
-        inner.last_contact = Timestamp::now();
+        inner.last_contact = Reading::now().up;
         let feared = inner.lasting_error() == Some(NOT_CALLED);
         if feared {
             inner.head_since = None;
@@ -234,7 +236,7 @@ impl InstanceStatus {
     pub(super) fn queue_empty(&self) {
         let mut inner = self.step();
         inner.phase = Phase::Polling;
-        inner.last_contact = Timestamp::now();
+        inner.last_contact = Reading::now().up;
         inner.head_since = None;
         inner.error_lasts = false;
         if let Some(depth) = &mut inner.queue_depth {
@@ -243,20 +245,21 @@ impl InstanceStatus {
     }
 
     pub(super) fn received(&self, kind: &'static str, event_time: Option<Timestamp>) {
-        let now = Timestamp::now();
+        let now = Reading::now();
         let mut inner = self.step();
         inner.phase = Phase::Delivering;
-        inner.last_contact = now;
+        inner.last_contact = now.up;
         // An event's own clock may run ahead; the queue cannot hold what has not happened.
-        inner.head_since = Some(event_time.map_or(now, |time| time.min(now)));
-        inner.last_event = Some(LastEvent { kind, received_at: now, time: event_time });
+        let age = event_time.map_or(SignedDuration::ZERO, |time| now.wall.duration_since(time.min(now.wall)));
+        inner.head_since = Some(now.up.saturating_sub(age));
+        inner.last_event = Some(LastEvent { kind, received_at: now.wall, time: event_time });
         inner.received += 1;
     }
 
     pub(super) fn deleted(&self) {
         let mut inner = self.step();
         inner.phase = Phase::Polling;
-        inner.last_contact = Timestamp::now();
+        inner.last_contact = Reading::now().up;
         // Not the end of the head's age: behind it may lie a backlog just as old. The next answer tells.
         inner.error_lasts = false;
         inner.deleted += 1;
@@ -321,7 +324,7 @@ impl InstanceStatus {
     #[must_use]
     pub fn view(&self) -> InstanceView {
         let inner = lock(&self.inner);
-        let head_age = inner.head_since.map_or(0, |since| Timestamp::now().duration_since(since).as_secs());
+        let head_age = inner.head_since.map_or(0, |since| Reading::now().up.saturating_sub(since).as_secs());
         // Whole seconds throughout, so that age and time left add up.
         let head_age = Duration::from_secs(u64::try_from(head_age).unwrap_or(0));
         let depth = inner.queue_depth.filter(|depth| depth.at.elapsed() <= self.queue_depth_valid);

@@ -1,19 +1,15 @@
 //! What is told of webhook calls that never became an instance's business, and of how all were answered.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tracing::warn;
 
+use super::listener::ListenerTelemetry;
 use super::metrics::Metrics;
 use crate::source::intake::NotNow;
-
-/// The same refusal is told again after this long, not at every call.
-const REMINDER: Duration = Duration::from_secs(60);
 
 /// Why a call was refused: the caller's doing, or the configuration's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +24,8 @@ pub enum Refused {
     UnknownPath,
     /// Longer than `webhook.body_bytes_max`.
     TooLarge,
+    /// Compressed, wrapped or spelt in a way that is not read here.
+    Envelope,
     /// The body did not come in time.
     TooSlow,
     /// A call without a body.
@@ -48,6 +46,7 @@ impl Refused {
             Self::UnknownInstance => "unknown_instance",
             Self::UnknownPath => "unknown_path",
             Self::TooLarge => "too_large",
+            Self::Envelope => "envelope",
             Self::TooSlow => "too_slow",
             Self::Empty => "empty",
             Self::Unreadable => "unreadable",
@@ -67,6 +66,10 @@ impl Refused {
             Self::UnknownInstance => "add the instance with receive = \"webhook\", or clear its webhookUrl",
             Self::UnknownPath => "the webhookUrl of an instance has to end in /green-api/<idInstance>",
             Self::TooLarge => "if it is GREEN-API, raise webhook.body_bytes_max: the instance stands still until then",
+            Self::Envelope => {
+                "if it is GREEN-API, look at what a proxy before this listener does to bodies: JSON in UTF-8 is read, \
+                 bare or as gzip, deflate, br or zstd; the instance stands still until then"
+            }
             Self::TooSlow => "if it is GREEN-API, raise webhook.body_timeout_seconds, or look at the way to here",
             Self::Empty => "GREEN-API never sends an empty body: somebody else is trying out the address",
             Self::Unreadable => "the connection broke off; GREEN-API sends it again",
@@ -85,6 +88,7 @@ impl fmt::Display for Refused {
             Self::UnknownInstance => "this instance is not received by webhook here",
             Self::UnknownPath => "nothing is received here",
             Self::TooLarge => "the body is too long",
+            Self::Envelope => "the body is compressed, wrapped or spelt in a way that is not read here",
             Self::TooSlow => "the body did not come in time",
             Self::Empty => "there is no notification in it",
             Self::Unreadable => "the body broke off",
@@ -93,18 +97,23 @@ impl fmt::Display for Refused {
     }
 }
 
-/// What the webhook's listener has to tell.
+/// What the webhook has to tell of its calls.
 pub struct WebhookTelemetry {
     metrics: Arc<Metrics>,
-    /// When each kind of trouble was told last.
-    told: Mutex<HashMap<&'static str, Instant>>,
+    listener: Arc<ListenerTelemetry>,
 }
 
 impl WebhookTelemetry {
     /// Counted in `metrics`.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, told: Mutex::default() }
+        Self { listener: Arc::new(metrics.webhook_listener()), metrics }
+    }
+
+    /// What is told of its connections.
+    #[must_use]
+    pub fn listener(&self) -> Arc<ListenerTelemetry> {
+        Arc::clone(&self.listener)
     }
 
     /// A call was answered with 200, so long after its head was read.
@@ -149,46 +158,7 @@ impl WebhookTelemetry {
         }
     }
 
-    /// A connection was accepted; uncounted when the guard is dropped.
-    #[must_use]
-    pub fn connected(&self) -> Connected {
-        self.metrics.webhook_connections.inc();
-        Connected(Arc::clone(&self.metrics))
-    }
-
-    /// A connection was closed at once: there were too many.
-    pub fn turned_away(&self, peer: SocketAddr) {
-        const CLASS: &str = "turned_away";
-        self.metrics.webhook_answered(CLASS);
-        if self.is_news(CLASS) {
-            warn!(
-                %peer, class = CLASS,
-                "a webhook connection was closed at once: there are as many as may be; look who holds them, else raise \
-                 webhook.connections_max"
-            );
-        }
-    }
-
-    /// A caller and our certificate did not agree. Whoever scans the network does so all day: counted, and told in no log.
-    pub fn no_tls(&self) {
-        self.metrics.webhook_answered("no_tls");
-    }
-
     fn is_news(&self, class: &'static str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = told.get(class).is_none_or(|told| told.elapsed() >= REMINDER);
-        if is_news {
-            told.insert(class, Instant::now());
-        }
-        is_news
-    }
-}
-
-/// A connection that is open.
-pub struct Connected(Arc<Metrics>);
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.webhook_connections.dec();
+        self.listener.reminders.is_due(class)
     }
 }

@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering;
 use serde_json::value::RawValue;
 
 use super::Progress;
-use crate::event::InstanceId;
-use crate::normalize::normalize;
-use crate::oracle::content::Content;
-use crate::oracle::{EventRef, LeftBy, Oracle};
+use super::content::Content;
 use crate::policy::{self, Policy};
-use crate::simulator::{EntryId, JournalEntry, JournalEvent};
+use chatbridge_event::event::InstanceId;
+use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_lab::green_api::{EntryId, JournalEntry, JournalEvent};
+use chatbridge_lab::oracle::{EventRef, LeftBy, Oracle};
 
 /// Queued events one trial may have: about 250 bytes each are kept in memory.
 pub const EVENTS_MAX: usize = 5_000_000;

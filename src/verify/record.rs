@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::content::Content;
 use crate::consume::ConsumedRecord;
-use crate::oracle::content::Content;
-use crate::record::dead_letter::MARK_REASON;
+use chatbridge_event::record::dead_letter::MARK_REASON;
 
 /// Confluent's wire format: a zero byte and four bytes of schema id before the JSON.
 const FRAME_BYTES: usize = 5;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::oracle::Judgement;
+use chatbridge_lab::oracle::Judgement;
 
 /// What became of the promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

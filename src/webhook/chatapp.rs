@@ -10,11 +10,12 @@ use axum::response::Response;
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 
+use super::envelope;
 use super::gate::is_token;
 use super::green_api::Refusal;
-use super::server::Peer;
 use super::{Endpoint, Proof};
 use crate::chatapp::intake::Intake;
+use crate::http_server::Peer;
 use crate::publish::Publisher;
 use crate::source::caller::CallerNames;
 use crate::source::intake::NotNow;
@@ -68,15 +69,17 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
         if !self.gate.admits(peer.ip(), headers) {
             return Err(Refused::Forbidden.into());
         }
-        let bytes_max = match self.length(headers) {
+        let (body, _room) = match self.bytes(headers, body).await {
             // This is how ChatApp tries the address when it is set.
             Err(Refusal::Refused(Refused::Empty)) => return Ok(Kept(())),
-            length => length?,
+            read => read?,
         };
-        let _room = self.buffer.try_acquire_many(bytes_max).map_err(|_| Refusal::Full)?;
-        let body = self.bytes(body, bytes_max).await?;
         if body.trim_ascii().is_empty() {
             return Ok(Kept(()));
+        }
+        // A body that is none for itself is kept, and buried when its turn comes.
+        if !envelope::is_json(&body) && envelope::is_at_fault(headers, &body) {
+            return Err(Refused::Envelope.into());
         }
         // A full spool takes what there is no room for when there is: by then nobody may be waiting any more.
         match timeout(self.settings.answer_timeout, callback.intake.called(body)).await {

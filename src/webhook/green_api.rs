@@ -6,20 +6,22 @@ use axum::body::Body;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::Endpoint;
+use super::envelope;
 use super::gate::presented;
 use super::intakes::Admission;
-use super::server::Peer;
-use crate::event::{self, DeadLetterReason, InstanceId, Notification};
-use crate::json::Json;
+use super::room::Room;
+use crate::content_coding::{self, Coding, FIRST_BYTES, ReadError};
+use crate::http_server::Peer;
 use crate::publish::Publisher;
 use crate::source::caller::CallerNames;
 use crate::source::intake::{Acknowledged, NotNow};
 use crate::telemetry::webhook::Refused;
+use chatbridge_base::json::Json;
+use chatbridge_event::event::{self, DeadLetterReason, InstanceId, Notification};
 
 /// GREEN-API pauses for 60 s by itself (reference §7); a proxy or a script may want to be told.
 const RETRY_AFTER_SECONDS: &str = "10";
@@ -107,10 +109,9 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
         if matches!(admission, Admission::UnknownInstance) {
             return Err(Refused::UnknownInstance.into());
         }
-        let bytes_max = self.length(headers)?;
-        // Until the answer is given; what outlives it is one body an instance.
-        let _room = self.buffer.try_acquire_many(bytes_max).map_err(|_| Refusal::Full)?;
-        let body = self.read(body, bytes_max).await?;
+        // The room is kept until the answer is given; what outlives it is one body an instance.
+        let (bytes, _room) = self.bytes(headers, body).await?;
+        let body = understood(headers, bytes)?;
         let instance = match admission {
             Admission::Instance(id) => id,
             _ => self.named(&body, admission, token)?,
@@ -119,31 +120,38 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
         intake.take(Notification { instance, receipt_id: None, body }).await.map_err(Refusal::NotNow)
     }
 
-    /// How many bytes the body has at most.
-    pub(super) fn length(&self, headers: &HeaderMap) -> Result<u32, Refusal> {
-        let bytes_max = self.settings.body_bytes_max;
-        let Some(length) = headers.get(header::CONTENT_LENGTH) else { return Ok(bytes_max) };
-        match length.to_str().ok().and_then(|length| length.parse::<u64>().ok()) {
-            Some(0) => Err(Refused::Empty.into()),
-            Some(length) => {
-                u32::try_from(length).ok().filter(|length| *length <= bytes_max).ok_or(Refused::TooLarge.into())
-            }
-            None => Err(Refused::Unreadable.into()),
+    /// The whole body, decoded, if it comes in time; and the room it has in memory.
+    pub(super) async fn bytes(&self, head: &HeaderMap, body: Body) -> Result<(Vec<u8>, Room<'_>), Refusal> {
+        let coding = Coding::of(head).map_err(|_| Refused::Envelope)?;
+        let first_bytes = self.length(head)?;
+        let bytes_max = usize::try_from(self.settings.body_bytes_max).unwrap_or(usize::MAX);
+        let mut room = Room::of(&self.buffer, first_bytes).ok_or(Refusal::Full)?;
+        // A decoder may keep everything once more.
+        let copies = if coding == Coding::Identity { 1 } else { 2 };
+        let may_have = |bytes: usize| room.grow_to(bytes.saturating_mul(copies));
+        let reading = content_coding::read(body, coding, first_bytes, bytes_max, may_have);
+        match tokio::time::timeout(self.settings.body_timeout, reading).await {
+            Ok(Ok(bytes)) => Ok((bytes, room)),
+            Ok(Err(ReadError::TooLong(_))) => Err(Refused::TooLarge.into()),
+            Ok(Err(ReadError::Broken(_))) => Err(Refused::Unreadable.into()),
+            Ok(Err(ReadError::Undecodable)) => Err(Refused::Envelope.into()),
+            Ok(Err(ReadError::NoRoom)) => Err(Refusal::Full),
+            Err(_) => Err(Refused::TooSlow.into()),
         }
     }
 
-    async fn read(&self, body: Body, bytes_max: u32) -> Result<event::Body, Refusal> {
-        understood(self.bytes(body, bytes_max).await?).ok_or(Refused::Empty.into())
-    }
-
-    /// The whole body, if it comes in time.
-    pub(super) async fn bytes(&self, body: Body, bytes_max: u32) -> Result<Vec<u8>, Refusal> {
-        let limited = Limited::new(body, usize::try_from(bytes_max).unwrap_or(usize::MAX));
-        match tokio::time::timeout(self.settings.body_timeout, limited.collect()).await {
-            Ok(Ok(collected)) => Ok(Vec::from(collected.to_bytes())),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge.into()),
-            Ok(Err(_)) => Err(Refused::Unreadable.into()),
-            Err(_) => Err(Refused::TooSlow.into()),
+    /// How long the body is as it comes. Of one that does not say so, what it gets to begin with.
+    fn length(&self, head: &HeaderMap) -> Result<usize, Refusal> {
+        let bytes_max = self.settings.body_bytes_max;
+        let length = match head.get(header::CONTENT_LENGTH) {
+            None => return Ok(FIRST_BYTES),
+            Some(length) => length.to_str().ok().and_then(|length| length.parse::<u64>().ok()),
+        };
+        match length {
+            None => Err(Refused::Unreadable.into()),
+            Some(0) => Err(Refused::Empty.into()),
+            Some(length) if length > bytes_max.into() => Err(Refused::TooLarge.into()),
+            Some(length) => usize::try_from(length).map_err(|_| Refused::TooLarge.into()),
         }
     }
 
@@ -200,35 +208,46 @@ fn status(refused: Refused) -> StatusCode {
         Refused::Forbidden => StatusCode::FORBIDDEN,
         Refused::UnknownInstance | Refused::UnknownPath => StatusCode::NOT_FOUND,
         Refused::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Refused::Envelope => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Refused::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Refused::Empty | Refused::Unreadable | Refused::Nameless => StatusCode::BAD_REQUEST,
     }
 }
 
-/// The bytes as the body of a notification; `None` where there is nothing in them.
-fn understood(bytes: Vec<u8>) -> Option<event::Body> {
-    let undecodable = |bytes, reason, error| event::Body::Undecodable { bytes, reason, error, receipt_at: 0..0 };
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => text,
+/// The bytes as the body of a notification.
+fn understood(head: &HeaderMap, bytes: Vec<u8>) -> Result<event::Body, Refused> {
+    let body = match String::from_utf8(bytes) {
+        Ok(text) => read(text)?,
         Err(error) => {
             let why = "the body is not UTF-8".to_owned();
-            return Some(undecodable(error.into_bytes(), DeadLetterReason::NotUtf8, why));
+            undecodable(error.into_bytes(), DeadLetterReason::NotUtf8, why)
         }
     };
+    match &body {
+        event::Body::Undecodable { bytes, .. } if envelope::is_at_fault(head, bytes) => Err(Refused::Envelope),
+        _ => Ok(body),
+    }
+}
+
+fn read(text: String) -> Result<event::Body, Refused> {
     let bare = text.trim_matches(['\u{feff}', ' ', '\n', '\r', '\t']);
     if bare.is_empty() {
-        return None;
+        return Err(Refused::Empty);
     }
-    match serde_json::from_str::<Box<RawValue>>(bare) {
+    Ok(match serde_json::from_str::<Box<RawValue>>(bare) {
         // As the queue's `"body": null`.
         Ok(raw) if raw.get() == "null" => {
-            Some(undecodable(text.into_bytes(), DeadLetterReason::NoBody, "a call without a body".to_owned()))
+            undecodable(text.into_bytes(), DeadLetterReason::NoBody, "a call without a body".to_owned())
         }
-        Ok(raw) => Some(event::Body::Json(raw)),
+        Ok(raw) => event::Body::Json(raw),
         Err(error) => {
             // Where, not what: serde_json's own message may quote the content.
             let error = format!("not JSON, line {} column {}", error.line(), error.column());
-            Some(undecodable(text.into_bytes(), DeadLetterReason::NotJson, error))
+            undecodable(text.into_bytes(), DeadLetterReason::NotJson, error)
         }
-    }
+    })
+}
+
+fn undecodable(bytes: Vec<u8>, reason: DeadLetterReason, error: String) -> event::Body {
+    event::Body::Undecodable { bytes, reason, error, receipt_at: 0..0 }
 }

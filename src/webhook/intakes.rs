@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use secrecy::SecretString;
 
 use super::gate::is_token;
-use crate::event::InstanceId;
 use crate::source::caller::Nobody;
 use crate::source::intake::Intake;
+use chatbridge_event::event::InstanceId;
 
 /// The instances that are received by webhook.
 pub struct Intakes<P, N = Nobody> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::config::TlsFiles;
+use crate::config::{SECRET_FILE_BYTES_MAX, TlsFiles, read_regular_file};
 
 /// How often the files are looked at.
 const CHECK: Duration = Duration::from_secs(5);
@@ -36,6 +36,9 @@ pub enum TlsError {
     /// They do not belong together, or rustls knows no such key.
     #[error("webhook.tls_cert_file and webhook.tls_key_file cannot be used together: {0}")]
     Mismatch(#[source] rustls::Error),
+    /// rustls cannot do TLS at all.
+    #[error("TLS cannot be set up for the webhook's listener: {0}")]
+    Setup(#[source] rustls::Error),
 }
 
 /// The certificate in use.
@@ -58,9 +61,13 @@ impl Certificate {
     }
 
     /// Accepts TLS with whatever certificate is in use at the time.
-    pub(super) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, rustls::Error> {
+    ///
+    /// # Errors
+    /// Where rustls knows no version of TLS.
+    pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, TlsError> {
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()?
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Setup)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -68,7 +75,7 @@ impl Certificate {
     }
 
     /// Reads the files again whenever they have changed, until `stop`. Files that cannot be used change nothing.
-    pub(super) async fn follow(&self, stop: CancellationToken) {
+    pub async fn follow(&self, stop: CancellationToken) {
         let mut seen = self.modified().await;
         while stop.run_until_cancelled(tokio::time::sleep(CHECK)).await.is_some() {
             let now = self.modified().await;
@@ -104,14 +111,17 @@ impl ResolvesServerCert for Certificate {
 }
 
 fn read(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let unreadable = |path: &Path, what, error: rustls::pki_types::pem::Error| TlsError::Unreadable {
-        path: path.to_owned(),
-        what,
-        error: error.to_string(),
-    };
-    let chain = CertificateDer::pem_file_iter(&files.cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unreadable(&files.cert, "certificate chain", error))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unreadable(&files.key, "private key", error))?;
+    let chain = read_pem(&files.cert, "certificate chain", |pem| CertificateDer::pem_slice_iter(pem).collect())?;
+    let key = read_pem(&files.key, "private key", PrivateKeyDer::from_pem_slice)?;
     CertifiedKey::from_der(chain, key, provider).map_err(TlsError::Mismatch)
+}
+
+fn read_pem<T>(
+    path: &Path,
+    what: &'static str,
+    parse: impl FnOnce(&[u8]) -> Result<T, pem::Error>,
+) -> Result<T, TlsError> {
+    let unreadable = |error: String| TlsError::Unreadable { path: path.to_owned(), what, error };
+    let pem = read_regular_file(path, SECRET_FILE_BYTES_MAX).map_err(|fault| unreadable(fault.to_string()))?;
+    parse(&pem).map_err(|error| unreadable(error.to_string()))
 }

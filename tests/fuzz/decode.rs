@@ -15,12 +15,12 @@
 #![no_main]
 
 use chatbridge::bridge::{prepare, prepare_event};
-use chatbridge::chatapp::normalize as chatapp;
-use chatbridge::event::{Body, ChatId, InstanceId, Notification};
 use chatbridge::green_api;
-use chatbridge::normalize::normalize;
 use chatbridge::policy::Policy;
-use chatbridge::record::{Extent, Record, RecordFactory};
+use chatbridge_event::event::{Body, ChatId, InstanceId, Notification};
+use chatbridge_event::normalize::chatapp;
+use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_event::record::{Extent, Record, RecordFactory};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
@@ -44,7 +44,7 @@ fn body_of_chatapp(bytes: &[u8]) {
     let items = chatapp::normalize(chatapp::Arrival::default(), body.clone());
     let (expected, is_one) = (items.len(), items.len() == 1);
     let mut events = 0;
-    for event in items {
+    for chatapp::Item { event, .. } in items {
         events += 1;
         assert!(!is_one || body.get().contains(event.raw.get()), "raw is the body, byte for byte");
         is_json(event.raw.get().as_bytes());
@@ -55,7 +55,7 @@ fn body_of_chatapp(bytes: &[u8]) {
     }
     assert!(events == expected && events > 0, "an event for each item");
     if let Some(chat) = ChatId::new("1") {
-        for event in chatapp::fetched(&chatbridge::event::Channel::Unnamed, &chat, &body) {
+        for chatapp::Item { event, .. } in chatapp::fetched(&chatbridge_event::event::Channel::Unnamed, &chat, &body) {
             assert!(event.raw.get().contains(body.get()), "raw has the item, byte for byte");
         }
     }

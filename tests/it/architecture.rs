@@ -10,17 +10,27 @@ fn sources() -> Vec<(String, String)> {
             if path.is_dir() { walk(&path, found) } else { found.push(path) }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    walk(&root, &mut found);
-    found
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .map(|path| {
-            let name = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
-            (name, code(&fs::read_to_string(&path).expect("readable")))
-        })
-        .collect()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = Vec::new();
+    // A file of a package is named after the package: `event/record`. Our own are named by their place alone.
+    for (folder, package) in [
+        ("src", ""),
+        ("crates/base/src", "base/"),
+        ("crates/event/src", "event/"),
+        ("crates/lab/src", "lab/"),
+        ("crates/pusher/src", "pusher/"),
+    ] {
+        let root = root.join(folder);
+        let mut found = Vec::new();
+        walk(&root, &mut found);
+        all.extend(found.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")).map(
+            |path| {
+                let name = path.strip_prefix(&root).expect("below it").to_string_lossy();
+                (format!("{package}{name}"), code(&fs::read_to_string(&path).expect("readable")))
+            },
+        ));
+    }
+    all
 }
 
 /// Without comments and without the unit tests at the foot.
@@ -56,52 +66,46 @@ fn only(places: &[&str], word: &str) {
 #[test]
 fn pure_logic_has_no_runtime_and_no_wires() {
     let pure = [
+        "base/json",
+        "base/retry",
         "event",
-        "json",
-        "normalize",
-        "chatapp/normalize",
-        "record",
         "policy",
-        "retry",
         "green_api/answer",
         "chatapp/api/answer",
         "chatapp/ahead",
         "chatapp/backfill/walk",
+        "chatapp/forms",
         "chatapp/lanes",
         "chatapp/standing",
         "chatapp/unpack",
         "chatapp/tokens/state",
         "schema_registry/answer",
         "schema",
-        "trace",
-        "oracle",
+        "lab/oracle",
         "demo/chatapp/judge",
         "doctor/chatapp/verdict",
         "doctor/instance",
         "doctor/push",
         "doctor/topic",
-        "chatapp/pusher/action",
-        "chatapp/pusher/auth",
-        "chatapp/pusher/channels",
-        "chatapp/pusher/code",
-        "chatapp/pusher/frame",
-        "chatapp/pusher/limits",
-        "chatapp/pusher/liveness",
-        "chatapp/pusher/reconnect",
-        "chatapp/pusher/report",
-        "chatapp/pusher/session",
+        "pusher/action",
+        "pusher/auth",
+        "pusher/channels",
+        "pusher/code",
+        "pusher/frame",
+        "pusher/limits",
+        "pusher/liveness",
+        "pusher/reconnect",
+        "pusher/report",
+        "pusher/session",
     ];
-    absent(&["webhook/gate"], &["tokio", "reqwest", "std::fs", "Timestamp::now"]);
+    absent(&["webhook/gate", "admin/host", "descriptors/budget"], &["tokio", "reqwest", "std::fs", "Timestamp::now"]);
     absent(&pure, &["tokio", "reqwest", "rdkafka", "axum", "std::fs", "std::net", "Timestamp::now"]);
 }
 
 #[test]
 fn values_know_nothing_of_what_is_done_with_them() {
-    absent(&["event", "json"], &["crate::record", "crate::bridge", "crate::publish", "crate::source", "crate::config"]);
-    absent(
-        &["normalize", "chatapp/normalize", "record"],
-        &["crate::bridge", "crate::publish", "crate::source", "crate::config"],
-    );
+    absent(&["base"], &["chatbridge"]);
+    absent(&["event/event"], &["crate::record", "crate::normalize"]);
 }
 
 #[test]
@@ -120,13 +124,16 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
     absent(&["chatapp"], &["rdkafka", "publish::kafka", "crate::source", "crate::green_api"]);
     absent(&["publish"], &["crate::source", "crate::green_api", "crate::bridge"]);
     absent(&["schema_registry"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish"]);
-    absent(&["otlp"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
-    absent(&["consume"], &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "crate::record"]);
-    absent(&["doctor"], &["crate::bridge", "crate::consume", "NotificationQueue", "send_result", "create_topics("]);
     absent(
-        &["chatapp/pusher"],
-        &["crate::source", "crate::bridge", "crate::publish", "crate::config", "crate::normalize", "crate::telemetry"],
+        &["otlp"],
+        &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "chatbridge_event::record"],
     );
+    absent(
+        &["consume"],
+        &["crate::source", "crate::green_api", "crate::bridge", "crate::publish", "chatbridge_event::record"],
+    );
+    absent(&["doctor"], &["crate::bridge", "crate::consume", "NotificationQueue", "send_result", "create_topics("]);
+    absent(&["pusher"], &["chatbridge_event", "chatbridge_lab"]);
     absent(&["dead_letters"], &["rdkafka", "publish::kafka", "crate::config", "crate::source", "crate::green_api"]);
 }
 
@@ -134,21 +141,25 @@ fn a_source_never_knows_kafka_and_the_publisher_never_a_source() {
 fn libraries_stay_at_the_rim() {
     only(&["publish/kafka", "consume", "doctor/kafka", "demo"], "rdkafka::");
     let reqwest =
-        ["green_api", "chatapp/api", "schema_registry", "otlp", "app", "simulator/push", "chatapp_simulator/callback"];
+        ["green_api", "chatapp/api", "schema_registry", "otlp", "app", "lab/green_api/push", "lab/chatapp/callback"];
     only(&[&reqwest[..], &["http_failure"]].concat(), "reqwest::");
     only(&["otlp"], "opentelemetry");
-    only(&["admin", "simulator", "chatapp_simulator", "webhook"], "axum::");
-    only(&["chatapp/pusher/link", "chatapp_simulator/socket"], "tungstenite::");
+    only(&["admin", "http_server", "lab", "webhook"], "axum::");
+    only(&["pusher/link", "lab/chatapp/socket"], "tungstenite::");
     only(&["green_api/pace"], "tower_");
     only(&["cli", "logging"], "clap::");
 }
 
 #[test]
 fn the_simulator_shares_nothing_with_what_it_tests() {
-    let tested = ["crate::green_api", "crate::source", "crate::event", "crate::json", "crate::normalize"];
-    absent(&["simulator", "chatapp_simulator"], &tested);
-    absent(&["demo/chatapp/judge"], &[&tested[..], &["crate::chatapp::", "crate::record", "crate::bridge"]].concat());
-    absent(&["chatapp_simulator"], &["crate::chatapp::", "crate::webhook", "crate::record", "crate::config"]);
+    absent(&["lab"], &["chatbridge"]);
+    absent(&["demo/chatapp/judge"], &["crate::", "chatbridge_base", "chatbridge_event", "chatbridge_pusher"]);
+}
+
+#[test]
+fn the_server_of_the_listeners_knows_nothing_of_what_is_asked_there() {
+    absent(&["http_server"], &["crate::admin", "crate::webhook", "crate::config", "crate::source", "crate::chatapp"]);
+    absent(&["descriptors"], &["crate::http_server", "crate::admin", "crate::webhook"]);
 }
 
 #[test]

@@ -5,13 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chatbridge::bridge::prepare_event;
-use chatbridge::chatapp::normalize::{Arrival, fetched, gap, normalize};
-use chatbridge::event::{Channel, ChatId, Event, GapReason, KindName};
 use chatbridge::policy::Policy;
-use chatbridge::record::{Record, RecordFactory};
+use chatbridge_event::event::{Channel, ChatId, Event, Gap, GapReason, KindName};
+use chatbridge_event::normalize::chatapp::identity::Place;
+use chatbridge_event::normalize::chatapp::{Arrival, fetched, gap, normalize};
+use chatbridge_event::record::{Record, RecordFactory};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::normalize::parsed;
 
@@ -57,13 +59,18 @@ pub(crate) fn channel() -> Channel {
     Channel::from_name("private-v1.licenses.1229.messengers.grWhatsApp").expect("a channel")
 }
 
-/// The events of a body whose road names no channel, received a minute after the fixtures' time.
+/// Where each of the bodies lies.
+pub(crate) const PLACE: Place = Place { spool: Uuid::from_u128(0x5eed), sequence: 1 };
+
+/// The events of a body whose road names no channel.
 pub(crate) fn events(body: &str) -> Vec<Event> {
-    normalize(Arrival { at: Some(at(1_760_000_059)), ..Arrival::default() }, raw(body)).collect()
+    let items = normalize(Arrival { place: Some(PLACE), ..Arrival::default() }, raw(body));
+    items.map(|item| item.event).collect()
 }
 
 pub(crate) fn events_of_item(item: &str) -> Vec<Event> {
-    fetched(&channel(), &ChatId::new(CHAT).expect("not empty"), &raw(item))
+    let items = fetched(&channel(), &ChatId::new(CHAT).expect("not empty"), &raw(item));
+    items.into_iter().map(|item| item.event).collect()
 }
 
 pub(crate) fn record(event: Event) -> Record {
@@ -73,7 +80,9 @@ pub(crate) fn record(event: Event) -> Record {
 
 fn the_gap() -> Event {
     let missing = vec![KindName::MessageStatus, KindName::ChatUpdate];
-    gap(&channel(), at(1_760_000_000), at(1_760_000_045), GapReason::Disconnected, missing)
+    let (from, to) = (at(1_760_000_000), at(1_760_000_045));
+    let told = Gap { channel: None, from, to, reason: GapReason::Disconnected, missing };
+    gap(&channel(), told, Some(PLACE))
 }
 
 /// The records of all fixtures, by the name of the fixture; of its second item and the following with a number.

@@ -5,14 +5,15 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chatbridge::chatapp_simulator::generator::{Generator, Wrapping};
-use chatbridge::chatapp_simulator::{Act, ChatAppSimulator, ChatAppSimulatorConfig, Login};
 use chatbridge::config::{CloudEventsMode, Kafka};
 use chatbridge::consume::TopicReader;
+use chatbridge_lab::chatapp::generator::{Generator, Wrapping};
+use chatbridge_lab::chatapp::{Act, ChatAppSimulator, ChatAppSimulatorConfig, Event, Login};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::support::bridge::{Bridge, Home};
@@ -20,19 +21,20 @@ use crate::support::chatapp::{Judgement, Told, judge, numbers, published};
 use crate::webhook::webhook_address;
 
 const TELEGRAM: &str = "private-v1.licenses.1229.messengers.telegram";
-const CALLBACK: &str = "canary0callback0secret";
+const COMPANY: &str = "private-v1.companies.2224";
+pub(crate) const CALLBACK: &str = "canary0callback0secret";
 
-struct Scene {
+pub(crate) struct Scene {
     runtime: Runtime,
-    simulator: ChatAppSimulator,
-    brokers: MockCluster<'static, DefaultProducerContext>,
-    home: Home,
+    pub(crate) simulator: ChatAppSimulator,
+    pub(crate) brokers: MockCluster<'static, DefaultProducerContext>,
+    pub(crate) home: Home,
     config: ChatAppSimulatorConfig,
 }
 
 impl Scene {
     /// `more` goes into `[chatapp]`.
-    fn new(more: &str) -> Self {
+    pub(crate) fn new(more: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let config = ChatAppSimulatorConfig::default();
         let simulator = runtime.block_on(ChatAppSimulator::start(config.clone())).expect("free ports");
@@ -55,36 +57,36 @@ impl Scene {
         Self { runtime, simulator, brokers, home, config }
     }
 
-    fn state(home: &Home) -> PathBuf {
+    pub(crate) fn state(home: &Home) -> PathBuf {
         home.config().with_file_name("state")
     }
 
-    fn generator(&self) -> Generator {
+    pub(crate) fn generator(&self) -> Generator {
         Generator::new(&self.config, 7).with_unique_items()
     }
 
     /// Starts the bridge, returns when every channel is subscribed.
-    fn start(&self) -> Bridge {
+    pub(crate) fn start(&self) -> Bridge {
         let mut bridge = Bridge::start(&self.home, &[]);
         bridge.wait_until_ready();
         self.all_subscribed(&mut bridge);
         bridge
     }
 
-    fn all_subscribed(&self, bridge: &mut Bridge) {
+    pub(crate) fn all_subscribed(&self, bridge: &mut Bridge) {
         bridge.wait("all channels", |bridge| {
             (bridge.metric("chatbridge_chatapp_channel_subscribed", "") == 4.0).then_some(())
         });
     }
 
-    fn publish(&self, generator: &mut Generator, events: usize) {
+    pub(crate) fn publish(&self, generator: &mut Generator, events: usize) {
         for event in generator.by_ref().take(events) {
             self.simulator.publish(&event);
         }
     }
 
     /// Returns when nothing waits on disk and nothing is to be fetched.
-    fn drained(&self, bridge: &mut Bridge) {
+    pub(crate) fn drained(&self, bridge: &mut Bridge) {
         bridge.wait("an empty spool", |bridge| {
             let status = bridge.status();
             let channels = status["chatapp"]["channels"].as_array()?;
@@ -94,13 +96,13 @@ impl Scene {
     }
 
     /// Returns when everything that was pushed so far has reached the bridge and Kafka.
-    fn caught_up(&self, bridge: &mut Bridge) {
+    pub(crate) fn caught_up(&self, bridge: &mut Bridge) {
         let wanted = published(&self.simulator.journal());
         bridge.wait("every item", |_| (numbers(&self.topic()).len() >= wanted).then_some(()));
         self.drained(bridge);
     }
 
-    fn topic(&self) -> Vec<Told> {
+    pub(crate) fn topic(&self) -> Vec<Told> {
         let kafka = Kafka {
             brokers: self.brokers.bootstrap_servers(),
             topic: "chat-events".into(),
@@ -122,14 +124,14 @@ impl Scene {
     }
 
     /// Returns when nothing is missing of which nobody was told, and nothing is on its way.
-    fn accounted_for(&self, bridge: &mut Bridge) {
+    pub(crate) fn accounted_for(&self, bridge: &mut Bridge) {
         bridge.wait("every item, or its gap", |_| {
             judge(&self.simulator.journal(), &self.topic()).lost.is_empty().then_some(())
         });
         self.drained(bridge);
     }
 
-    fn judged(&self) -> Judgement {
+    pub(crate) fn judged(&self) -> Judgement {
         assert_eq!(self.simulator.journal_left_out(), 0, "the journal is whole");
         let judgement = judge(&self.simulator.journal(), &self.topic());
         assert_eq!(judgement.lost, Vec::<String>::new(), "{judgement:?}");
@@ -276,5 +278,120 @@ fn chatapp_may_call_whoever_knows_the_secret_and_gets_its_200_from_the_disk() {
     assert_eq!(scene.topic().len(), 1, "and is published once");
     assert_eq!(bridge.metric("chatbridge_chatapp_frames_total", "road=\"callback\""), 2.0);
     assert!(!bridge.log().contains("canary0callback"), "{}", bridge.log());
+    assert!(bridge.terminate().success());
+}
+
+/// What happens to one thing, one after the other: some of it equal to the letter, and all of it at the same time.
+struct Story {
+    channel: String,
+    event: &'static str,
+    items: Vec<Value>,
+}
+
+impl Story {
+    /// One of each sort, each about another chat.
+    fn all() -> Vec<Self> {
+        let now = jiff::Timestamp::now().as_second();
+        let chat = |id: &str| json!({"id": id, "type": "private"});
+        let tag = |verb| json!({"type": verb, "tag": {"id": 29, "name": "VIP"}, "chat": chat("t1")});
+        let employee = |state: &str| json!({"type": state, "employee": {"id": 5}});
+        let message = |id: &str, said: Value| json!({"id": 1, "time": now, "message": said, "chat": chat(id)});
+        let text = |said: &str| message("t2", json!({"text": said, "caption": "", "file": null}));
+        let file = |link: &str| {
+            let file = json!({"link": format!("https://files.example.invalid/{link}"), "name": "offer.pdf"});
+            message("t3", json!({"text": "", "caption": "our offer", "file": file}))
+        };
+        let reaction = |action: &str| {
+            let author = json!({"id": 7, "name": "Ira"});
+            json!({"id": 1, "reaction": "x", "time": now, "action": action, "chat": chat("t4"), "fromUser": author})
+        };
+        let told = |event, items| Self { channel: TELEGRAM.to_owned(), event, items };
+        let on_and_off = ["online", "offline"].repeat(5).into_iter().map(employee).collect();
+        vec![
+            told("chatTag", ["add", "destroy", "add"].map(tag).to_vec()),
+            told("message", ["one", "two", "one"].map(text).to_vec()),
+            told("message", ["1", "2", "1"].map(file).to_vec()),
+            told("messageReaction", ["react", "unreact", "react"].map(reaction).to_vec()),
+            Self { channel: COMPANY.to_owned(), event: "employeeStatus", items: on_and_off },
+        ]
+    }
+
+    fn publish(&self, simulator: &ChatAppSimulator) {
+        for item in &self.items {
+            let mut meta = match self.channel == TELEGRAM {
+                true => json!({"licenseId": 1229, "messengerType": "telegram"}),
+                false => json!({"companyId": 2224}),
+            };
+            meta["type"] = json!(self.event);
+            let body = json!({"payload": {"data": [item], "meta": meta}}).to_string();
+            simulator.publish(&Event { channel: self.channel.clone(), name: self.event.to_owned(), body });
+        }
+    }
+
+    /// What consumers have of it: each id once, in the order in which they see it first.
+    fn seen(&self, topic: &[Told]) -> Vec<Value> {
+        let mut ids = Vec::new();
+        let mut seen = Vec::new();
+        for Told { value, .. } in topic {
+            let item = &value["raw"]["data"][0];
+            let is_its = value["raw"]["meta"]["type"] == self.event && item["chat"] == self.items[0]["chat"];
+            if is_its && !ids.contains(&value["id"]) {
+                ids.push(value["id"].clone());
+                seen.push(item.clone());
+            }
+        }
+        seen
+    }
+}
+
+#[test]
+fn what_comes_back_is_published_each_time_in_order() {
+    let scene = Scene::new("");
+    let mut bridge = scene.start();
+    let stories = Story::all();
+    stories.iter().for_each(|story| story.publish(&scene.simulator));
+    let count: usize = stories.iter().map(|story| story.items.len()).sum();
+    bridge.wait("all that was pushed", |bridge| {
+        (bridge.metric("chatbridge_chatapp_frames_total", "push") >= count as f64).then_some(())
+    });
+    scene.drained(&mut bridge);
+    let topic = scene.topic();
+    for story in &stories {
+        assert_eq!(story.seen(&topic), story.items, "{}", story.event);
+    }
+    assert_eq!(topic.len(), count, "each once");
+    assert!(bridge.terminate().success());
+}
+
+#[test]
+fn a_kill_between_kafkas_word_and_the_disks_changes_no_id() {
+    let scene = Scene::new("gap_overlap_seconds = 5\n");
+    let mut bridge = scene.start();
+    let stories = Story::all();
+    // Kafka has a record long before it says so.
+    scene.brokers.broker_round_trip_time(1, Duration::from_millis(250)).expect("a broker");
+    stories.iter().for_each(|story| story.publish(&scene.simulator));
+    let count: usize = stories.iter().map(|story| story.items.len()).sum();
+    bridge.wait("all that was pushed", |bridge| {
+        (bridge.metric("chatbridge_chatapp_frames_total", "push") >= count as f64).then_some(())
+    });
+    for turn in 1..=8 {
+        bridge.wait("a record on its way", |bridge| (bridge.metric("chatbridge_in_flight", "") > 0.0).then_some(()));
+        // Kafka is asked for this and that before it is given anything, each for a quarter of a second.
+        std::thread::sleep(Duration::from_millis(turn * 200));
+        bridge.kill();
+        bridge = Bridge::start(&scene.home, &[]);
+    }
+    scene.brokers.broker_round_trip_time(1, Duration::ZERO).expect("a broker");
+    bridge.wait_until_ready();
+    scene.all_subscribed(&mut bridge);
+    scene.drained(&mut bridge);
+    let topic = scene.topic();
+    for story in &stories {
+        assert_eq!(story.seen(&topic), story.items, "{}", story.event);
+    }
+    let repeats = topic.iter().filter(|told| told.value["kind"] != "gap").count() - count;
+    eprintln!("killed eight times: {repeats} repeats");
+    assert!(repeats > 0, "it was killed at the right moment");
     assert!(bridge.terminate().success());
 }

@@ -5,8 +5,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{SimulatedInstance, Simulator, SimulatorConfig};
 use rdkafka::mocking::MockCluster;
 use tokio::runtime::Runtime;
 

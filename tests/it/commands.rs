@@ -85,8 +85,9 @@ fn what_only_librdkafka_knows_is_a_problem_too() {
 
 #[test]
 fn a_good_configuration_is_0() {
-    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/config.toml");
-    let out = chatbridge(&["check", "--config", sample], "");
+    let sample = include_str!("../../config.toml").replace("PASTE-apiTokenInstance-HERE", "abc");
+    let config = Config::new(&sample);
+    let out = chatbridge(&["check", "--config", config.path()], "");
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
     assert!(text(&out.stdout).contains("1 instance,"), "{}", text(&out.stdout));
     let missing = chatbridge(&["check", "--config", "/nowhere.toml"], "");

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use chatbridge::simulator::{Fault, FaultKind, InstanceChange, InstanceState, JournalEvent, Method};
+use chatbridge_lab::green_api::{Fault, FaultKind, InstanceChange, InstanceState, JournalEvent, Method};
 use serde_json::{Value, json};
 
 use crate::wire::{FIRST, Scene, TOKEN};

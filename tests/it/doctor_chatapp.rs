@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use chatbridge::chatapp_simulator::{
+use chatbridge_lab::chatapp::{
     Act, ChatAppSimulator, ChatAppSimulatorConfig, Fault, FaultKind, JournalEvent, Login, Place,
 };
 use rdkafka::mocking::MockCluster;

@@ -1,7 +1,7 @@
 //! The clock that matters, by the real binary: old events at the head of a queue that cannot be drained.
 
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{Fault, FaultKind, Method};
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{Fault, FaultKind, Method};
 use jiff::Timestamp;
 
 use crate::support::bridge::Bridge;

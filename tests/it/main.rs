@@ -8,13 +8,16 @@
 
 #[path = "../support"]
 mod support {
+    #[expect(dead_code, reason = "tests/kafka does more to it")]
     pub(crate) mod bridge;
     pub(crate) mod chatapp;
     pub(crate) mod http;
+    pub(crate) mod mounted_disk;
     pub(crate) mod needs;
     pub(crate) mod node;
     pub(crate) mod process;
     pub(crate) mod python;
+    pub(crate) mod siege;
     pub(crate) mod soketi;
     pub(crate) mod trial;
 }
@@ -26,6 +29,9 @@ mod closing;
 mod commands;
 mod doctor;
 mod doctor_chatapp;
+mod envelopes;
+mod full_disk;
+mod listeners;
 mod loss;
 mod managed_kafka;
 mod normalize;
@@ -43,6 +49,7 @@ mod sdk;
 mod secrets;
 mod shells;
 mod switching;
+mod systemd;
 mod tail;
 mod tracing;
 mod verify;

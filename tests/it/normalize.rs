@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chatbridge::bridge::prepare;
-use chatbridge::event::{Body, InstanceId, Notification};
 use chatbridge::policy::Policy;
-use chatbridge::record::{Record, RecordFactory};
+use chatbridge_event::event::{Body, InstanceId, Notification};
+use chatbridge_event::record::{Record, RecordFactory};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use chatbridge::app::InstanceClients;
 use chatbridge::config::{GreenApi, Instance, Receive};
-use chatbridge::event::InstanceId;
 use chatbridge::redact::Redactor;
 use chatbridge::source::NotificationQueue as _;
+use chatbridge_event::event::InstanceId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

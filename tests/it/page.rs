@@ -10,17 +10,19 @@ use std::time::{Duration, Instant};
 use chatbridge::admin::{self, Shown};
 use chatbridge::bridge::prepare;
 use chatbridge::config::{Calls, Events};
-use chatbridge::event::{Body, InstanceId, Notification};
+use chatbridge::descriptors::Descriptors;
+use chatbridge::http_server::{Callers, HttpServer, Places, Timeouts};
 use chatbridge::policy::Policy;
 use chatbridge::publish::kafka::Health;
 use chatbridge::readiness::Readiness;
 use chatbridge::redact::Redactor;
-use chatbridge::simulator::{Fault, FaultKind, Method};
 use chatbridge::source::QueueError;
 use chatbridge::telemetry::InstanceTelemetry;
 use chatbridge::telemetry::config::LiveConfig;
 use chatbridge::telemetry::metrics::Metrics;
 use chatbridge::telemetry::status::StatusBoard;
+use chatbridge_event::event::{Body, InstanceId, Notification};
+use chatbridge_lab::green_api::{Fault, FaultKind, Method};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -240,7 +242,10 @@ fn crowded() -> (Runtime, String) {
     let metrics = Arc::new(Metrics::new());
     let board = Arc::new(StatusBoard::default());
     crowd(&board, &metrics);
+    let descriptors = Arc::new(Descriptors::new(None, Arc::clone(&metrics)));
+    let telemetry = Arc::new(metrics.admin_listener());
     let shown = Shown {
+        descriptors: Arc::clone(&descriptors),
         config: Arc::new(LiveConfig::new(Arc::clone(&metrics))),
         metrics,
         board,
@@ -254,7 +259,16 @@ fn crowded() -> (Runtime, String) {
     };
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
     let admin = listener.local_addr().expect("bound").to_string();
-    runtime.spawn(admin::serve(listener, shown, CancellationToken::new()));
+    let server = HttpServer {
+        listener,
+        tls: None,
+        callers: Callers::default(),
+        places: Arc::new(Places::new(10, 10)),
+        timeouts: Timeouts { header: Duration::from_secs(10), write: Duration::from_secs(10) },
+        telemetry,
+        descriptors,
+    };
+    runtime.spawn(admin::serve(server, shown, Vec::new(), CancellationToken::new()));
     (runtime, admin)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chatbridge::config::{CloudEventsMode, Kafka};
 use chatbridge::consume::{ConsumedRecord, TopicReader};
-use chatbridge::simulator::{Contact, Fault, FaultKind, JournalEvent, Method};
+use chatbridge_lab::green_api::{Contact, Fault, FaultKind, JournalEvent, Method};
 use serde_json::Value;
 
 use crate::support::bridge::Bridge;

@@ -3,10 +3,10 @@
 use std::fs;
 use std::sync::OnceLock;
 
-use chatbridge::event::{Event, InstanceId};
-use chatbridge::normalize::normalize;
-use chatbridge::record::{Extent, Record, RecordFactory};
 use chatbridge::schema;
+use chatbridge_event::event::{Event, InstanceId};
+use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_event::record::{Extent, Record, RecordFactory};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::value::RawValue;

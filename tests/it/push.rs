@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use chatbridge::simulator::{EntryId, JournalEntry, JournalEvent, PushFailure};
+use chatbridge_lab::green_api::{EntryId, JournalEntry, JournalEvent, PushFailure};
 use serde_json::{Value, json};
 
 use crate::support::http::ask;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatbridge::chatapp::pusher::{Cause, Limits, Refusal, Report, Rule};
+use chatbridge_pusher::{Cause, Limits, Refusal, Report, Rule};
 use serde_json::json;
 
 use crate::support::needs::or_skip;

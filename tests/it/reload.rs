@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use chatbridge::simulator::SimulatedInstance;
+use chatbridge_lab::green_api::SimulatedInstance;
 
 use crate::support::bridge::Bridge;
 use crate::wire::{FIRST, Scene, TOKEN};

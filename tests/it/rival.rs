@@ -4,7 +4,7 @@ use std::fs::{self, DirEntry};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use chatbridge::simulator::{Fault, JournalEntry, JournalEvent};
+use chatbridge_lab::green_api::{Fault, JournalEntry, JournalEvent};
 
 use crate::support::bridge::Bridge;
 use crate::wire::{FIRST, Scene, TOKEN};

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use chatbridge::bridge::{prepare, prepare_event, prepare_undecodable};
 use chatbridge::config::{Calls, Events, UnknownPolicy, load};
-use chatbridge::event::{Body, DeadLetterReason, InstanceId, KindName, Notification, SourceId, Undecodable};
 use chatbridge::policy::Policy;
-use chatbridge::record::{Record, RecordFactory};
 use chatbridge::schema::{self, ConfigKey};
+use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, KindName, Notification, SourceId, Undecodable};
+use chatbridge_event::normalize::chatapp::identity::of_unreadable;
+use chatbridge_event::record::{Record, RecordFactory};
 use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -258,9 +259,10 @@ fn the_async_api_document_describes_the_headers_of_dead_letters() {
     let undecodable =
         Undecodable { bytes: b"{".to_vec(), reason: DeadLetterReason::NotJson, error: "not JSON".to_owned() };
     let unknown = chatapp::events(&chatapp::bodies()["unknown-event"]).remove(0);
+    let id = of_unreadable("/chatapp", chatapp::PLACE);
     let of_chatapp = [
         prepare_event(unknown, &policy, now),
-        prepare_undecodable(SourceId::ChatApp(chatapp::channel()), undecodable, now),
+        prepare_undecodable(SourceId::ChatApp(chatapp::channel()), id, undecodable, now),
     ];
     for prepared in of_green_api.into_iter().chain(of_chatapp) {
         let record = prepared.record(&RecordFactory::default(), now).expect("a dead letter");

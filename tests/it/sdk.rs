@@ -1,7 +1,7 @@
 //! The simulator is a faithful one: the vendor's own SDK receives and deletes through it.
 
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{SimulatedInstance, Simulator, SimulatorConfig};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 

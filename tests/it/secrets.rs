@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatbridge::config;
-use chatbridge::event::InstanceId;
 use chatbridge::green_api::{InstanceClient, Pace, http_client};
 use chatbridge::logging::{self, LogFormat};
 use chatbridge::redact::Redactor;
-use chatbridge::simulator::{Fault, FaultKind, Method};
 use chatbridge::source::{NotificationQueue, QueueError};
 use chatbridge::supervisor::supervise;
+use chatbridge_event::event::InstanceId;
+use chatbridge_lab::green_api::{Fault, FaultKind, Method};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::bridge::Bridge;
@@ -42,7 +42,7 @@ fn a_failing_bridge_that_logs_everything_never_shows_a_token_or_a_password() {
         }
     }
     scene.simulator.add_fault(Fault::already_gone().on(FIRST).times(1));
-    let mut generator = chatbridge::simulator::generator::Generator::new(FIRST, 1);
+    let mut generator = chatbridge_lab::green_api::generator::Generator::new(FIRST, 1);
     for _ in 0..30 {
         scene.simulator.enqueue(FIRST, generator.body()).expect("room");
     }

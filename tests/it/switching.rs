@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use chatbridge::simulator::generator::Generator;
+use chatbridge_lab::green_api::generator::Generator;
 
 use crate::support::bridge::Bridge;
 use crate::webhook::webhook_address;

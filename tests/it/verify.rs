@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chatbridge::event::InstanceId;
-use chatbridge::normalize::normalize;
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{JournalEntry, JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_event::event::InstanceId;
+use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{JournalEntry, JournalEvent, SimulatedInstance, Simulator, SimulatorConfig};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;

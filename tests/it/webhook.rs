@@ -5,24 +5,24 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::generator::Generator;
+use chatbridge_lab::green_api::generator::Generator;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
 use crate::support::bridge::{Bridge, Home};
 use crate::wire::{FIRST, TOKEN};
 
-const SECRET: &str = "canary0webhook0token";
+pub(crate) const SECRET: &str = "canary0webhook0token";
 const PATIENCE: Duration = Duration::from_secs(180);
 
-struct Scene {
+pub(crate) struct Scene {
     brokers: MockCluster<'static, DefaultProducerContext>,
-    home: Home,
+    pub(crate) home: Home,
 }
 
 impl Scene {
     /// Instances that GREEN-API calls us for; `more` goes into `[webhook]`.
-    fn new(instances: &[u64], more: &str) -> Self {
+    pub(crate) fn new(instances: &[u64], more: &str) -> Self {
         let brokers = MockCluster::new(1).expect("brokers");
         for topic in ["chat-events", "chat-events-dlq"] {
             brokers.create_topic(topic, 4, 1).expect("a topic");
@@ -39,7 +39,7 @@ impl Scene {
         Self { brokers, home }
     }
 
-    fn start(&self) -> (Bridge, String) {
+    pub(crate) fn start(&self) -> (Bridge, String) {
         let mut bridge = Bridge::start(&self.home, &[]);
         bridge.wait_until_ready();
         let address = webhook_address(&mut bridge);
@@ -58,7 +58,7 @@ pub(crate) fn webhook_address(bridge: &mut Bridge) -> String {
 }
 
 /// Status and everything behind the status line.
-fn exchange(address: &str, request: &[u8]) -> (u16, String) {
+pub(crate) fn exchange(address: &str, request: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.write_all(request).expect("it reads");
     let mut answer = String::new();
@@ -79,6 +79,11 @@ fn request(path: &str, token: Option<&str>, body: &str) -> Vec<u8> {
 
 fn post(address: &str, path: &str, token: &str, body: &str) -> (u16, String) {
     exchange(address, &request(path, Some(token), body))
+}
+
+/// How a call of the first instance is answered.
+pub(crate) fn call(address: &str) -> u16 {
+    post(address, "/green-api", SECRET, &body_of(FIRST)).0
 }
 
 fn body_of(instance: u64) -> String {
@@ -316,6 +321,17 @@ impl Identity {
             read => read.map(|_| answer),
         }
     }
+}
+
+/// Lines of the configuration that name a certificate and its key, and the folder they are in.
+pub(crate) fn certificate_files() -> (String, std::path::PathBuf) {
+    let dir = std::env::temp_dir().join(format!("chatbridge-tls-{}-{:x}", std::process::id(), fastrand::u64(..)));
+    std::fs::create_dir_all(&dir).expect("a folder");
+    let identity = Identity::new();
+    std::fs::write(dir.join("key.pem"), &identity.key).expect("writable");
+    std::fs::write(dir.join("cert.pem"), &identity.chain).expect("writable");
+    let dir_shown = dir.display();
+    (format!("tls_cert_file = '{dir_shown}/cert.pem'\ntls_key_file = '{dir_shown}/key.pem'"), dir)
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{Fault, FaultKind, Method, Receipts, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{Fault, FaultKind, Method, Receipts, SimulatedInstance, Simulator, SimulatorConfig};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -231,6 +231,29 @@ fn a_stop_with_kafka_away_keeps_its_word_about_the_time() {
     }
     assert!(quickest < Duration::from_millis(2_500), "{quickest:?}");
     assert!(scene.simulator.total_depth() > 0, "what is not in Kafka stays in the queue");
+}
+
+/// The client calls a broker down whose connection has broken. On a quiet site nothing else would say that it is not.
+#[test]
+fn a_connection_that_breaks_is_no_outage_before_a_question_has_failed() {
+    let scene = Scene::new("");
+    scene.queue(FIRST, 1);
+    let mut bridge = Bridge::start(&scene.home, &[("RUST_LOG", "info,chatbridge=debug")]);
+    scene.emptied(&bridge);
+    scene.brokers.broker_down(-1).expect("down");
+    scene.brokers.broker_up(-1).expect("up");
+    bridge.wait("the client's remark", |bridge| bridge.log().contains("brokers are down").then_some(()));
+    // Two looks at least, and a question.
+    for _ in 0..80 {
+        assert_eq!(bridge.status()["kafka"]["usable"], true, "{}", bridge.log());
+        assert_eq!(bridge.metric("chatbridge_kafka_up", ""), 1.0, "{}", bridge.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    scene.queue(FIRST, 1);
+    scene.emptied(&bridge);
+    assert!(bridge.terminate().success());
+    let log = scene.home.log_text();
+    assert!(!log.contains("Kafka is away") && !log.contains("takes records again"), "{log}");
 }
 
 /// In one of them OpenSSL takes away what librdkafka's threads use until the very end.

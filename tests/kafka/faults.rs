@@ -26,11 +26,14 @@ use crate::support::toxiproxy::Toxiproxy;
 use crate::support::way::Way;
 
 mod answers;
+mod chatapp;
+pub(crate) mod clock;
 mod contents;
 mod deletes;
 mod ground;
 mod hold;
 mod kafka;
+mod listeners;
 mod load;
 mod network;
 mod odd;
@@ -54,6 +57,7 @@ fn rows() -> Vec<Row> {
         kafka::rows(),
         network::rows(),
         process::rows(),
+        listeners::rows(),
     ]
     .into_iter()
     .flatten()
@@ -92,26 +96,43 @@ fn every_fault_costs_time_and_nothing_else() {
     };
     let only = std::env::var("FAULTS").unwrap_or_default();
     let plays = plays();
-    let is_wanted = |play: &Play| only.is_empty() || only.split_whitespace().any(|word| play.name().contains(word));
-    let wanted: VecDeque<usize> = (0..plays.len()).filter(|at| is_wanted(&plays[*at])).collect();
-    let Some(outcomes) = run(&plays, wanted, pace) else { return };
+    let is_wanted = |name: String| only.is_empty() || only.split_whitespace().any(|word| name.contains(word));
+    let wanted: VecDeque<usize> = (0..plays.len()).filter(|at| is_wanted(plays[*at].name())).collect();
+    let of_chatapp = chatapp::rows().into_iter().filter(|row| is_wanted(row.full_name())).collect();
+    let (outcomes, of_chatapp) = thread::scope(|scope| {
+        let of_chatapp = scope.spawn(|| chatapp::play(of_chatapp, pace));
+        (run(&plays, wanted, pace), of_chatapp.join().expect("what a row panics with is its outcome"))
+    });
+    let Some(outcomes) = outcomes else { return };
 
     let failed: Vec<String> = outcomes
         .iter()
         .filter_map(|(at, outcome)| Some(format!("{}: {}", plays[*at].name(), outcome.as_ref().err()?)))
+        .chain(
+            of_chatapp
+                .iter()
+                .filter_map(|(row, outcome)| Some(format!("{}: {}", row.full_name(), outcome.as_ref().err()?))),
+        )
         .collect();
     assert!(failed.is_empty(), "{} rows failed:\n{}", failed.len(), failed.join("\n"));
     if let Some(path) = table.filter(|_| only.is_empty()) {
         let whole: Vec<(&Play, Outcome)> =
             outcomes.into_iter().filter_map(|(at, outcome)| Some((&plays[at], outcome.ok()?))).collect();
-        table::write(Path::new(&path), &rows(), &whole);
+        let of_chatapp: Vec<_> =
+            of_chatapp.into_iter().filter_map(|(row, outcome)| Some((row, outcome.ok()?))).collect();
+        table::write(Path::new(&path), &rows(), &whole, &of_chatapp);
     }
 }
 
 /// Runs these plays, as many at once as do no harm to each other. `None` where the machine has no Kafka.
 fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize, Result<Outcome, String>)>> {
+    if wanted.is_empty() {
+        return Some(Vec::new());
+    }
     let runtime = Runtime::new().expect("a runtime");
-    let shared = or_skip(Broker::start())?;
+    let idle_ms = (kafka::IDLE_SECONDS * 1000).to_string();
+    let forgetful = [("connections.max.idle.ms", idle_ms.as_str())];
+    let shared = or_skip(Broker::start_with(&forgetful))?;
     let toxiproxy = or_skip(Toxiproxy::start());
     let toxiproxy = toxiproxy.as_ref();
     let place = |at: &usize| plays[*at].row.place;
@@ -143,7 +164,7 @@ fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize
                 let (mut harmed, mut cluster) = (None, None);
                 for at in harsh {
                     if place(&at) == Place::Cluster {
-                        cluster = cluster.or_else(|| or_skip(Cluster::start()));
+                        cluster = cluster.or_else(|| or_skip(Cluster::start_with(&forgetful)));
                     } else {
                         harmed = harmed.or_else(|| Harmed::start(toxiproxy));
                     }

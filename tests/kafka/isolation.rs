@@ -6,8 +6,10 @@ use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{Fault, FaultKind, JournalEvent, Method, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{
+    Fault, FaultKind, JournalEvent, Method, SimulatedInstance, Simulator, SimulatorConfig,
+};
 use tokio::runtime::Runtime;
 
 use crate::support::bridge::{Bridge, Home};

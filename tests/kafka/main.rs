@@ -26,6 +26,8 @@ mod support {
     pub(crate) mod record;
     pub(crate) mod registry;
     pub(crate) mod secured;
+    pub(crate) mod siege;
+    pub(crate) mod small_disk;
     #[expect(dead_code, reason = "tests/it does more to it")]
     pub(crate) mod soketi;
     pub(crate) mod toxiproxy;

@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::{Simulator, SimulatorConfig};
+use chatbridge_lab::green_api::{Simulator, SimulatorConfig};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::support::broker::{Broker, free_port, further_listeners};

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::JournalEvent;
+use chatbridge_lab::green_api::JournalEvent;
 
 use crate::promise::rss_kib;
 use crate::scene::Scene;

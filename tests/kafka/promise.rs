@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::{JournalEvent, PushFailure};
+use chatbridge_lab::green_api::{JournalEvent, PushFailure};
 
 use crate::scene::Scene;
 use crate::support::bridge::Bridge;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use chatbridge::simulator::generator::Generator;
-use chatbridge::simulator::{JournalEvent, PushConfig, SimulatedInstance, Simulator, SimulatorConfig};
+use chatbridge_lab::green_api::generator::Generator;
+use chatbridge_lab::green_api::{JournalEvent, PushConfig, SimulatedInstance, Simulator, SimulatorConfig};
 use tokio::runtime::Runtime;
 
 use crate::support::bridge::{Bridge, Home};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use chatbridge::simulator::JournalEvent;
+use chatbridge_lab::green_api::JournalEvent;
 use serde_json::Value;
 
 use crate::scene::Scene;

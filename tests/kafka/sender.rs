@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::generator::Generator;
+use chatbridge_lab::green_api::generator::Generator;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use chatbridge::simulator::JournalEvent;
+use chatbridge_lab::green_api::JournalEvent;
 
 use crate::scene::Scene;
 use crate::support::bridge::Bridge;

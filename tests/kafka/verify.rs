@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatbridge::simulator::{EntryId, JournalBody, JournalEntry, JournalEvent};
+use chatbridge_lab::green_api::{EntryId, JournalBody, JournalEntry, JournalEvent};
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};

@@ -68,8 +68,26 @@ pub(crate) struct Bridge {
 impl Bridge {
     /// Starts `chatbridge run`, returns when its admin server listens.
     pub(crate) fn start(home: &Home, environment: &[(&str, &str)]) -> Self {
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_chatbridge")), home, environment)
+    }
+
+    /// The same, after the shell's `ulimit` with these arguments.
+    pub(crate) fn start_under(home: &Home, ulimit: &str, environment: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit {ulimit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_chatbridge")]);
+        Self::start_as(shell, home, environment)
+    }
+
+    fn start_as(command: Command, home: &Home, environment: &[(&str, &str)]) -> Self {
+        let mut bridge = Self::launch(command, home, environment);
+        bridge.admin = bridge.wait("the admin server", Self::told_address);
+        bridge
+    }
+
+    /// What `command` starts, which is the binary or ends up as it. It may end again before it has begun.
+    pub(crate) fn launch(mut command: Command, home: &Home, environment: &[(&str, &str)]) -> Self {
         let log = File::create(home.log()).expect("writable");
-        let child = Command::new(env!("CARGO_BIN_EXE_chatbridge"))
+        let child = command
             .args(["run", "--log-format", "json", "--config"])
             .arg(home.config())
             .envs(environment.iter().copied())
@@ -78,14 +96,24 @@ impl Bridge {
             .stderr(log)
             .spawn()
             .expect("the binary starts");
-        let mut bridge = Self { child, admin: String::new(), log: home.log() };
-        bridge.admin = bridge.wait("the admin server", |bridge| {
-            let log = bridge.log();
-            let line = log.lines().find(|line| line.contains("admin server listens"))?;
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            line["address"].as_str().map(str::to_owned)
-        });
-        bridge
+        Self { child, admin: String::new(), log: home.log() }
+    }
+
+    fn told_address(&self) -> Option<String> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("admin server listens"))?;
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        line["address"].as_str().map(str::to_owned)
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("our child")
+    }
+
+    /// Returns when it can be asked.
+    pub(crate) fn wait_for_admin(&mut self) {
+        self.admin = self.wait("the admin server", Self::told_address);
     }
 
     /// Polls until `found` finds something.
@@ -115,6 +143,7 @@ impl Bridge {
         let mut answer = String::new();
         TcpStream::connect(self.admin())
             .and_then(|mut stream| {
+                stream.set_read_timeout(Some(PATIENCE))?;
                 write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
                 stream.read_to_string(&mut answer)
             })

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::process::Command;
 
-use chatbridge::oracle::{Oracle, Verdict};
-use chatbridge::simulator::{JournalEvent, Simulator};
+use chatbridge_lab::green_api::{JournalEvent, Simulator};
+use chatbridge_lab::oracle::{Oracle, Verdict};
 use serde_json::Value;
 
 use super::needs::{Unavailable, or_skip};

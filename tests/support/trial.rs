@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use chatbridge::simulator::JournalEntry;
+use chatbridge_lab::green_api::JournalEntry;
 use serde_json::Value;
 
 use super::bridge::Home;

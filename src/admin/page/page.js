@@ -256,7 +256,7 @@ function chatAppTroubles(chatapp) {
   if (!chatapp) return [[], "ok"];
   const alarms = [];
   if (chatapp.spool.condition !== "well") {
-    const why = chatapp.spool.condition === "full" ? "the spool is full; mend Kafka, or raise chatapp.spool_bytes_max" : `the disk takes nothing: ${chatapp.spool.trouble}`;
+    const why = chatapp.spool.condition === "full" ? `the spool is full; mend Kafka, make room, or raise chatapp.spool_bytes_max: ${chatapp.spool.trouble}` : `the disk takes nothing: ${chatapp.spool.trouble}`;
     alarms.push(`ChatApp: nothing more is received, ${why}`);
   }
   if (chatapp.connection_trouble) alarms.push(`ChatApp: ${chatapp.connection_trouble}`);
@@ -308,8 +308,9 @@ function draw(status) {
 }
 
 /** The one sentence to read, and one more for each thing that concerns all instances. */
-function drawVerdict({ totals, kafka, config, ready, schema_registry: registry, chatapp }, all) {
+function drawVerdict({ totals, kafka, config, ready, schema_registry: registry, file_descriptors: files, chatapp }, all) {
   const troubles = [];
+  if (files.exhausted) troubles.push(`File descriptors have run out, first ${span(files.exhausted_seconds)} ago: ${files.fix}.`);
   if (!kafka.usable) {
     const held = kafka.waiting_instances ? ` ${number(kafka.waiting_instances)} instances hold a notification for it.` : "";
     const heard = kafka.last_error ? ` It said: ${kafka.last_error}` : "";
@@ -329,7 +330,7 @@ function drawVerdict({ totals, kafka, config, ready, schema_registry: registry, 
   if (all === 0) sentence = chatapp ? "" : "No instances are configured.";
   if (chatapp) sentence += { ok: " ChatApp is well.", warn: " ChatApp is not complete yet.", alarm: " ChatApp needs somebody." }[chatAppLevel];
   if (!ready) sentence = `Not ready: starting, waiting for Kafka or the schema registry, or stopping. ${sentence}`;
-  const bad = totals.alarm || chatAppLevel === "alarm" || !kafka.usable || registry?.registered === false;
+  const bad = totals.alarm || chatAppLevel === "alarm" || !kafka.usable || registry?.registered === false || files.exhausted;
   const level = bad ? "alarm" : totals.warn || chatAppLevel === "warn" || !ready || config.refused ? "warn" : "ok";
   text($("verdict"), `${kafka.usable ? "" : "Kafka takes no records. "}${sentence}`);
   mark($("verdict"), "level", level);

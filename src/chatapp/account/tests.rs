@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -10,6 +11,7 @@ use super::*;
 use crate::chatapp::api::http_client;
 use crate::chatapp::tokens::TokenFile;
 use crate::config;
+use chatbridge_base::clock::Reading;
 
 /// A ChatApp whose tokens are numbered: the one it made last is good.
 #[derive(Clone, Default)]
@@ -66,7 +68,7 @@ async fn account() -> (Account, Peer, Folder) {
     let config = config::load(Some(&file), []).expect("valid").chatapp.expect("there");
     let api = Arc::new(Api::new(http_client(&config, true).expect("a client"), &config, Default::default()));
     let tokens = TokenFile::in_folder(&config.state_dir);
-    let tokens = Tokens::open(Arc::clone(&api), tokens, &config, Timestamp::now).expect("readable");
+    let tokens = Tokens::open(Arc::clone(&api), tokens, &config, Reading::now).expect("readable");
     let account = Account::new(api, tokens);
     account.tokens.access().await.expect("a token");
     // Somebody else logged in.
@@ -140,9 +142,7 @@ fn every_messenger_company_and_user_has_its_channel_once() {
 
 #[test]
 fn what_an_error_means_to_a_reader_of_pages() {
-    let now = Timestamp::from_second(1000).expect("a time");
     let again = |least| Obstacle::Again { least, detail: String::new() };
-    let until = Timestamp::from_second(1060).expect("a time");
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     for (error, expected) in [
         (AccountError::Api(ApiError::InvalidToken), again(None)),
@@ -152,15 +152,14 @@ fn what_an_error_means_to_a_reader_of_pages() {
             AccountError::Api(ApiError::Refused { status: 404, code: String::new(), fix: "" }),
             Obstacle::Never { detail: String::new() },
         ),
-        (AccountError::Token(TokenError::Waiting { until, why: String::new() }), again(seconds(60))),
         (
-            AccountError::Token(TokenError::Waiting { until: now - Duration::from_secs(1), why: String::new() }),
-            again(None),
+            AccountError::Token(TokenError::Waiting { wait: Duration::from_secs(60), why: String::new() }),
+            again(seconds(60)),
         ),
         (AccountError::Token(TokenError::NotStored { place: String::new(), detail: String::new() }), again(None)),
         (AccountError::Token(TokenError::NeedsOperator(String::new())), Obstacle::Stop { detail: String::new() }),
     ] {
-        let without_detail = match obstacle(&error, now) {
+        let without_detail = match obstacle(&error) {
             Obstacle::Again { least, .. } => again(least),
             Obstacle::Never { .. } => Obstacle::Never { detail: String::new() },
             Obstacle::Stop { .. } => Obstacle::Stop { detail: String::new() },

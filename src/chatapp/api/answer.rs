@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Answer, ApiError};
-use crate::json::Json;
+use chatbridge_base::json::Json;
 
 /// What ChatApp calls a token that it does not take, under whatever HTTP status (§2.3).
 const INVALID_TOKEN: &str = "ApiInvalidTokenError";
@@ -277,13 +277,16 @@ fn text(answer: &Answer) -> Result<&str, ApiError> {
     std::str::from_utf8(&answer.bytes).map(|text| text.trim_start_matches('\u{feff}').trim()).map_err(|_| not_json())
 }
 
-/// The table of §2.3; `None` for a success. The code decides, not the status.
+/// What went wrong; `None` for a success. What the answer says of itself decides, then the status.
 fn failure(answer: &Answer) -> Option<ApiError> {
     let document = text(answer).ok().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
     let said = document.and_then(|document| Json::parse(document.get())).unwrap_or(Json::Null);
     let code = code(said.get("error"));
     if code == INVALID_TOKEN {
         return Some(ApiError::InvalidToken);
+    }
+    if answer.complete && said.get("success").boolean() == Some(true) && said.get("error").is_null() {
+        return None;
     }
     let status = answer.status;
     let refused = |fix| Some(ApiError::Refused { status, code: code.clone(), fix });

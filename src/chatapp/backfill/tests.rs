@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chatapp::api::{Moved, Next};
-use crate::json::Json;
+use chatbridge_base::json::Json;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).expect("a time")
@@ -119,7 +119,11 @@ struct Taken {
 }
 
 impl Sink for Taken {
-    async fn take(&self, chat: &str, items: Vec<Box<RawValue>>) -> bool {
+    type Moment = ();
+
+    fn moment(&self) {}
+
+    async fn take(&self, chat: &str, items: Vec<Box<RawValue>>, (): ()) -> bool {
         let mut taken = self.items.lock().expect("unpoisoned");
         for item in items {
             let id = Json::parse(item.get()).expect("JSON").get("id").integer().expect("an id");
@@ -244,19 +248,23 @@ fn a_chat_that_cannot_be_read_is_told_and_holds_up_no_other() {
     let never = Obstacle::Never { detail: "refused".to_owned() };
     let again = Obstacle::Again { least: None, detail: "weather".to_owned() };
     let stop = Obstacle::Stop { detail: "log in".to_owned() };
-    let gave_up = |why: &str, chats, missed| Outcome::GaveUp {
+    let gave_up = |why: &str, chats, missed, has_answered| Outcome::GaveUp {
         why: why.to_owned(),
         fetched: Fetched { items: chats, chats },
         chats_missed: Some(missed),
+        has_answered,
     };
     let refused = ["chat0", "chat1", "chat2", "chat5"].map(|chat| (chat, never.clone()));
-    assert_eq!(broken(&refused), (gave_up("refused", 4, 4), 9, 4));
+    assert_eq!(broken(&refused), (gave_up("refused", 4, 4, true), 9, 4));
     let tired = "asked again and again: weather";
     // Two that fail for other reasons than their own are followed by others …
-    assert_eq!(broken(&["chat1", "chat2"].map(|chat| (chat, again.clone()))), (gave_up(tired, 6, 2), 15, 6));
+    assert_eq!(broken(&["chat1", "chat2"].map(|chat| (chat, again.clone()))), (gave_up(tired, 6, 2, true), 15, 6));
     // … three in a row are not.
-    assert_eq!(broken(&["chat1", "chat2", "chat3"].map(|chat| (chat, again.clone()))), (gave_up(tired, 1, 7), 14, 1));
-    assert_eq!(broken(&[("chat2", stop)]), (gave_up("log in", 2, 6), 4, 2));
+    assert_eq!(
+        broken(&["chat1", "chat2", "chat3"].map(|chat| (chat, again.clone()))),
+        (gave_up(tired, 1, 7, false), 14, 1)
+    );
+    assert_eq!(broken(&[("chat2", stop)]), (gave_up("log in", 2, 6, false), 4, 2));
 }
 
 #[test]
@@ -264,7 +272,9 @@ fn without_the_list_of_chats_nothing_is_known() {
     let server =
         FakeServer { chats: chats(vec![vec![15_000]]), page_items: 1, failures: vec![true], ..FakeServer::default() };
     let (outcome, _, requests) = run(server, &Taken::default());
-    let Outcome::GaveUp { chats_missed: None, fetched, why } = outcome else { panic!("{outcome:?}") };
+    let Outcome::GaveUp { chats_missed: None, fetched, why, has_answered: false } = outcome else {
+        panic!("{outcome:?}")
+    };
     assert_eq!((fetched, requests), (Fetched::default(), 4));
     assert!(why.contains("weather"), "{why}");
 }

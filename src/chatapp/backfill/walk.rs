@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::Gap;
 use crate::chatapp::api::answer::moment;
 use crate::chatapp::api::{ChatSummary, Moved, Next, Page};
-use crate::json::Json;
+use chatbridge_base::json::Json;
 
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]

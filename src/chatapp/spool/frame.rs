@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Sequence;
+
 /// By which road something came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,8 +44,10 @@ pub struct Frame {
     pub channel: Option<String>,
     /// The Pusher event's name, where it came as one.
     pub event: Option<String>,
-    /// When; ids of events that have no identity of their own are made of it.
+    /// When.
     pub received_at: Timestamp,
+    /// What was fetched: the last frame in the spool when it was asked for.
+    pub asked_behind: Option<Sequence>,
     /// The body, byte for byte.
     pub body: Vec<u8>,
 }
@@ -57,6 +61,8 @@ struct Head<'f> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     event: Option<std::borrow::Cow<'f, str>>,
     received_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    asked_behind: Option<u64>,
 }
 
 impl Frame {
@@ -66,6 +72,7 @@ impl Frame {
             channel: self.channel.as_deref().map(Into::into),
             event: self.event.as_deref().map(Into::into),
             received_at: self.received_at,
+            asked_behind: self.asked_behind.map(|Sequence(number)| number),
         };
         let mut bytes = serde_json::to_vec(&head).expect("strings and a time are JSON");
         bytes.push(b'\n');
@@ -82,6 +89,7 @@ impl Frame {
             channel: head.channel.map(Into::into),
             event: head.event.map(Into::into),
             received_at: head.received_at,
+            asked_behind: head.asked_behind.map(Sequence),
             body: bytes[end + 1..].to_vec(),
         })
     }

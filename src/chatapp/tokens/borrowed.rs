@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::state::{self, Pair, State};
 use super::{TokenEndpoint, TokenFile, TokenStore, Tokens, UnreadableTokens};
 use crate::config::ChatApp;
+use chatbridge_base::clock::Reading;
 
 /// What there is to ask ChatApp with.
 #[derive(Debug)]
@@ -34,9 +35,9 @@ impl<E: TokenEndpoint> Tokens<E> {
     pub fn borrow(
         endpoint: E,
         config: &ChatApp,
-        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        clock: impl Fn() -> Reading + Send + Sync + 'static,
     ) -> Result<Borrowed<E>, UnreadableTokens> {
-        let file = TokenFile::in_folder(&config.state_dir);
+        let file = TokenFile::of(config);
         let bytes = file.peek().map_err(|error| UnreadableTokens { place: file.place(), error })?;
         let origin = state::origin(config);
         let read = bytes.and_then(|bytes| State::from_json(std::str::from_utf8(&bytes).ok()?, &origin));
@@ -44,7 +45,7 @@ impl<E: TokenEndpoint> Tokens<E> {
         let is_stored = stored.is_some();
         let pair = stored.or_else(|| Pair::given(config)).filter(|pair| pair.access.is_some());
         let Some(pair) = pair else { return Ok(Borrowed::Nothing) };
-        if let Some(ends) = pair.access_ends.filter(|ends| *ends <= clock()) {
+        if let Some(ends) = pair.access_ends.filter(|ends| *ends <= clock().wall) {
             return Ok(Borrowed::Ended(ends));
         }
         let pair = Some(Pair { refresh: None, refresh_ends: None, ..pair });

@@ -1,5 +1,7 @@
 //! What is known of tokens and logins, its form on disk, and what is to be done next: no clock, no wires, no disk.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,7 @@ use uuid::Uuid;
 
 use crate::chatapp::api::Granted;
 use crate::config;
+use chatbridge_base::clock::Reading;
 
 /// An accessToken is renewed so long before its end: a channel cannot be subscribed with one that has just ended.
 pub(super) const REFRESH_BEFORE: SignedDuration = SignedDuration::from_mins(5);
@@ -14,13 +17,10 @@ pub(super) const REFRESH_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 const LOGIN_WAIT_MAX: SignedDuration = SignedDuration::from_mins(15);
 /// A login after so long is the first of its kind again.
 const LOGINS_FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(1);
-/// Between two tries of a refreshToken that was refused, where there is no login.
-pub(super) const REFUSED_REFRESH_WAIT: SignedDuration = SignedDuration::from_mins(15);
-
 /// Of an accessToken that comes without its end (§2.2).
 const ACCESS_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What a token just made is good for, whatever it says: until then, ChatApp has the word.
+/// What a token just made is good for, whatever it says and whatever the time of day is: until then, ChatApp has the word.
 const LIFE_MIN: SignedDuration = SignedDuration::from_mins(10);
 
 const VERSION: u32 = 1;
@@ -34,13 +34,19 @@ pub(super) struct Pair {
     pub(super) refresh: Option<SecretString>,
     pub(super) refresh_ends: Option<Timestamp>,
     pub(super) cabinet_user: Option<String>,
+    /// When this process got it, since the machine was started.
+    pub(super) made_at: Option<SignedDuration>,
 }
 
 /// How often was logged in, lately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Logins {
     count: u32,
+    /// By the time of day, for the next process.
     last: Option<Timestamp>,
+    /// Since the machine was started, for this one.
+    #[serde(skip)]
+    last_up: Option<SignedDuration>,
 }
 
 /// All that is kept.
@@ -59,76 +65,89 @@ pub(super) enum Step {
     Refresh,
     /// Make a new pair with the login.
     LogIn,
-    /// Nothing before then: ask again.
-    WaitUntil(Timestamp),
+    /// Nothing for so long: ask again then.
+    Wait(Duration),
     /// There is nothing that could be done.
     Nothing,
 }
 
-/// Whether the refreshToken may be tried.
+/// Whether the refreshToken may be tried. The times are since the machine was started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Refreshing {
     /// Nothing speaks against it.
     #[default]
     Open,
     /// ChatApp is away or busy: not before then, and a login would fare no better.
-    PausedUntil(Timestamp),
+    PausedUntil(SignedDuration),
     /// It was refused; not before then, and only because it costs nothing.
-    RefusedUntil(Timestamp),
+    RefusedUntil(SignedDuration),
 }
 
 /// What else counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Circumstances {
-    pub(super) now: Timestamp,
+    pub(super) now: Reading,
     /// The accessToken was refused.
     pub(super) is_stale: bool,
     pub(super) refreshing: Refreshing,
     pub(super) can_log_in: bool,
+    /// No login before then, since the machine was started: ChatApp did not answer the last one.
+    pub(super) login_paused_until: Option<SignedDuration>,
 }
 
 pub(super) fn next_step(state: &State, at: Circumstances) -> Step {
-    let Circumstances { now, is_stale, refreshing, can_log_in } = at;
+    let Circumstances { now, is_stale, refreshing, can_log_in, login_paused_until } = at;
     let pair = state.pair.as_ref().filter(|_| !is_stale);
-    if pair.is_some_and(|pair| pair.is_good_beyond(now + REFRESH_BEFORE)) {
+    if pair.is_some_and(|pair| pair.is_good_for(REFRESH_BEFORE, now)) {
         return Step::Use;
     }
     // What is to be done is left undone while the token is still good.
     let or_use = |step| if pair.is_some_and(|pair| pair.is_good_at(now)) { Step::Use } else { step };
+    let wait_until = |until: SignedDuration| or_use(Step::Wait(left(until, now)));
     let can_refresh = state.pair.as_ref().is_some_and(|pair| pair.can_refresh_at(now));
-    let login_at = state.logins.next_at(now);
+    let login_at = login_paused_until.map_or(now.up, |paused| paused.max(now.up)).max(state.logins.next_at(now));
     match refreshing {
-        Refreshing::PausedUntil(until) if can_refresh && until > now => or_use(Step::WaitUntil(until)),
-        Refreshing::RefusedUntil(until) if can_refresh && until > now => match can_log_in {
-            true if login_at <= now => or_use(Step::LogIn),
-            true => or_use(Step::WaitUntil(until.min(login_at))),
-            false => or_use(Step::WaitUntil(until)),
+        Refreshing::PausedUntil(until) if can_refresh && until > now.up => wait_until(until),
+        Refreshing::RefusedUntil(until) if can_refresh && until > now.up => match can_log_in {
+            true if login_at <= now.up => or_use(Step::LogIn),
+            true => wait_until(until.min(login_at)),
+            false => wait_until(until),
         },
         _ if can_refresh => Step::Refresh,
         _ => match can_log_in {
-            true if login_at <= now => or_use(Step::LogIn),
-            true => or_use(Step::WaitUntil(login_at)),
+            true if login_at <= now.up => or_use(Step::LogIn),
+            true => wait_until(login_at),
             false => or_use(Step::Nothing),
         },
     }
 }
 
+fn left(until: SignedDuration, now: Reading) -> Duration {
+    Duration::try_from(until.saturating_sub(now.up)).unwrap_or_default()
+}
+
 impl Logins {
-    /// When the next login may be.
-    fn next_at(self, now: Timestamp) -> Timestamp {
-        // A clock that was wrong, and ahead, must not lock anybody out.
-        let is_credible = |last: &Timestamp| last.duration_since(now) <= LOGIN_WAIT_MAX;
-        let Some(last) = self.last.filter(is_credible) else { return now };
+    /// When the next login may be, since the machine was started.
+    fn next_at(self, now: Reading) -> SignedDuration {
         let minutes = 1_i64.checked_shl(self.count.saturating_sub(1)).filter(|minutes| (1..=15).contains(minutes));
         let wait = minutes.map_or(LOGIN_WAIT_MAX, SignedDuration::from_mins);
-        last + wait
+        self.ago(now).map_or(now.up, |ago| now.up.saturating_sub(ago).saturating_add(wait))
     }
 
-    /// One more, whatever comes of it: a pair that is refused at once would otherwise be fetched for ever.
-    pub(super) fn one_more(&mut self, now: Timestamp) {
-        let is_long_ago = self.last.is_none_or(|last| now.duration_since(last) >= LOGINS_FORGOTTEN_AFTER);
+    /// How long ago the last one was, as far as is known.
+    fn ago(self, now: Reading) -> Option<SignedDuration> {
+        let by_wall = || self.last.map(|last| now.wall.duration_since(last));
+        let ago = self.last_up.map(|last| now.up.saturating_sub(last)).or_else(by_wall);
+        // One that was made in the future was made by a wrong clock: it says nothing, and must not lock anybody out.
+        ago.filter(|ago| !ago.is_negative())
+    }
+
+    /// One more. It counts before it is made: a bridge that crashes and starts over has had it.
+    pub(super) fn one_more(&mut self, now: Reading) {
+        let is_long_ago = self.last.is_none() || self.ago(now).is_some_and(|ago| ago >= LOGINS_FORGOTTEN_AFTER);
         self.count = if is_long_ago { 1 } else { self.count.saturating_add(1) };
-        self.last = Some(now);
+        self.last = Some(now.wall);
+        self.last_up = Some(now.up);
     }
 }
 
@@ -137,35 +156,43 @@ impl Pair {
     pub(super) fn given(config: &config::ChatApp) -> Option<Self> {
         let (access, refresh) = (config.access_token.clone(), config.refresh_token.clone());
         let is_given = access.is_some() || refresh.is_some();
-        is_given.then_some(Self { access, access_ends: None, refresh, refresh_ends: None, cabinet_user: None })
+        let (access_ends, refresh_ends, cabinet_user, made_at) = (None, None, None, None);
+        is_given.then_some(Self { access, access_ends, refresh, refresh_ends, cabinet_user, made_at })
     }
 
     /// Good for so long that nothing needs to be done. An end that nobody told is learnt by renewing, if that can be.
-    pub(super) fn is_good_beyond(&self, time: Timestamp) -> bool {
-        self.access.is_some() && self.access_ends.map_or(self.refresh.is_none(), |ends| ends > time)
+    pub(super) fn is_good_for(&self, rest: SignedDuration, now: Reading) -> bool {
+        let lasts = |ends: Timestamp| ends.duration_since(now.wall) > rest || self.is_fresh_for(rest, now);
+        self.access.is_some() && self.access_ends.map_or(self.refresh.is_none(), lasts)
     }
 
     /// Not known to have ended.
-    pub(super) fn is_good_at(&self, time: Timestamp) -> bool {
-        self.access.is_some() && self.access_ends.is_none_or(|ends| ends > time)
+    pub(super) fn is_good_at(&self, now: Reading) -> bool {
+        let is_fresh = self.is_fresh_for(SignedDuration::ZERO, now);
+        self.access.is_some() && (is_fresh || self.access_ends.is_none_or(|ends| ends > now.wall))
     }
 
-    fn can_refresh_at(&self, time: Timestamp) -> bool {
-        self.refresh.is_some() && self.refresh_ends.is_none_or(|ends| ends > time)
+    fn can_refresh_at(&self, now: Reading) -> bool {
+        let is_fresh = self.is_fresh_for(SignedDuration::ZERO, now);
+        self.refresh.is_some() && (is_fresh || self.refresh_ends.is_none_or(|ends| ends > now.wall))
     }
 
-    pub(super) fn granted(granted: Granted, before: Option<&Self>, now: Timestamp) -> Self {
+    /// By a time of day that is ahead every pair has ended when it comes, and would be renewed at each question.
+    fn is_fresh_for(&self, rest: SignedDuration, now: Reading) -> bool {
+        self.made_at.is_some_and(|made_at| made_at + LIFE_MIN > now.up + rest)
+    }
+
+    pub(super) fn granted(granted: Granted, before: Option<&Self>, now: Reading) -> Self {
         let cabinet_user = granted.cabinet_user.or_else(|| before.and_then(|pair| pair.cabinet_user.clone()));
-        // By a clock that is ahead every pair has ended when it comes, and would be renewed at each question.
-        let at_least = |ends: Timestamp| ends.max(now + LIFE_MIN);
         // An answer without a new refreshToken leaves the old one as the only one there is.
         let (refresh, refresh_ends) = match (granted.refresh, before) {
-            (Some(refresh), _) => (Some(refresh), granted.refresh_ends.map(at_least)),
+            (Some(refresh), _) => (Some(refresh), granted.refresh_ends),
             (None, Some(before)) => (before.refresh.clone(), before.refresh_ends),
             (None, None) => (None, None),
         };
-        let access_ends = Some(at_least(granted.access_ends.unwrap_or(now + ACCESS_LIFE)));
-        Self { access: Some(granted.access), access_ends, refresh, refresh_ends, cabinet_user }
+        let access_ends = Some(granted.access_ends.unwrap_or(now.wall + ACCESS_LIFE));
+        let made_at = Some(now.up);
+        Self { access: Some(granted.access), access_ends, refresh, refresh_ends, cabinet_user, made_at }
     }
 }
 
@@ -227,6 +254,7 @@ impl State {
             refresh: pair.refresh_token.map(SecretString::from),
             refresh_ends: pair.refresh_token_ends,
             cabinet_user: pair.cabinet_user,
+            made_at: None,
         });
         Some(Self { pair, logins: written.logins })
     }
@@ -236,8 +264,16 @@ impl State {
 mod tests {
     use super::*;
 
-    fn at(seconds: i64) -> Timestamp {
+    fn wall(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).expect("a time")
+    }
+
+    fn up(seconds: i64) -> SignedDuration {
+        SignedDuration::from_secs(1_000_000 + seconds)
+    }
+
+    fn at(seconds: i64) -> Reading {
+        Reading { wall: wall(seconds), up: up(seconds) }
     }
 
     /// Ends in seconds from now; `None`: no such token.
@@ -245,16 +281,18 @@ mod tests {
         let token = |text: &str, ends: Option<i64>| ends.map(|_| SecretString::from(text.to_owned()));
         let pair = Pair {
             access: token("a", access),
-            access_ends: access.map(at),
+            access_ends: access.map(wall),
             refresh: token("r", refresh),
-            refresh_ends: refresh.map(at),
+            refresh_ends: refresh.map(wall),
             cabinet_user: None,
+            made_at: None,
         };
         State { pair: Some(pair), logins: Logins::default() }
     }
 
     fn circumstances() -> Circumstances {
-        Circumstances { now: at(0), is_stale: false, refreshing: Refreshing::Open, can_log_in: false }
+        let (is_stale, can_log_in, login_paused_until) = (false, false, None);
+        Circumstances { now: at(0), is_stale, refreshing: Refreshing::Open, can_log_in, login_paused_until }
     }
 
     #[test]
@@ -262,11 +300,11 @@ mod tests {
         let plain = circumstances();
         let login = Circumstances { can_log_in: true, ..plain };
         let refused = |at: Circumstances, seconds| {
-            let refreshing = Refreshing::RefusedUntil(self::at(seconds));
+            let refreshing = Refreshing::RefusedUntil(up(seconds));
             Circumstances { refreshing, ..at }
         };
         let away =
-            |at: Circumstances, seconds| Circumstances { refreshing: Refreshing::PausedUntil(self::at(seconds)), ..at };
+            |at: Circumstances, seconds| Circumstances { refreshing: Refreshing::PausedUntil(up(seconds)), ..at };
         let stale = |at: Circumstances| Circumstances { is_stale: true, ..at };
         for (access, refresh, circumstances, expected) in [
             // Good, and good for long enough.
@@ -289,13 +327,13 @@ mod tests {
             (Some(9999), None, stale(login), Step::LogIn),
             (Some(9999), None, stale(plain), Step::Nothing),
             // It was refused a moment ago.
-            (Some(0), Some(900), refused(plain, 60), Step::WaitUntil(at(60))),
+            (Some(0), Some(900), refused(plain, 60), Step::Wait(Duration::from_secs(60))),
             (Some(10), Some(900), refused(plain, 60), Step::Use),
-            (Some(10), Some(900), stale(refused(plain, 60)), Step::WaitUntil(at(60))),
+            (Some(10), Some(900), stale(refused(plain, 60)), Step::Wait(Duration::from_secs(60))),
             (Some(0), Some(900), refused(login, 60), Step::LogIn),
             (Some(0), Some(900), refused(plain, 0), Step::Refresh),
             // ChatApp is away: a login would only cost one of a hundred.
-            (Some(0), Some(900), away(login, 60), Step::WaitUntil(at(60))),
+            (Some(0), Some(900), away(login, 60), Step::Wait(Duration::from_secs(60))),
             (Some(10), Some(900), away(login, 60), Step::Use),
             (Some(0), Some(900), away(login, 0), Step::Refresh),
             (Some(0), Some(0), away(login, 60), Step::LogIn),
@@ -313,7 +351,7 @@ mod tests {
         unknown.pair.as_mut().map(|pair| (pair.access_ends, pair.refresh_ends) = (None, None)).expect("a pair");
         assert_eq!(next_step(&unknown, plain), Step::Refresh);
         assert_eq!(next_step(&unknown, away(plain, 60)), Step::Use);
-        assert_eq!(next_step(&unknown, stale(away(plain, 60))), Step::WaitUntil(at(60)));
+        assert_eq!(next_step(&unknown, stale(away(plain, 60))), Step::Wait(Duration::from_secs(60)));
         unknown.pair.as_mut().map(|pair| pair.refresh = None).expect("a pair");
         assert_eq!(next_step(&unknown, plain), Step::Use);
     }
@@ -323,20 +361,20 @@ mod tests {
         let mut state = State::default();
         let login = Circumstances { can_log_in: true, ..circumstances() };
         state.logins.one_more(at(0));
-        assert_eq!(next_step(&state, login), Step::WaitUntil(at(60)));
+        assert_eq!(next_step(&state, login), Step::Wait(Duration::from_secs(60)));
         assert_eq!(next_step(&state, Circumstances { now: at(60), ..login }), Step::LogIn);
         // Of two waits the shorter one.
         state.pair = self::state(None, Some(900)).pair;
-        let both = |seconds| Circumstances { refreshing: Refreshing::RefusedUntil(at(seconds)), ..login };
-        assert_eq!(next_step(&state, both(30)), Step::WaitUntil(at(30)));
-        assert_eq!(next_step(&state, both(90)), Step::WaitUntil(at(60)));
+        let both = |seconds| Circumstances { refreshing: Refreshing::RefusedUntil(up(seconds)), ..login };
+        assert_eq!(next_step(&state, both(30)), Step::Wait(Duration::from_secs(30)));
+        assert_eq!(next_step(&state, both(90)), Step::Wait(Duration::from_secs(60)));
     }
 
     #[test]
     fn no_day_sees_a_hundred_logins() {
         let (mut logins, mut made) = (Logins::default(), Vec::new());
         for second in 0..3 * 24 * 3600 {
-            if logins.next_at(at(second)) <= at(second) {
+            if logins.next_at(at(second)) <= up(second) {
                 logins.one_more(at(second));
                 made.push(second);
             }
@@ -347,16 +385,66 @@ mod tests {
         // After an hour without one it begins anew.
         let last = *made.last().expect("some");
         logins.one_more(at(last + 3600));
-        assert_eq!(logins.next_at(at(last + 3600)), at(last + 3660));
+        assert_eq!(logins.next_at(at(last + 3600)), up(last + 3660));
+    }
+
+    /// As another process finds it.
+    fn stored(logins: Logins) -> Logins {
+        Logins { last_up: None, ..logins }
     }
 
     #[test]
-    fn a_clock_that_was_far_ahead_locks_nobody_out() {
-        let mut logins = Logins::default();
-        logins.one_more(at(1_000_000));
-        assert_eq!(logins.next_at(at(0)), at(0));
-        logins.one_more(at(0));
-        assert_eq!(logins.next_at(at(0)), at(120));
+    fn a_time_of_day_that_was_ahead_locks_nobody_out() {
+        for ahead in [10, 600, 1_000_000] {
+            let mut logins = Logins::default();
+            logins.one_more(Reading { wall: wall(ahead), up: up(0) });
+            let mut logins = stored(logins);
+            assert_eq!(logins.next_at(at(0)), up(0), "{ahead}");
+            logins.one_more(at(0));
+            assert_eq!(logins.next_at(at(0)), up(120), "and it counts with the one before");
+        }
+    }
+
+    #[test]
+    fn in_one_process_logins_keep_their_distance_whatever_the_time_of_day_is_set_to() {
+        for set in [-1_000_000, -3, 3, 1_000_000] {
+            let mut logins = Logins::default();
+            logins.one_more(at(0));
+            let now = Reading { wall: wall(set), up: up(3) };
+            assert_eq!(logins.next_at(now), up(60), "{set}");
+            logins.one_more(now);
+            assert_eq!(logins.next_at(now), up(123), "{set}");
+        }
+    }
+
+    #[test]
+    fn a_login_that_got_no_answer_is_waited_for_by_itself() {
+        let login = Circumstances { can_log_in: true, login_paused_until: Some(up(7)), ..circumstances() };
+        let mut state = State::default();
+        assert_eq!(next_step(&state, login), Step::Wait(Duration::from_secs(7)));
+        state.logins.one_more(at(0));
+        assert_eq!(next_step(&state, login), Step::Wait(Duration::from_secs(60)), "the longer of both");
+        assert_eq!(next_step(&State::default(), Circumstances { now: at(7), ..login }), Step::LogIn);
+    }
+
+    #[test]
+    fn a_new_pair_is_good_for_a_while_by_any_time_of_day_and_is_written_down_as_chatapp_says() {
+        let granted = Granted {
+            access: "a".to_owned().into(),
+            access_ends: Some(wall(-99)),
+            refresh: Some("r".to_owned().into()),
+            refresh_ends: Some(wall(-9)),
+            cabinet_user: None,
+        };
+        let pair = Pair::granted(granted, None, at(0));
+        assert_eq!((pair.access_ends, pair.refresh_ends), (Some(wall(-99)), Some(wall(-9))));
+        for (seconds, is_good_for_long, is_good) in
+            [(0, true, true), (299, true, true), (300, false, true), (600, false, false)]
+        {
+            let now = Reading { wall: wall(1_000_000), up: up(seconds) };
+            assert_eq!(pair.is_good_for(REFRESH_BEFORE, now), is_good_for_long, "{seconds}");
+            assert_eq!((pair.is_good_at(now), pair.can_refresh_at(now)), (is_good, is_good), "{seconds}");
+        }
     }
 
     #[test]
@@ -369,10 +457,10 @@ mod tests {
         assert_eq!(read.to_json(mine), text);
         let pair = read.pair.expect("a pair");
         assert_eq!(pair.access.expect("a token").expose_secret(), "a");
-        assert_eq!((pair.access_ends, pair.refresh_ends), (Some(at(10)), Some(at(20))));
+        assert_eq!((pair.access_ends, pair.refresh_ends), (Some(wall(10)), Some(wall(20))));
         let anothers = State::from_json(&text, "another").expect("the file");
         assert!(anothers.pair.is_none());
-        assert_eq!(anothers.logins, written.logins);
+        assert_eq!(anothers.logins, stored(written.logins));
         for wrong in
             ["", "{", "[]", "{}", &text.replacen("\"version\": 1", "\"version\": 2", 1), &text[..text.len() / 2]]
         {

@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
@@ -46,6 +46,8 @@ struct Scene(Arc<Fake>);
 
 struct Fake {
     began: (Timestamp, Instant),
+    /// How many seconds the time of day is ahead.
+    ahead: AtomicI64,
     /// What is said to refreshes and logins; nothing left: [`DAY`].
     refreshes: Mutex<VecDeque<Say>>,
     logins: Mutex<VecDeque<Say>>,
@@ -61,6 +63,7 @@ impl Scene {
         let began = (Timestamp::from_second(1_800_000_000).expect("a time"), Instant::now());
         Self(Arc::new(Fake {
             began,
+            ahead: AtomicI64::new(0),
             refreshes: Mutex::default(),
             logins: Mutex::default(),
             asked: Mutex::default(),
@@ -84,10 +87,15 @@ impl Scene {
         self.0.began.0 + SignedDuration::try_from(self.0.began.1.elapsed()).expect("short")
     }
 
+    fn clock(&self) -> Reading {
+        let up = SignedDuration::try_from(self.0.began.1.elapsed()).expect("short");
+        Reading { wall: self.now() + SignedDuration::from_secs(self.0.ahead.load(Ordering::Relaxed)), up }
+    }
+
     /// A process that starts over what is on disk.
     fn open(&self, lines: &str) -> Tokens<Scene> {
         let clock = self.clone();
-        Tokens::open(self.clone(), self.clone(), &config(lines), move || clock.now()).expect("readable")
+        Tokens::open(self.clone(), self.clone(), &config(lines), move || clock.clock()).expect("readable")
     }
 
     fn asked(&self) -> Vec<String> {
@@ -274,8 +282,8 @@ async fn without_a_login_a_refused_refresh_token_says_what_to_do_and_is_tried_no
     let tokens = scene.open("refresh_token = 'given-r'\n");
     for _ in 0..2 {
         let error = tokens.access().await.expect_err("no token");
-        let TokenError::Waiting { until, why } = &error else { panic!("{error:?}") };
-        assert!(until.duration_since(scene.now()) <= REFUSED_REFRESH_WAIT, "{until}");
+        let TokenError::Waiting { wait, why } = &error else { panic!("{error:?}") };
+        assert!(*wait <= REFUSED_MAX, "{wait:?}");
         assert!(why.contains("chatapp.email") && why.contains("chatapp.refresh_token"), "{why}");
         let again = tokens.access().await.expect_err("no token");
         assert_eq!(again, error, "nothing was asked");
@@ -395,4 +403,71 @@ async fn a_pair_that_chatapp_refuses_at_once_is_not_made_for_ever() {
     }
     let logins = scene.asked().iter().filter(|what| *what == "log in").count();
     assert!(logins < 17, "{logins} logins in three hours");
+}
+
+/// Asks every second until there is a token; how long that took.
+async fn until_there_is_one(tokens: &Tokens<Scene>) -> Duration {
+    let begun = Instant::now();
+    while tokens.access().await.is_err() {
+        sleep(Duration::from_secs(1)).await;
+    }
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_got_no_answer_takes_nothing_from_the_day_and_is_tried_again_soon() {
+    for say in [away(), Say::Fail(ApiError::RateLimited { retry_after: None })] {
+        let scene = Scene::new().logins(&vec![say; 1000]);
+        let tokens = scene.open(LOGIN);
+        let until_well = tokio::time::timeout(Duration::from_secs(31 * 60), until_there_is_one(&tokens));
+        until_well.await.expect_err("it is away");
+        let tries = scene.asked().len();
+        assert!((10..120).contains(&tries), "{tries} tries in half an hour");
+        scene.0.logins.lock().expect("unpoisoned").clear();
+        let dark = until_there_is_one(&tokens).await;
+        assert!(dark <= LOGIN_AWAY_MAX + Duration::from_secs(3), "{dark:?} after ChatApp was well");
+        assert!(scene.disk().contains("\"count\": 1"), "{}", scene.disk());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_while_a_login_is_under_way_leaves_it_counted() {
+    let scene = Scene::new().logins(&[away()]);
+    let tokens = scene.open(LOGIN);
+    let asking = tokio::spawn(async move { tokens.access().await });
+    while scene.asked().is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(scene.disk().contains("\"count\": 1"));
+    let error = scene.open(LOGIN).access().await.expect_err("a minute");
+    assert!(matches!(error, TokenError::Waiting { wait, .. } if wait > Duration::from_secs(50)), "{error:?}");
+    drop(asking.await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_was_refused_for_a_moment_is_tried_again_soon() {
+    let scene = Scene::new().refreshes(&vec![Say::Fail(ApiError::InvalidToken); 1000]);
+    let tokens = scene.open("refresh_token = 'given-r'\n");
+    sleep(Duration::from_secs(1)).await;
+    let until_well = tokio::time::timeout(Duration::from_secs(60), until_there_is_one(&tokens));
+    until_well.await.expect_err("it is refused");
+    scene.0.refreshes.lock().expect("unpoisoned").clear();
+    let dark = until_there_is_one(&tokens).await;
+    assert!(dark <= Duration::from_secs(130), "{dark:?} after ChatApp was well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_pause_is_longer_by_a_time_of_day_that_is_set() {
+    for ahead in [-1_000_000, 1_000_000] {
+        let scene = Scene::new().refreshes(&[away(), Say::Fail(ApiError::InvalidToken)]);
+        let tokens = scene.open("refresh_token = 'given-r'\n");
+        for _ in 0..2 {
+            // A pause begins, and then the time of day is set.
+            let error = tokens.access().await.expect_err("no token");
+            let TokenError::Waiting { wait, .. } = error else { panic!("{error:?}") };
+            scene.0.ahead.fetch_add(ahead, Ordering::Relaxed);
+            sleep(wait).await;
+        }
+        assert_eq!(text(&tokens.access().await.expect("a token")), "a1", "{ahead}");
+    }
 }

@@ -1,14 +1,29 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::event::{GapReason, Kind, KindName};
+use chatbridge_event::event::{GapReason, Kind, KindName};
 
 const CHANNEL: &str = "private-v1.licenses.1229.messengers.telegram";
 
 fn frame(road: Road, channel: Option<&str>, body: &str) -> Frame {
     let received_at = Timestamp::from_second(1_760_000_000).expect("a time");
     let event = (road == Road::Push).then(|| "message".to_owned());
-    Frame { road, channel: channel.map(str::to_owned), event, received_at, body: body.as_bytes().to_vec() }
+    Frame {
+        road,
+        channel: channel.map(str::to_owned),
+        event,
+        received_at,
+        asked_behind: None,
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+fn unpack(frame: Frame) -> Unpacked {
+    unpack_at(frame, 1)
+}
+
+fn unpack_at(frame: Frame, sequence: u64) -> Unpacked {
+    super::unpack(frame, Place { spool: uuid::Uuid::from_u128(7), sequence })
 }
 
 fn keys(unpacked: &Unpacked) -> Vec<&str> {
@@ -39,8 +54,30 @@ fn a_call_says_for_whom_it_is_and_what_says_nothing_is_kept_as_well() {
 #[test]
 fn what_nobody_can_read_goes_to_the_dead_letters_of_its_channel() {
     let unpacked = unpack(frame(Road::Push, Some(CHANNEL), "{"));
-    assert!(matches!(&unpacked.items[0].content, Content::Undecodable(source, undecodable)
+    assert!(matches!(&unpacked.items[0].content, Content::Undecodable(source, _, undecodable)
         if source.channel().and_then(Channel::name).as_deref() == Some(CHANNEL) && undecodable.bytes == b"{"));
+}
+
+#[test]
+fn what_tells_nothing_of_itself_is_told_from_its_like_by_its_place() {
+    let gap = Gap {
+        channel: None,
+        from: Timestamp::UNIX_EPOCH,
+        to: Timestamp::UNIX_EPOCH,
+        reason: GapReason::Silence,
+        missing: vec![],
+    };
+    let gap = serde_json::to_string(&gap).expect("JSON");
+    for (road, body) in
+        [(Road::Push, r#"{"data":[{"n":1}]}"#), (Road::Push, "{"), (Road::Callback, "[]"), (Road::Bridge, &*gap)]
+    {
+        let id = |sequence| match unpack_at(frame(road, Some(CHANNEL), body), sequence).items.remove(0).content {
+            Content::Event(event) => event.id,
+            Content::Undecodable(_, id, _) => id,
+        };
+        assert_eq!(id(1), id(1), "{body}");
+        assert_ne!(id(1), id(2), "{body}");
+    }
 }
 
 #[test]

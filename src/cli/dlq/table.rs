@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::dead_letters::{Letter, Survey};
-use crate::event::{Channel, SourceId};
 use crate::redact::Redactor;
+use chatbridge_event::event::{Channel, SourceId};
 
 /// What librdkafka has to say may be long.
 const ERROR_CHARS_MAX: usize = 80;

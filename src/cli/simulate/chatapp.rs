@@ -10,10 +10,10 @@ use clap::ValueEnum;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::chatapp_simulator::generator::Generator;
-use crate::chatapp_simulator::{ChatAppSimulator, ChatAppSimulatorConfig, Dialect, Licence, SocketConfig};
 use crate::shutdown;
-use crate::simulator::JournalConfig;
+use chatbridge_lab::chatapp::generator::Generator;
+use chatbridge_lab::chatapp::{ChatAppSimulator, ChatAppSimulatorConfig, Dialect, Licence, SocketConfig};
+use chatbridge_lab::green_api::JournalConfig;
 
 /// What `--chatapp` brings with it; `--listen`, `--rate`, `--latency-ms`, `--journal` and `--print` mean the same there.
 #[derive(Debug, clap::Args)]

@@ -5,10 +5,10 @@ use serde_json::value::RawValue;
 
 use super::words;
 use crate::consume::ConsumedRecord;
-use crate::json::Json;
-use crate::record::dead_letter::MARK_REASON;
-use crate::record::unframed;
 use crate::redact::Redactor;
+use chatbridge_base::json::Json;
+use chatbridge_event::record::dead_letter::MARK_REASON;
+use chatbridge_event::record::unframed;
 
 /// What a line is made of.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! An event in a few words. By the names of the fields, so that a topic written by another version still reads well.
 
-use crate::json::Json;
+use chatbridge_base::json::Json;
 
 /// Fields that say in words what a content is, in the order of reading.
 const TELLING: &[&str] = &[

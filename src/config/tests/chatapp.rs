@@ -51,6 +51,8 @@ fn each_thing_that_is_wrong_with_chatapp_is_named_by_its_key_and_no_secret_is_to
         ("refresh_token = 'x'\napp_key = 'a/b'", "app_key: ChatApp's"),
         ("refresh_token = 'x'\nlang = ''", "lang: expected"),
         ("refresh_token = 'x'\nstate_dir = ''", "state_dir: name"),
+        ("refresh_token = 'x'\nseal_key_file = '/nowhere/at/all'", "seal_key_file: /nowhere"),
+        ("refresh_token = 'x'\nseal_key_file = '/proc/sys/kernel/ostype'", "seal_key_file: expected a key of 64"),
         ("refresh_token = 'x'\nchannels = ['private-a', 'v1.users.1']", "channels[1]: expected"),
         ("refresh_token = 'x'\nchannels = ['private-']", "channels[0]: expected"),
         ("refresh_token = 'x'\nchannels = ['private-a b']", "channels[0]: expected"),
@@ -87,7 +89,8 @@ fn everything_wrong_with_chatapp_is_told_at_once() {
 fn the_sample_of_chatapp_shows_its_defaults() {
     let sample = include_str!("../../../config.toml");
     let section = sample.lines().skip_while(|line| *line != "# [chatapp]").take_while(|line| !line.is_empty());
-    let not_by_default = ["email", "password", "app_id", "access_token", "refresh_token", "callback_secret"];
+    let not_by_default =
+        ["email", "password", "app_id", "access_token", "refresh_token", "seal_key", "callback_secret"];
     let keys = section.filter_map(|line| line.strip_prefix("# ")).filter(|line| {
         let key = line.split_once(" = ").map(|(key, _)| key).filter(|key| !key.contains(' '));
         key.is_some_and(|key| !not_by_default.contains(&key.trim_end_matches("_file")))

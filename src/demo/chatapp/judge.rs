@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::chatapp_simulator::{JournalEntry, JournalEvent, PublicationId};
+use chatbridge_lab::chatapp::{ItemIds, JournalEntry, JournalEvent, PublicationId};
 
 /// Holds what was published against what appeared. An item is one entry of a body's `data`: a record of its own.
 #[derive(Debug, Default)]
@@ -15,8 +15,9 @@ pub(super) struct Judge {
     read_to: u64,
     publications: u64,
     items: BTreeMap<u64, Item>,
-    /// Of what is equal to the letter, the first: nobody could tell the others from it, and consumers get one.
-    firsts: HashMap<String, u64>,
+    /// What was said last of each message, and the first item in a row that says so: of those that are equal to the letter
+    /// and follow one another consumers get one.
+    last_said: HashMap<String, (Value, u64)>,
     copies: HashMap<u64, u64>,
     /// The item that tells of a message's end, by channel, chat and message: fetched, a message brings its own.
     ends: HashMap<[String; 3], u64>,
@@ -79,7 +80,8 @@ pub(super) enum Sighting {
 /// The figures. `sent` is the sum of `published`, `told_missing` and `lost`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Verdict {
-    /// Items that ChatApp sent out; messages, statuses and reactions that are equal to the letter count once.
+    /// Items that ChatApp sent out; messages, statuses and reactions that are equal to the letter and follow one another
+    /// count once.
     pub(super) sent: u64,
     /// Of these, in Kafka.
     pub(super) published: u64,
@@ -149,12 +151,15 @@ impl Judge {
             self.publications += 1;
             for (item, ids) in items_of(body).iter().zip(items) {
                 let Some(number) = item["simulated"].as_u64() else { continue };
-                let likeness = name.starts_with("message").then(|| format!("{channel} {name} {}", likeness(item)));
-                if let Some(first) = likeness.map(|likeness| *self.firsts.entry(likeness).or_insert(number))
-                    && first != number
-                {
-                    self.copies.insert(number, first);
-                    continue;
+                if let Some(subject) = subject(channel, name, item, ids) {
+                    let said = Value::from(vec![Value::from(name.as_str()), likeness(item)]);
+                    match self.last_said.get(&subject) {
+                        Some((last, first)) if *last == said => {
+                            self.copies.insert(number, *first);
+                            continue;
+                        }
+                        _ => drop(self.last_said.insert(subject, (said, number))),
+                    }
                 }
                 let item = Item {
                     publication: *publication,
@@ -203,7 +208,9 @@ impl Judge {
         self.seen.wrong_key += u64::from(item.chat.as_ref().is_some_and(|chat| chat != key));
         if let Some((_, first)) = item.appeared.iter().find(|(known, _)| *known == event) {
             self.seen.repeated += 1;
-            self.seen.repeated_under_another_id += u64::from(*first != id);
+            // An end is told again behind its message, where that was fetched later than the end came: as its last form.
+            let is_told_again = is_fetched && event == "messageDestroy";
+            self.seen.repeated_under_another_id += u64::from(*first != id && !is_told_again);
             return Sighting::Repeat;
         }
         item.appeared.push((event, id));
@@ -308,6 +315,17 @@ fn items_of(body: &str) -> Vec<Value> {
     match inner["data"].take() {
         Value::Array(items) => items,
         _ => Vec::new(),
+    }
+}
+
+/// What an item is a form of: a message, the status of one, somebody's reaction to one.
+fn subject(channel: &str, name: &str, item: &Value, ids: &ItemIds) -> Option<String> {
+    let (chat, id) = (ids.chat.as_ref()?, ids.id.as_ref()?);
+    match name {
+        "message" | "messageDestroy" => Some(format!("{channel} {chat} {id}")),
+        "messageStatus" => Some(format!("{channel} {chat} {id} status")),
+        "messageReaction" => Some(format!("{channel} {chat} {id} reaction {}", item["fromUser"]["id"])),
+        _ => None,
     }
 }
 

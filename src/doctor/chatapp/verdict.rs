@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use crate::chatapp::account::AccountError;
 use crate::chatapp::api::ApiError;
-use crate::chatapp::pusher::{AuthFailure, Cause, LinkError, Refusal, Report};
 use crate::config::ChatApp;
 use crate::doctor::{Finding, Verdict};
-use crate::event::Channel;
 use crate::green_api::is_loopback;
+use chatbridge_event::event::Channel;
+use chatbridge_pusher::{AuthFailure, Cause, LinkError, Refusal, Report};
 
 const ACCOUNT: &str = "chatapp account";
 const SOCKET: &str = "chatapp socket";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config;
-use crate::event::InstanceId;
+use chatbridge_event::event::InstanceId;
 
 fn config() -> Config {
     let file =

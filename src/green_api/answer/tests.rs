@@ -34,7 +34,6 @@ fn every_answer_of_receive_has_its_meaning() {
         (408, b"", "no_answer"),
         (504, b"<html>Gateway Time-out</html>", "no_answer"),
         (200, b"\xef\xbb\xbf{\"receiptId\": 42, \"body\": {}}", "receipt 42 {}"),
-        (203, br#"{"receiptId": 42, "body": {"text": "private"}}"#, "unexpected"),
         (200, br#"{"x": "receiptId" , "receiptId" : 9, oops"#, "dead letter 9 not_json"),
         (200, br#"{"receiptId": 42, "body": {"a": 1}}"#, r#"receipt 42 {"a": 1}"#),
         (200, br#"{"body": {"a": 1}, "receiptId": "42", "more": 0}"#, r#"receipt 42 {"a": 1}"#),
@@ -108,6 +107,10 @@ fn every_answer_of_delete_has_its_meaning() {
             r#"{"message": "Cannot read properties of undefined (reading 'findUnAckedMessage')", "path": "/waInstance1/deleteNotification/SECRET/42"}"#,
             Ok(Deletion::AlreadyGone),
         ),
+        // What was done is done, whatever else was to be said.
+        (466, r#"{"result": true, "invokeStatus": {}}"#, Ok(Deletion::Deleted)),
+        (500, r#"{"result": true}"#, Ok(Deletion::Deleted)),
+        (500, r#"{"result": false}"#, Err("server_error")),
         (500, "{}", Err("server_error")),
         (504, "", Err("timeout")),
         (401, "", Err("unauthorized")),
@@ -133,8 +136,43 @@ fn what_upstream_said_is_repeated_without_the_token_and_without_end() {
 
 #[test]
 fn what_people_wrote_is_not_repeated_whatever_the_status() {
-    let message = received(answer(203, br#"{"receiptId": 42, "body": {"text": "private"}}"#)).err().expect("an error");
-    assert_eq!(message.to_string(), "HTTP 203");
+    for (status, body) in [
+        (203, r#"{"text": "private"}"#),
+        (466, r#"{"receiptId": "none", "body": {"text": "private"}}"#),
+        (500, r#"{"typeWebhook": "new", "text": "private"}"#),
+        (500, r#"{"body": "private"#),
+    ] {
+        let message = received(answer(status, body.as_bytes())).err().expect("an error").to_string();
+        assert!(!message.contains("private"), "{message}");
+    }
+}
+
+#[test]
+fn a_notification_is_one_whatever_the_status() {
+    for status in [200, 201, 203, 206, 304, 400, 401, 403, 404, 408, 429, 466, 469, 500, 502, 503, 504] {
+        for (body, expected) in [
+            (
+                &br#"{"receiptId": 42, "body": {"typeWebhook": "quotaExceeded"}}"#[..],
+                Some("receipt 42 {\"typeWebhook\": \"quotaExceeded\"}"),
+            ),
+            (b"\xef\xbb\xbf {\"body\": {}, \"receiptId\": \"42\"}", Some("receipt 42 {}")),
+            (br#"{"receiptId": 42, "body": {"a": tru}}"#, Some("dead letter 42 not_json")),
+            (b"{\"receiptId\": 42, \"body\": \"\xff\"}", Some("dead letter 42 not_utf8")),
+            // None of these says what to delete, or that there is anything to keep.
+            (br#"{"message": "receiptId: 42, body: {}"}"#, None),
+            (br#"{"message": "\"receiptId\": 42, \"body\": {}"}"#, None),
+            (br#"<p>{"receiptId": 42, "body": </p>"#, None),
+            (br#"{"receiptId": null, "body": {}}"#, None),
+        ] {
+            let got = summary(received(answer(status, body)));
+            match expected {
+                Some(expected) => assert_eq!(got, expected, "{status}"),
+                None => assert!(!got.starts_with("receipt") && !got.starts_with("dead"), "{status} {got}"),
+            }
+        }
+        let cut = Answer { complete: false, ..answer(status, br#"{"receiptId": 42, "body": {"a": "aaaa"#) };
+        assert_eq!(summary(received(cut)), "dead letter 42 too_long", "{status}");
+    }
 }
 
 #[test]
@@ -169,6 +207,7 @@ fn every_answer_of_get_contact_info_has_its_meaning() {
         (401, "", Err("unauthorized")),
         (429, "", Err("rate_limited")),
         (466, "{}", Err("quota")),
+        (500, r#"{"name":"InternalServerError"}"#, Err("server_error")),
         (502, "<html>", Err("server_error")),
     ] {
         let outcome = contact_name(&answer(status, body.as_bytes()), &|text| text.to_owned());

@@ -7,10 +7,10 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::event::InstanceId;
 use crate::green_api::{InstanceClient, http_client};
 use crate::redact::Redactor;
 use crate::source::NotificationQueue as _;
+use chatbridge_event::event::InstanceId;
 
 fn pace(connect_interval: Duration) -> Arc<Pace> {
     Pace::of(&config::GreenApi { connect_interval, ..config::GreenApi::default() })

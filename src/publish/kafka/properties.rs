@@ -6,13 +6,13 @@ use rdkafka::producer::FutureProducer;
 use secrecy::ExposeSecret;
 
 use super::Context;
-use crate::config::{Kafka, Problem};
+use crate::config::{Kafka, Problem, canonical};
 
 /// librdkafka would take the configuration, and wait for a token for ever without a word.
 const NO_TOKENS: &str = "OAUTHBEARER needs tokens, which chatbridge does not fetch (its librdkafka is built without \
                          libcurl): use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, or a client certificate";
 
-/// Set before the operator's properties; those of the promise are refused there, the others may be overridden.
+/// Apply where the operator says nothing else, in whatever spelling; those of the promise are refused there.
 const DEFAULTS: &[(&str, &str)] = &[
     ("client.id", "chatbridge"),
     ("acks", "all"),
@@ -56,10 +56,11 @@ pub fn problems(kafka: &Kafka) -> Vec<Problem> {
             Some(Problem::new(format!("kafka.properties.{name}"), plain(&error, value.expose_secret())))
         })
         .collect();
-    if kafka.properties.iter().any(|(name, value)| wants_tokens(name, value.expose_secret()))
+    let wants_tokens = kafka.properties.iter().find(|(name, value)| wants_tokens(name, value.expose_secret()));
+    if let Some((name, _)) = wants_tokens
         && !kafka.properties.contains_key("enable.sasl.oauthbearer.unsecure.jwt")
     {
-        problems.push(Problem::new("kafka.properties.sasl.mechanism", NO_TOKENS));
+        problems.push(Problem::new(format!("kafka.properties.{name}"), NO_TOKENS));
     }
     if problems.is_empty() {
         // Each is well by itself; do they agree with each other? Asked without brokers, so that nothing is dialled.
@@ -73,7 +74,7 @@ pub fn problems(kafka: &Kafka) -> Vec<Problem> {
 }
 
 fn wants_tokens(name: &str, value: &str) -> bool {
-    matches!(name, "sasl.mechanism" | "sasl.mechanisms") && value.eq_ignore_ascii_case("OAUTHBEARER")
+    canonical(name) == "sasl.mechanisms" && value.eq_ignore_ascii_case("OAUTHBEARER")
 }
 
 /// The library's own sentence, without the value: it may be a password.
@@ -89,14 +90,8 @@ pub(crate) fn plain(error: &KafkaError, value: &str) -> String {
 
 /// How every producer of the bridge is configured.
 pub(crate) fn client_config(kafka: &Kafka) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    for (name, value) in DEFAULTS {
-        config.set(*name, *value);
-    }
-    for (name, value) in &kafka.properties {
-        config.set(name, value.expose_secret());
-    }
-    config.set("bootstrap.servers", &kafka.brokers);
+    let properties = kafka.client_properties(DEFAULTS, &[("bootstrap.servers", &kafka.brokers)]);
+    let mut config = ClientConfig::from_iter(properties);
     config.set_log_level(RDKafkaLogLevel::Info);
     config
 }

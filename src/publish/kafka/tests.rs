@@ -54,10 +54,47 @@ fn properties_that_contradict_each_other_are_a_problem_too() {
 }
 
 #[test]
+fn as_many_requests_on_their_way_as_could_overtake_are_refused_in_every_spelling() {
+    for name in ["max.in.flight", "max.in.flight.requests.per.connection"] {
+        assert_eq!(problems(&kafka("localhost:1", &[(name, "6")])).len(), 1, "{name}");
+        assert_eq!(problems(&kafka("localhost:1", &[(name, "5")])), [], "{name}");
+    }
+}
+
+#[test]
+fn the_operators_spelling_replaces_the_default_every_time() {
+    for (name, value) in [
+        ("compression.codec", "zstd"),
+        ("compression.type", "zstd"),
+        ("topic.compression.type", "zstd"),
+        ("queue.buffering.max.ms", "7"),
+        ("linger.ms", "7"),
+        ("client.id", "mine"),
+    ] {
+        // A map without an order of its own is what let chance decide.
+        for _ in 0..20 {
+            let config = client_config(&kafka("localhost:1", &[(name, value)]));
+            let mut seen = std::collections::HashSet::new();
+            let map = config.config_map();
+            assert!(map.keys().all(|key| seen.insert(crate::config::canonical(key))), "{map:?}");
+            let told = config.create_native_config().and_then(|native| native.get(crate::config::canonical(name)));
+            let of_topics = name.starts_with("topic.");
+            assert!(of_topics || told.as_deref() == Ok(value), "{name}: {told:?}");
+        }
+    }
+}
+
+#[test]
 fn tokens_that_nobody_would_fetch_are_a_problem() {
-    let oauth = [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "OAUTHBEARER")];
-    let problems = problems(&kafka("localhost:1", &oauth));
-    assert!(problems.iter().any(|problem| problem.message.contains("use PLAIN, SCRAM")), "{problems:?}");
+    for name in ["sasl.mechanism", "sasl.mechanisms"] {
+        let problems = problems(&kafka("localhost:1", &[("security.protocol", "SASL_SSL"), (name, "OAUTHBEARER")]));
+        let problem = problems.iter().find(|problem| problem.message.contains("use PLAIN, SCRAM"));
+        assert_eq!(
+            problem.map(|problem| problem.key.clone()),
+            Some(format!("kafka.properties.{name}")),
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]
@@ -161,6 +198,33 @@ async fn a_broker_that_was_away_gets_the_record_when_it_is_back() {
     cluster.broker_up(-1).expect("up");
     let late = tokio::time::timeout(Duration::from_secs(30), publishing).await;
     assert!(matches!(late, Ok(Ok(_))), "{late:?}");
+}
+
+#[test]
+fn what_the_client_remarks_is_a_reason_to_ask_and_no_verdict() {
+    for code in [Code::AllBrokersDown, Code::Authentication, Code::SaslAuthenticationFailed, Code::SSL] {
+        let context = Context::default();
+        assert!(!context.health.take_suspicion());
+        context.error(KafkaError::Global(code), "1/1 brokers are down");
+        assert_eq!(context.health.down_since(), None, "{code:?}: nobody was asked");
+        assert!(context.health.take_suspicion() && !context.health.take_suspicion(), "{code:?}: to be asked once");
+    }
+}
+
+#[tokio::test]
+async fn brokers_that_were_asked_in_vain_are_away_until_they_answer() {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic("chat-events", 1, 1).expect("a topic");
+    let publisher = KafkaPublisher::new(&kafka(&cluster.bootstrap_servers(), &[])).expect("a publisher");
+    let health = publisher.health();
+    publisher.find_topic("chat-events".into()).await.expect("it is there");
+    cluster.broker_down(-1).expect("down");
+    publisher.find_topic("chat-events".into()).await.expect_err("nobody answers");
+    assert!(health.down_since().is_some() && health.last_error().is_some());
+    cluster.broker_up(-1).expect("up");
+    publisher.find_topic("chat-events".into()).await.expect("it is there again");
+    publisher.found();
+    assert_eq!((health.down_since(), health.last_error()), (None, None));
 }
 
 #[test]

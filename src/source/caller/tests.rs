@@ -92,10 +92,22 @@ async fn after_a_failure_or_a_silence_nobody_waits_for_a_while() {
         }
         assert_eq!(begun.elapsed(), Duration::ZERO, "a thousand calls cost nothing");
         assert_eq!(asked(&directory), 1);
-        tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+        tokio::time::sleep(FAILURE_PAUSE_MAX).await;
         assert_eq!(lookup.name_of(&caller(1)).await, None);
         assert_eq!(asked(&directory), 2, "a failure is not remembered as a name");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failure_costs_seconds_and_many_in_a_row_cost_up_to_a_minute() {
+    let (directory, lookup) = lookup(Duration::ZERO, Err(failed()));
+    for n in 0..600 {
+        assert_eq!(lookup.name_of(&caller(n)).await, None);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let asked = directory.asked.lock().expect("not poisoned").clone();
+    assert!(asked[1] - asked[0] <= Duration::from_secs(5), "{:?}", asked[1] - asked[0]);
+    assert!((10..60).contains(&asked.len()), "{} in ten minutes", asked.len());
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,12 +5,12 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::bridge::Bridge;
-use crate::event::{Body, InstanceId};
 use crate::policy::Policy;
 use crate::publish::{Delivered, PublishError, memory};
-use crate::record::{Record, RecordFactory};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::{InstanceStatus, Phase, StatusBoard};
+use chatbridge_event::event::{Body, InstanceId};
+use chatbridge_event::record::{Record, RecordFactory};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CALLS_MAX: usize = 3;

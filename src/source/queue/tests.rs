@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
-use crate::event::{Body, DeadLetterReason, InstanceId, Notification};
 use crate::policy::Policy;
 use crate::publish::PublishError;
 use crate::publish::memory::MemoryPublisher;
-use crate::record::RecordFactory;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::status::{InstanceStatus, StatusBoard};
+use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, Notification};
+use chatbridge_event::record::RecordFactory;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -378,7 +378,7 @@ async fn a_stop_lets_the_notification_in_hand_be_published_and_deleted() {
 struct SlowNames;
 
 impl CallerNames for SlowNames {
-    async fn name_of(&self, _caller: &crate::event::ChatId) -> Option<String> {
+    async fn name_of(&self, _caller: &chatbridge_event::event::ChatId) -> Option<String> {
         tokio::time::sleep(Duration::from_secs(2)).await;
         Some("Anna".to_owned())
     }

@@ -15,9 +15,9 @@ use super::super::status::{LastError, LastEvent};
 use super::lock;
 use super::metrics::ChatAppMetrics;
 use crate::bridge::{Outcome, Prepared};
-use crate::event::{DeadLetterReason, Event, Gap, GapReason};
 use crate::policy::DropReason;
 use crate::publish::PublishError;
+use chatbridge_event::event::{DeadLetterReason, Event, Gap, GapReason};
 
 /// What a channel is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

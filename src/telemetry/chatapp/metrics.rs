@@ -26,6 +26,7 @@ pub struct ChatAppMetrics {
     pub(super) backfill_failures: IntCounterVec,
     spool_frames: IntGauge,
     spool_bytes: IntGauge,
+    spool_file_bytes: IntGauge,
     spool_oldest: IntGauge,
     spool_takes: IntGauge,
     token_ends: IntGaugeVec,
@@ -38,6 +39,8 @@ pub struct SpoolGauges {
     pub frames: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// What the file occupies on its disk.
+    pub file_bytes: u64,
     /// How long the oldest has waited.
     pub oldest_seconds: i64,
     /// Whether it takes more.
@@ -111,6 +114,10 @@ impl ChatAppMetrics {
             ),
             spool_frames: r.gauge("chatapp_spool_frames", "Bodies on disk that Kafka does not have yet"),
             spool_bytes: r.gauge("chatapp_spool_bytes", "Their bytes"),
+            spool_file_bytes: r.gauge(
+                "chatapp_spool_file_bytes",
+                "What the spool's file occupies on its disk; chatapp.spool_bytes_max limits it",
+            ),
             spool_oldest: r.gauge("chatapp_spool_oldest_seconds", "How long the oldest of them has waited"),
             spool_takes: r.gauge(
                 "chatapp_spool_takes_frames",
@@ -132,6 +139,7 @@ impl ChatAppMetrics {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.spool_frames.set(whole(spool.frames));
         self.spool_bytes.set(whole(spool.bytes));
+        self.spool_file_bytes.set(whole(spool.file_bytes));
         self.spool_oldest.set(spool.oldest_seconds);
         self.spool_takes.set(i64::from(spool.takes_frames));
         for (token, ends) in [("access", access_ends), ("refresh", refresh_ends)] {

@@ -13,7 +13,7 @@ fn channels_that_nobody_expects_share_one_label() {
     telemetry.expect(&channel("private-v1.users.685"));
     for user in 0..100 {
         let made_up = channel(&format!("private-v1.users.9{user}"));
-        telemetry.of(Some(&made_up)).dead_lettered(crate::event::DeadLetterReason::NotJson);
+        telemetry.of(Some(&made_up)).dead_lettered(chatbridge_event::event::DeadLetterReason::NotJson);
     }
     telemetry.of(None).repeat_suppressed();
     telemetry.of(Some(&channel("private-v1.users.685"))).repeat_suppressed();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use super::Metrics;
-use crate::event::InstanceId;
+use chatbridge_event::event::InstanceId;
 
 /// One instance's handles, looked up once.
 pub(in crate::telemetry) struct InstanceMetrics {

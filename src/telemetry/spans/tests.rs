@@ -6,15 +6,15 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::bridge::{Bridge, Settled};
 use crate::config::{CallPolicy, Calls, Events};
-use crate::event::{Body, DeadLetterReason, Notification};
 use crate::policy::Policy;
 use crate::publish::PublishError;
 use crate::publish::memory::MemoryPublisher;
-use crate::record::RecordFactory;
 use crate::source::queue::{Pacing, Poller};
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 use crate::telemetry::InstanceTelemetry;
 use crate::telemetry::status::StatusBoard;
+use chatbridge_event::event::{Body, DeadLetterReason, Notification};
+use chatbridge_event::record::RecordFactory;
 
 const TEXT: &str = r#"{"typeWebhook":"incomingMessageReceived","timestamp":1760000000,
     "senderData":{"chatId":"79001234567@c.us","senderName":"Somebody"},

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use crate::event::InstanceId;
 use crate::telemetry::loss_radar::{Forecast, LossLevel};
+use chatbridge_event::event::InstanceId;
 
 /// What an instance's poller is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

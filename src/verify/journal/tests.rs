@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::oracle::Sighting;
+use chatbridge_lab::oracle::Sighting;
 
 /// A journal's file, gone with the test.
 struct JournalFile(PathBuf);

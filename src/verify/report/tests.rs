@@ -1,5 +1,5 @@
 use super::*;
-use crate::oracle::{LostBy, Verdict};
+use chatbridge_lab::oracle::{LostBy, Verdict};
 
 fn report(change: impl FnOnce(&mut Judgement, &mut Secrets, &mut u64)) -> Report {
     let verdict = Verdict { queued: 3, published: 3, ..Verdict::default() };

@@ -2,14 +2,15 @@
 
 use std::sync::OnceLock;
 
-use chatbridge::chatapp::normalize::{Arrival, decode, fetched, normalize};
-use chatbridge::event::{ChatId, Event};
-use chatbridge::record::{Extent, RecordFactory};
+use chatbridge_event::event::{ChatId, Event};
+use chatbridge_event::normalize::chatapp::identity::Place;
+use chatbridge_event::normalize::chatapp::{Arrival, decode, fetched, normalize};
+use chatbridge_event::record::{Extent, RecordFactory};
 use proptest::prelude::*;
 
 use super::event_validator;
 use super::mutation::{Mutation, Tree};
-use crate::chatapp::{at, bodies as fixtures, channel, events, raw, record};
+use crate::chatapp::{PLACE, at, bodies as fixtures, channel, events, raw, record};
 
 fn bodies() -> &'static [Tree] {
     static BODIES: OnceLock<Vec<Tree>> = OnceLock::new();
@@ -186,16 +187,17 @@ impl Said {
 
     fn pushed(&self, link: u8, seed: u64) -> String {
         let body = serde_json::json!({"data": [self.item(true, link)], "meta": {"type": "message"}});
-        let arrival = Arrival { channel: Some(channel()), event: None, at: Some(at(i64::from(link))) };
-        let event = normalize(arrival, raw(&respelt(&body, seed))).next().expect("one");
-        event.id.to_string()
+        let place = Some(Place { sequence: link.into(), ..PLACE });
+        let arrival = Arrival { channel: Some(channel()), event: None, place };
+        let item = normalize(arrival, raw(&respelt(&body, seed))).next().expect("one");
+        item.event.id.to_string()
     }
 
     fn fetched(&self, link: u8, seed: u64) -> String {
         let chat = ChatId::new(&self.chat).expect("not empty");
-        let events = fetched(&channel(), &chat, &raw(&respelt(&self.item(false, link), seed)));
-        assert_eq!(events.len(), 1);
-        events[0].id.to_string()
+        let items = fetched(&channel(), &chat, &raw(&respelt(&self.item(false, link), seed)));
+        assert_eq!(items.len(), 1);
+        items[0].event.id.to_string()
     }
 }
 

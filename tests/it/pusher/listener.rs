@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chatbridge::chatapp::pusher::{
+use chatbridge_base::clock::Reading;
+use chatbridge_pusher::{
     Auth, AuthFailure, Authorizer, Cause, Client, EventSink, Limits, Link, Observer, Received, ReceivedFrame,
     Reconnect, Refusal, Report, Rule,
 };
@@ -194,9 +195,9 @@ impl Listener {
 struct Told(mpsc::UnboundedSender<Report>);
 
 impl Observer for Told {
-    fn heard(&self, _: Timestamp) {}
+    fn heard(&self, _: Reading) {}
 
-    fn reported(&self, report: &Report, _: Timestamp) {
+    fn reported(&self, report: &Report, _: Reading) {
         let _ = self.0.send(report.clone());
     }
 }

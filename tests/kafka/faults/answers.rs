@@ -1,12 +1,13 @@
 //! GREEN-API answers nothing, something else, or not at all.
 
-use chatbridge::simulator::{Fault, FaultKind, Method};
+use chatbridge_lab::green_api::{Coding, Fault, FaultKind, Method};
 
 use super::row::Row;
 
 const EMPTY: &str = "Empty answers though events wait";
 const AWAY: &str = "GREEN-API is away";
 const REFUSED: &str = "GREEN-API refuses";
+const WRAPPED: &str = "Notifications in another wrapping";
 
 /// Longer than any row.
 const FOR_EVER_MS: u64 = 600_000;
@@ -77,5 +78,14 @@ pub(crate) fn rows() -> Vec<Row> {
         not_yet("466, quota is used up", || vec![Fault::quota_exceeded(Method::Any)])
             .class("quota")
             .says_at_most("the tariff's quota is used up", 2),
+        row(WRAPPED, "466 with a notification", || vec![Fault::other_status(466)]),
+        row(WRAPPED, "500 with a notification", || vec![Fault::other_status(500)]),
+        row(WRAPPED, "answer compressed unasked (gzip)", || vec![Fault::compressed(Method::Any, Coding::Gzip)]),
+        row(WRAPPED, "answer compressed unasked (zstd)", || vec![Fault::compressed(Method::Any, Coding::Zstd)]),
+        row(WRAPPED, "answer compressed as nobody can read", || {
+            vec![Fault::compressed(Method::Receive, Coding::Compress)]
+        })
+        .class("encoding")
+        .phase("backing_off"),
     ]
 }

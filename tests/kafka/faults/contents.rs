@@ -1,6 +1,6 @@
 //! Events that cannot be read, are too large, or are none that anybody knows.
 
-use chatbridge::simulator::{Fault, FaultKind, Method};
+use chatbridge_lab::green_api::{Fault, FaultKind, Method};
 
 use super::odd::{Lands, Odd, noise};
 use super::row::{Pace, Row};

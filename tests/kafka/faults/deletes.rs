@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::{Fault, FaultKind, JournalEvent, Method};
+use chatbridge_lab::green_api::{Fault, FaultKind, JournalEvent, Method};
 
 use super::odd::{Lands, Odd};
 use super::row::Row;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::thread;
 use std::time::Instant;
 
-use chatbridge::simulator::JournalEvent;
+use chatbridge_lab::green_api::JournalEvent;
 
 use super::row::{Expect, Hit, Row};
 use super::stage::{PATIENCE, POLL, Stage, unix_ms};

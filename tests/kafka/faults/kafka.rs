@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chatbridge::simulator::JournalEvent;
+use chatbridge_lab::green_api::JournalEvent;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::row::{Place, Row};
@@ -12,6 +12,8 @@ use crate::support::record::read;
 
 const AWAY: &str = "Kafka is away";
 const REFUSES: &str = "Kafka refuses";
+/// For so long the brokers keep a connection that nobody uses.
+pub(super) const IDLE_SECONDS: u64 = 8;
 
 pub(crate) fn rows() -> Vec<Row> {
     let harmed = |group, name, strike: fn(&mut Stage<'_>)| Row::new(group, name, strike).at(Place::Harmed).hits_all();
@@ -40,6 +42,15 @@ pub(crate) fn rows() -> Vec<Row> {
         .at(Place::Cluster)
         .hits_all()
         .after(revive),
+        all(AWAY, "idle connections closed, one broker (connections.max.idle.ms)", go_quiet)
+            .lasts(3 * IDLE_SECONDS, 5 * IDLE_SECONDS)
+            .ends(flow_again)
+            .and(nobody_noticed),
+        all(AWAY, "idle connections closed, three brokers", go_quiet)
+            .at(Place::Cluster)
+            .lasts(3 * IDLE_SECONDS, 5 * IDLE_SECONDS)
+            .ends(flow_again)
+            .and(nobody_noticed),
         Row::new(REFUSES, "too few in-sync replicas (NotEnoughReplicas)", |stage| {
             stage.ground.cluster().kill(3);
             stage.killed = Some(3);
@@ -80,6 +91,27 @@ pub(crate) fn rows() -> Vec<Row> {
         .hits_all()
         .repeats_max(INSTANCES),
     ]
+}
+
+/// Nothing happens for longer than a broker keeps a connection that nobody uses.
+fn go_quiet(stage: &mut Stage<'_>) {
+    stage.load.as_ref().expect("it flows").pause();
+    stage.wait_until_emptied();
+}
+
+fn flow_again(stage: &mut Stage<'_>) {
+    stage.load.as_ref().expect("it flows").resume();
+}
+
+/// The client says of such a broker that it is down; nobody else does.
+fn nobody_noticed(stage: &Stage<'_>) {
+    // Told to those who read everything.
+    assert!(stage.shown.log.contains("brokers are down"), "the connections were closed");
+    assert!(!stage.shown.kafka_unusable, "/status said that Kafka is not usable");
+    assert!(!stage.shown.kafka_down, "chatbridge_kafka_up was 0");
+    for words in ["Kafka is away", "does not take records", "Kafka takes records again"] {
+        assert_eq!(stage.said(words), 0, "{words}: {}", stage.visible_log());
+    }
 }
 
 /// Real brokers do not do it when asked, so librdkafka's mock does. A record may have been written before the error.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use chatbridge::simulator::Simulator;
-use chatbridge::simulator::generator::Generator;
+use chatbridge_lab::green_api::Simulator;
+use chatbridge_lab::green_api::generator::Generator;
 
 const FLOWING: u8 = 0;
 const PAUSING: u8 = 1;

@@ -1,6 +1,6 @@
 //! Pushes that fail on the way there or back, come twice, slowly, or with what is not taken.
 
-use chatbridge::simulator::{Fault, FaultKind, Method};
+use chatbridge_lab::green_api::{Coding, Fault, FaultKind, Method};
 
 use super::kafka::nothing_was_fetched_in_vain;
 use super::odd::{Lands, Odd, noise};
@@ -25,6 +25,11 @@ pub(crate) fn rows() -> Vec<Row> {
         row("call: 502 of a proxy, nothing forwarded", || vec![Fault::bad_gateway(Method::Push)]),
         again("call: 502 of a proxy in place of our 200", || vec![Fault::bad_gateway(Method::Push).after_effect()]),
         row("call: cut in the middle of the body", || push(Truncate { bytes: 100 })).outcome("unreadable"),
+        row("call: compressed unasked (gzip)", || push(Compressed { coding: Coding::Gzip })),
+        row("call: compressed unasked (br)", || push(Compressed { coding: Coding::Br })),
+        row("call: compressed as nobody can read", || push(Compressed { coding: Coding::Compress }))
+            .outcome("envelope")
+            .says("look at what a proxy before this listener does"),
         again("call: sent again after its 200", || push(Twice)),
         again("call: sent again before it is answered", || push(Overlap { after_ms: 1 })),
         row("call: body comes slowly", || push(Trickle { bytes: 100, pause_ms: 50 })),

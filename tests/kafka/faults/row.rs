@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatbridge::simulator::Fault;
+use chatbridge_lab::green_api::Fault;
 
 use super::stage::Stage;
 use crate::support::way::Way;
@@ -62,6 +62,8 @@ pub(crate) struct Row {
     pub(crate) topic: Vec<(&'static str, &'static str)>,
     /// The bridge's environment.
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// What the shell's `ulimit` is told before the bridge starts.
+    pub(crate) ulimit: Option<&'static str>,
     /// For the pace of `make test` alone: what would otherwise be waited for.
     pub(crate) hurry: Vec<(&'static str, &'static str)>,
     /// A proxy stands between the bridge and GREEN-API.
@@ -121,6 +123,7 @@ impl Row {
             table_lasts: Duration::from_secs(10),
             topic: Vec::new(),
             environment: Vec::new(),
+            ulimit: None,
             hurry: Vec::new(),
             through_proxy: false,
             tires_after: None,
@@ -202,6 +205,12 @@ impl Row {
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.environment.push((name, value.into()));
+        self
+    }
+
+    /// The bridge has these limits.
+    pub(crate) fn under(mut self, ulimit: &'static str) -> Self {
+        self.ulimit = Some(ulimit);
         self
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge::simulator::{
+use chatbridge_lab::green_api::{
     Fault, JournalEntry, JournalEvent, PushConfig, SimulatedInstance, Simulator, SimulatorConfig,
 };
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use super::row::{Hit, Pace, Place, Row};
 use crate::scene::wait_until_emptied;
 use crate::support::bridge::{Bridge, Home};
 use crate::support::record::Record;
+use crate::support::siege::Siege;
 use crate::support::toxiproxy::Toxiproxy;
 use crate::support::way::{Way, Webhook, url_at};
 
@@ -47,6 +48,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) odd: Vec<Odd>,
     /// Receipts that another reader deleted.
     pub(crate) taken: HashSet<(u64, u64)>,
+    /// Connections to the bridge that say nothing.
+    pub(crate) siege: Option<Siege>,
     /// A broker that has to be started again.
     pub(crate) killed: Option<i32>,
     /// What lay in a topic before it was deleted.
@@ -62,6 +65,7 @@ pub(crate) struct Stage<'a> {
     /// Whether records carry the time at which the broker took them.
     pub(crate) has_broker_clock: bool,
     environment: Vec<(String, String)>,
+    ulimit: Option<&'static str>,
     pub(super) hit: Hit,
     webhook: Webhook,
     /// Where GREEN-API calls, which is before a proxy, if there is one.
@@ -78,6 +82,8 @@ pub(crate) struct Shown {
     pub(crate) phases: BTreeSet<String>,
     /// `/status` said that Kafka is not usable.
     pub(crate) kafka_unusable: bool,
+    /// `/metrics` said so.
+    pub(crate) kafka_down: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -170,6 +176,7 @@ impl<'a> Stage<'a> {
             load: None,
             odd: Vec::new(),
             taken: HashSet::new(),
+            siege: None,
             killed: None,
             kept: Vec::new(),
             shown: Shown::default(),
@@ -180,6 +187,7 @@ impl<'a> Stage<'a> {
             has_broker_clock: row.place != Place::Mock
                 && !row.topic.iter().any(|(name, _)| *name == "message.timestamp.type"),
             environment,
+            ulimit: row.ulimit,
             hit: row.hit,
             webhook,
             called_at,
@@ -257,7 +265,20 @@ impl<'a> Stage<'a> {
     pub(crate) fn start_bridge(&mut self) {
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        self.bridge = Some(Bridge::start(&self.home, &environment));
+        self.bridge = Some(match self.ulimit {
+            None => Bridge::start(&self.home, &environment),
+            Some(ulimit) => Bridge::start_under(&self.home, ulimit, &environment),
+        });
+    }
+
+    /// Returns when each instance has delivered something that was queued from now on.
+    pub(crate) fn everybody_goes_on(&mut self) {
+        self.wait_for_deletes_queued_after(now_ms(), &self.ids.clone());
+    }
+
+    /// Where the webhook listens.
+    pub(crate) fn webhook_address(&self) -> &str {
+        self.webhook.address()
     }
 
     /// Another environment for a bridge that is started again.
@@ -301,6 +322,7 @@ impl<'a> Stage<'a> {
             let phase = seen["instances"][0]["phase"].as_str().unwrap_or_default();
             self.shown.phases.insert(phase.to_owned());
             self.shown.kafka_unusable |= seen["kafka"]["usable"] == false;
+            self.shown.kafka_down |= metrics.contains("\nchatbridge_kafka_up 0\n");
         }
         self.shown.metrics = metrics;
         self.shown.status.push_str(&status);

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use chatbridge::oracle::Verdict;
+use chatbridge_lab::oracle::Verdict;
 
-use super::Play;
 use super::row::Row;
 use super::verdict::Outcome;
+use super::{Play, chatapp};
 use crate::support::needs::tests_path;
 use crate::support::way::Way;
 
@@ -17,11 +17,17 @@ const BEGIN: &str = "<!-- written by `make faults` -->\n";
 const END: &str = "<!-- end of what `make faults` writes -->\n";
 
 /// Puts the table between its marks in the file.
-pub(crate) fn write(path: &Path, rows: &[Row], outcomes: &[(&Play, Outcome)]) {
+pub(crate) fn write(
+    path: &Path,
+    rows: &[Row],
+    outcomes: &[(&Play, Outcome)],
+    of_chatapp: &[(chatapp::row::Row, chatapp::stage::Outcome)],
+) {
     let text = fs::read_to_string(path).expect("the page is there");
     let (before, rest) = text.split_once(BEGIN).expect("the mark of the beginning");
     let (_, after) = rest.split_once(END).expect("the mark of the end");
-    fs::write(path, [before, BEGIN, &table(rows, outcomes), END, after].concat()).expect("writable");
+    fs::write(path, [before, BEGIN, &table(rows, outcomes), &chatapp::table::table(of_chatapp), END, after].concat())
+        .expect("writable");
 }
 
 fn table(rows: &[Row], outcomes: &[(&Play, Outcome)]) -> String {
@@ -78,7 +84,7 @@ fn pushed(outcome: &Outcome) -> String {
 }
 
 /// No more precise than a second run would be.
-fn seconds(duration: Duration) -> String {
+pub(super) fn seconds(duration: Duration) -> String {
     match duration.as_secs_f64() {
         seconds if seconds < 9.95 => format!("{seconds:.1} s"),
         seconds => format!("{seconds:.0} s"),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use chatbridge::oracle::{Oracle, Verdict};
-use chatbridge::simulator::{EntryId, JournalEvent, Method};
+use chatbridge_lab::green_api::{EntryId, JournalEvent, Method};
+use chatbridge_lab::oracle::{Oracle, Verdict};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;

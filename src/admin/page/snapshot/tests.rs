@@ -1,8 +1,8 @@
 //! Levels of one instance's situation; what the page makes of many is shown in `tests/it/page.rs`.
 
 use super::*;
-use crate::event::InstanceId;
 use crate::telemetry::status::StatusBoard;
+use chatbridge_event::event::InstanceId;
 
 #[test]
 fn an_instance_needs_somebody_when_it_cannot_go_on_by_itself() {

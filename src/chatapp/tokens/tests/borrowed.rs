@@ -24,6 +24,7 @@ impl Folder {
             refresh: Some("stored-r".to_owned().into()),
             refresh_ends: None,
             cabinet_user: Some("685".to_owned()),
+            made_at: None,
         };
         let state = State { pair: Some(pair), ..State::default() };
         let text = state.to_json(&state::origin(&self.config(lines)));
@@ -33,7 +34,7 @@ impl Folder {
 
     fn borrow(&self, scene: &Scene, lines: &str) -> Borrowed<Scene> {
         let clock = scene.clone();
-        Tokens::borrow(scene.clone(), &self.config(lines), move || clock.now()).expect("readable")
+        Tokens::borrow(scene.clone(), &self.config(lines), move || clock.clock()).expect("readable")
     }
 }
 

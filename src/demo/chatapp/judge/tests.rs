@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::chatapp_simulator::ItemIds;
+use chatbridge_lab::chatapp::ItemIds;
 
 const CHANNEL: &str = "private-v1.licenses.1229.messengers.telegram";
 const SECOND: u64 = 1_000;
@@ -150,11 +150,12 @@ fn a_message_that_was_destroyed_is_fetched_as_itself_and_as_its_end() {
 }
 
 #[test]
-fn what_is_equal_to_the_letter_is_one_but_only_where_it_says_when_it_was() {
+fn what_is_equal_to_the_letter_and_follows_one_another_is_one_where_it_has_forms() {
     let twin = |number: u64, name: &str, time: Value| {
         let mut entry = published(number, name);
-        let JournalEvent::Published { body, .. } = &mut entry.what else { unreachable!("as made") };
+        let JournalEvent::Published { body, items, .. } = &mut entry.what else { unreachable!("as made") };
         *body = json!({"data": [{"id": "x", "time": time, "simulated": number}]}).to_string();
+        items[0].id = Some("x".to_owned());
         entry
     };
     let mut judge = Judge::default();
@@ -165,4 +166,6 @@ fn what_is_equal_to_the_letter_is_one_but_only_where_it_says_when_it_was() {
     assert_eq!(judge.verdict().published, 1);
     assert_eq!(judge.appeared("c", &record(1, "messageReaction", "a", false)), Sighting::Repeat);
     assert_eq!(judge.verdict().lost, 3);
+    judge.read(&[twin(6, "messageReaction", json!(5))]);
+    assert_eq!(judge.verdict().sent, 5, "as it was before, but something else was said in between");
 }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::chatapp::pusher::{Rule, ServerError};
 use crate::config;
+use chatbridge_pusher::{Rule, ServerError};
 
 const LINE: &str = "private-v1.licenses.1229.messengers.telegram";
 const MISSPELT: &str = "private-v1.licenses.1229.messengers.Telegram";

@@ -26,6 +26,9 @@ impl Logged {
         let logged = Self::default();
         let writer = logged.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        // Somebody else has to be interested as well: a place that another test's thread reaches first, where nobody
+        // listens, would otherwise be switched off for all.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::fmt().with_writer(io::sink).finish());
         (logged, tracing::subscriber::set_default(subscriber))
     }
 

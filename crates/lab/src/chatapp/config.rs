@@ -1,0 +1,235 @@
+//! What the simulator is told before it starts. The defaults are the service as far as it is known; what is open in
+//! the reference (§10), or cannot be waited for by a test, is a setting.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::green_api::JournalConfig;
+
+/// Everything the simulator can be told; [`Default`] is one licence with two messengers on free loopback ports.
+#[derive(Clone, Debug)]
+pub struct ChatAppSimulatorConfig {
+    /// Where REST, the authorisation endpoint, Pusher's HTTP API and the control endpoint listen.
+    pub listen: SocketAddr,
+    /// Where the Pusher server listens for WebSockets.
+    pub socket_listen: SocketAddr,
+    /// Whose cabinet it is.
+    pub login: Login,
+    /// The Pusher application (§3.1).
+    pub app: PusherApp,
+    /// The licences that exist; a channel is one of their messengers (§2.4).
+    pub licences: Vec<Licence>,
+    /// The one company (§3.2).
+    pub company: u64,
+    /// The one user: `cabinetUserId` of the tokens, and the user channel (§2.2, §3.2).
+    pub user: u64,
+    /// How long tokens live, and how many there may be.
+    pub tokens: TokenRules,
+    /// REST requests and channel authorisations together, of everybody (§2.3: 50 per address).
+    pub requests_per_second_max: u32,
+    /// Added to each request before it is looked at.
+    pub latency: Duration,
+    /// The Pusher server's ways.
+    pub socket: SocketConfig,
+    /// How events are pushed while a `callbackUrl` is set (§4).
+    pub callback: CallbackConfig,
+    /// Messages one chat remembers; beyond it the oldest go.
+    pub messages_per_chat_max: usize,
+    /// Chats one channel remembers; messages of further ones are pushed and cannot be fetched.
+    pub chats_per_channel_max: usize,
+    /// The largest body a POST may carry, in bytes.
+    pub body_bytes_max: usize,
+    /// What is remembered of everything that happened.
+    pub journal: JournalConfig,
+    /// Seed of the dice thrown for faults, tokens and socket ids.
+    pub seed: u64,
+}
+
+impl Default for ChatAppSimulatorConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            socket_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            login: Login::default(),
+            app: PusherApp::default(),
+            licences: vec![Licence::new(1229, ["grWhatsApp", "telegram"])],
+            company: 2224,
+            user: 685,
+            tokens: TokenRules::default(),
+            requests_per_second_max: 50,
+            latency: Duration::ZERO,
+            socket: SocketConfig::default(),
+            callback: CallbackConfig::default(),
+            messages_per_chat_max: 100_000,
+            chats_per_channel_max: 10_000,
+            body_bytes_max: 16 * 1024 * 1024,
+            journal: JournalConfig::default(),
+            seed: 0,
+        }
+    }
+}
+
+/// What `v1.tokens.make` wants to see (§2.2).
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Login {
+    /// `email`.
+    pub email: String,
+    /// `password`; absent from every `Debug` output.
+    pub password: String,
+    /// `appId`.
+    pub app_id: String,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self {
+            email: "simulated@example.invalid".to_owned(),
+            password: "simulated".to_owned(),
+            app_id: "app_685_1".to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Login").finish_non_exhaustive()
+    }
+}
+
+/// The application as a Pusher server knows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PusherApp {
+    /// In the paths of the HTTP API; SDKs want a number.
+    pub id: String,
+    /// Public (§3.1).
+    pub key: String,
+    /// What signatures are made with; absent from every `Debug` output.
+    pub secret: String,
+    /// Whether it may be used; otherwise 4003 (§5.5).
+    pub enabled: bool,
+}
+
+impl Default for PusherApp {
+    fn default() -> Self {
+        Self {
+            id: "1001".to_owned(),
+            key: "ChatsAppApiProdKey".to_owned(),
+            secret: "simulated".to_owned(),
+            enabled: true,
+        }
+    }
+}
+
+impl fmt::Debug for PusherApp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("PusherApp").field("id", &self.id).field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// A licence and its messengers (§2.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Licence {
+    /// `licenseId`.
+    pub id: u64,
+    /// Messenger types, their case as in paths and channels.
+    pub messengers: Vec<String>,
+}
+
+impl Licence {
+    /// A licence with these messengers.
+    pub fn new<M: Into<String>>(id: u64, messengers: impl IntoIterator<Item = M>) -> Self {
+        Self { id, messengers: messengers.into_iter().map(Into::into).collect() }
+    }
+}
+
+/// The rules of §2.2 and §2.3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRules {
+    /// Of an access token (24 h).
+    pub access_lifetime: Duration,
+    /// Of a refresh token (14 days).
+    pub refresh_lifetime: Duration,
+    /// Whether a refresh makes the old refresh token void (open).
+    pub refresh_voids_old: bool,
+    /// `v1.tokens.make` in any 24 hours (100).
+    pub logins_per_day_max: usize,
+}
+
+impl Default for TokenRules {
+    fn default() -> Self {
+        Self {
+            access_lifetime: Duration::from_secs(24 * 60 * 60),
+            refresh_lifetime: Duration::from_secs(14 * 24 * 60 * 60),
+            // The stricter one: it catches a client that loses the new pair.
+            refresh_voids_old: true,
+            logins_per_day_max: 100,
+        }
+    }
+}
+
+/// The Pusher server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketConfig {
+    /// Whose ways it has.
+    pub dialect: Dialect,
+    /// `activity_timeout` in seconds; the dialect's own when absent (§5.1).
+    pub activity_timeout_seconds: Option<u64>,
+    /// How long a client may be silent (§6: 120 s); what happens then is the dialect's.
+    pub silence_max: Duration,
+    /// Open sockets; the next one is told 4100 or its like.
+    pub connections_max: usize,
+    /// The largest frame taken from a client, in bytes.
+    pub frame_bytes_max: usize,
+    /// Frames that may wait for a slow client before its connection is reset.
+    pub frames_waiting_max: usize,
+}
+
+impl Default for SocketConfig {
+    fn default() -> Self {
+        Self {
+            dialect: Dialect::default(),
+            activity_timeout_seconds: None,
+            silence_max: Duration::from_secs(120),
+            connections_max: 1_000,
+            frame_bytes_max: 1024 * 1024,
+            frames_waiting_max: 100_000,
+        }
+    }
+}
+
+/// Whose behaviour the Pusher server has (§6). Which one ChatApp runs is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// soketi 1.6.
+    #[default]
+    Soketi,
+    /// beyondcode/laravel-websockets 2.x.
+    LaravelWebsockets,
+    /// laravel/reverb.
+    Reverb,
+    /// Pusher's own service.
+    Pusher,
+}
+
+/// The push to a `callbackUrl` (§4; retries, order and parallelism are open).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackConfig {
+    /// How often one body is sent at most. 0 counts as 1.
+    pub attempts_max: u32,
+    /// Before the same body is sent again.
+    pub pause: Duration,
+    /// How long an answer is waited for.
+    pub answer_max: Duration,
+    /// Bodies on their way at the same time. 0 counts as 1, which keeps their order.
+    pub parallel_max: usize,
+}
+
+impl Default for CallbackConfig {
+    fn default() -> Self {
+        Self { attempts_max: 1, pause: Duration::from_secs(1), answer_max: Duration::from_secs(10), parallel_max: 4 }
+    }
+}

@@ -1,0 +1,163 @@
+//! One request to a webhook, and what its answer means (reference §7).
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Response, Url};
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
+
+use super::super::account::Webhook;
+use super::super::config::{Authorization, PushConfig};
+use super::super::journal::PushFailure;
+use super::parcel::Parcel;
+
+/// Only this is success; other 2xx are not documented.
+const SUCCESS: u16 = 200;
+
+/// What is read of an answer so that its connection can be used again, and for how long.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+const ANSWER_READ_MAX: Duration = Duration::from_secs(1);
+
+/// The way to one webhook.
+pub(super) struct Sender {
+    /// `None` where nothing can ever be sent.
+    target: Option<Target>,
+    answer_max: Duration,
+}
+
+struct Target {
+    http: Client,
+    url: Url,
+    authorization: Option<HeaderValue>,
+}
+
+/// The head of an answer has come.
+pub(super) struct Answer(Response);
+
+impl Sender {
+    pub(super) fn new(webhook: &Webhook, config: &PushConfig) -> Self {
+        let target = Target::new(webhook, config);
+        if let Err(why) = &target {
+            tracing::warn!(why, "a simulated instance cannot push to its webhook");
+        }
+        Self { target: target.ok(), answer_max: config.answer_max }
+    }
+
+    /// Sends one event; comes back with the head of the answer.
+    pub(super) async fn send(&self, parcel: Parcel) -> Result<Answer, PushFailure> {
+        let target = self.target.as_ref().ok_or(PushFailure::NotSent)?;
+        match timeout(self.answer_max, target.send(parcel)).await {
+            Ok(Ok(response)) => Ok(Answer(response)),
+            Ok(Err(error)) if error.is_connect() || error.is_builder() => Err(PushFailure::NotSent),
+            Ok(Err(_)) => Err(PushFailure::NoAnswer),
+            Err(_) => Err(PushFailure::TimedOut),
+        }
+    }
+}
+
+impl Target {
+    fn new(webhook: &Webhook, config: &PushConfig) -> Result<Self, &'static str> {
+        let url = Url::parse(&webhook.url).map_err(|_| "its webhookUrl is not a URL")?;
+        let authorization = authorization(&webhook.token, config.authorization)
+            .map_err(|_| "its webhookUrlToken does not fit into a header")?;
+        let http = client(&url, &config.extra_roots_pem)?;
+        Ok(Self { http, url, authorization })
+    }
+
+    async fn send(&self, parcel: Parcel) -> reqwest::Result<Response> {
+        let mut request = self
+            .http
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json; charset=utf-8")
+            .header(CONTENT_LENGTH, parcel.promised_bytes());
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(coding) = parcel.coding() {
+            request = request.header(CONTENT_ENCODING, coding);
+        }
+        request.body(parcel.into_body()).send().await
+    }
+}
+
+impl Answer {
+    pub(super) fn outcome(&self) -> Result<(), PushFailure> {
+        outcome(self.0.status().as_u16())
+    }
+
+    /// Reads what else there is, within bounds.
+    pub(super) async fn drain(self) {
+        let mut response = self.0;
+        let rest = async {
+            let mut read = 0;
+            while let Ok(Some(chunk)) = response.chunk().await {
+                read += chunk.len();
+                if read > ANSWER_BYTES_MAX {
+                    break;
+                }
+            }
+        };
+        // Too long an answer costs its connection, nothing else.
+        let _ = timeout(ANSWER_READ_MAX, rest).await;
+    }
+}
+
+/// What a status means to the sender.
+pub(super) fn outcome(status: u16) -> Result<(), PushFailure> {
+    if status == SUCCESS { Ok(()) } else { Err(PushFailure::Status(status)) }
+}
+
+/// Follows no redirect and asks no proxy: the URL is where events go.
+pub(crate) fn client(url: &Url, extra_roots_pem: &[u8]) -> Result<Client, &'static str> {
+    let builder = Client::builder().redirect(Policy::none()).no_proxy();
+    let builder = if url.scheme() == "https" {
+        // Without one, making the client would panic. Whoever runs a process with TLS installs it.
+        CryptoProvider::get_default().ok_or("an https URL needs the process to have a TLS provider")?;
+        let extra = Certificate::from_pem_bundle(extra_roots_pem).map_err(|_| "its extra roots are not PEM")?;
+        builder.tls_certs_merge(extra)
+    } else {
+        // No TLS, so the machine's certificates need not be read, nor even be there.
+        let provider = rustls::crypto::ring::default_provider();
+        let versions = ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions();
+        let tls = versions.map_err(|_| "TLS cannot be set up")?.with_root_certificates(RootCertStore::empty());
+        builder.tls_backend_preconfigured(tls.with_no_client_auth())
+    };
+    builder.build().map_err(|_| "its HTTP client cannot be set up: are there root certificates?")
+}
+
+fn authorization(token: &str, rule: Authorization) -> Result<Option<HeaderValue>, reqwest::header::InvalidHeaderValue> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let has_scheme = ["Basic ", "Bearer "].iter().any(|scheme| token.starts_with(scheme));
+    let text = match rule {
+        Authorization::Bearer if !has_scheme => format!("Bearer {token}"),
+        Authorization::Bearer | Authorization::Verbatim => token.to_owned(),
+    };
+    let mut value = HeaderValue::try_from(text)?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_token_becomes_a_bearer_and_a_scheme_stays() {
+        let header = |token, rule| {
+            let value = authorization(token, rule).expect("a header");
+            value.map(|value| value.to_str().expect("ASCII").to_owned())
+        };
+        assert_eq!(header("", Authorization::Bearer), None);
+        assert_eq!(header("abc", Authorization::Bearer).as_deref(), Some("Bearer abc"));
+        assert_eq!(header("Basic dTpw", Authorization::Bearer).as_deref(), Some("Basic dTpw"));
+        assert_eq!(header("Bearer abc", Authorization::Bearer).as_deref(), Some("Bearer abc"));
+        assert_eq!(header("Basically", Authorization::Bearer).as_deref(), Some("Bearer Basically"));
+        assert_eq!(header("abc", Authorization::Verbatim).as_deref(), Some("abc"));
+        authorization("a\nb", Authorization::Bearer).expect_err("no header");
+    }
+}

@@ -1,0 +1,122 @@
+//! What a body makes in memory is a small multiple of its bytes, whatever its shape.
+//!
+//! A program of its own, for its allocator counts. It counts what is asked for, and a vector that moves as it grows
+//! counts twice meanwhile; what librdkafka allocates it does not see. How much the whole process takes, librdkafka and
+//! all, `tests/kafka` looks at with the real binary under a limit.
+
+use std::sync::{Mutex, PoisonError};
+
+use chatbridge::bridge::{prepare, prepare_event, prepare_undecodable};
+use chatbridge::green_api;
+use chatbridge::policy::Policy;
+use chatbridge_base::json::Json;
+use chatbridge_event::event::{Channel, Event, EventId, InstanceId, SourceId};
+use chatbridge_event::normalize::chatapp;
+use chatbridge_event::normalize::green_api::normalize;
+use chatbridge_event::record::{Extent, RecordFactory};
+use jiff::Timestamp;
+use peak_alloc::PeakAlloc;
+use serde_json::value::RawValue;
+
+mod shapes;
+
+#[global_allocator]
+static ALLOCATED: PeakAlloc = PeakAlloc;
+
+/// The bound that docs/deployment.md states: so many times the bytes of a body …
+const MULTIPLE: usize = 6;
+/// … and this once, for what is made of the values that are taken apart.
+const ONCE_BYTES: usize = 12 * 1024 * 1024;
+
+/// One measurement at a time.
+static MEASURING: Mutex<()> = Mutex::new(());
+
+/// The most that was allocated while `work` ran, beyond what was before.
+fn peak(work: impl FnOnce()) -> usize {
+    ALLOCATED.reset_peak_usage();
+    let before = ALLOCATED.current_usage();
+    work();
+    ALLOCATED.peak_usage().saturating_sub(before)
+}
+
+/// Measures `work` with each of the inputs, and fails with all that took too much.
+fn within_bounds<B: AsRef<[u8]>, N: AsRef<str>>(what: &str, make: fn() -> Vec<(N, B)>, work: impl Fn(&[u8])) {
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    let inputs = make();
+    let mut beyond = Vec::new();
+    let mut worst = (0, "");
+    for (name, input) in &inputs {
+        let (name, input) = (name.as_ref(), input.as_ref());
+        let (took, may) = (peak(|| work(input)), MULTIPLE * input.len() + ONCE_BYTES);
+        worst = worst.max((100 * took / may, name));
+        if took > may {
+            beyond.push(format!("{name}: {} kB of {} kB", took / 1024, input.len() / 1024));
+        }
+    }
+    eprintln!("{what}: {} shapes, at most {} % of what is allowed ({})", inputs.len(), worst.0, worst.1);
+    assert!(beyond.is_empty(), "{what}: too much for {} shapes:\n{}", beyond.len(), beyond.join("\n"));
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_760_000_000).expect("in range")
+}
+
+const INSTANCE: u64 = 1_101_000_001;
+
+/// Every record that may be made of an event, one after the other.
+fn records(event: Event) {
+    let factory = RecordFactory::default();
+    drop(factory.record(&event, Extent::WithoutThumbnails, now()));
+    drop(prepare_event(event, &Policy::default(), now()).record(&factory, now()));
+}
+
+/// As the poller does.
+fn received(bytes: &[u8]) {
+    let Ok(Some(received)) = green_api::decode(InstanceId::new(INSTANCE), bytes.to_vec()) else { return };
+    drop(prepare(received.notification, &Policy::default(), now()).record(&RecordFactory::default(), now()));
+}
+
+/// As the drain does: an event is gone before the next one is made.
+fn unpacked(bytes: &[u8]) {
+    match chatapp::decode(bytes.to_vec()) {
+        Ok(body) => {
+            chatapp::normalize(chatapp::Arrival::default(), body).take(2_000).for_each(|item| records(item.event))
+        }
+        Err(undecodable) => {
+            let source = SourceId::ChatApp(Channel::Unnamed);
+            let id = EventId::of(&source.uri(), &undecodable.bytes);
+            let prepared = prepare_undecodable(source, id, undecodable, now());
+            drop(prepared.record(&RecordFactory::default(), now()));
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("shapes are text")
+}
+
+#[test]
+fn a_view_and_a_canonical_form_are_small() {
+    within_bounds("JSON", shapes::values, |bytes| {
+        let view = Json::parse(text(bytes)).expect("shapes are JSON");
+        view.write_canonical(&mut Vec::new());
+    });
+}
+
+#[test]
+fn a_notification_of_any_shape_takes_little() {
+    let answer = |body: &[u8]| received(&[br#"{"receiptId":7,"body":"#, body, b"}"].concat());
+    within_bounds("bodies of GREEN-API", shapes::bodies_of_green_api, answer);
+    within_bounds("other bodies", shapes::values, answer);
+    within_bounds("what is no body", shapes::bytes, answer);
+    within_bounds("what is no answer", shapes::bytes, received);
+    within_bounds("records", shapes::bodies_of_green_api, |body| {
+        records(normalize(InstanceId::new(INSTANCE), RawValue::from_string(text(body).to_owned()).expect("JSON")));
+    });
+}
+
+#[test]
+fn a_frame_of_any_shape_takes_little() {
+    within_bounds("bodies of ChatApp", shapes::bodies_of_chatapp, unpacked);
+    within_bounds("what is no body", shapes::bytes, unpacked);
+}

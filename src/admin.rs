@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
@@ -24,6 +24,7 @@ use crate::http_server::HttpServer;
 use crate::kafka_watch::{self, KafkaStatus};
 use crate::publish::kafka::Health;
 use crate::readiness::Readiness;
+use crate::redact::Redactor;
 use crate::schema_registry;
 use crate::telemetry::config::{ConfigView, LiveConfig};
 use crate::telemetry::listener::ListenerTelemetry;
@@ -66,6 +67,8 @@ pub struct Shown {
     pub schema_registry: Option<Arc<schema_registry::Health>>,
     /// Which configuration is live.
     pub config: Arc<LiveConfig>,
+    /// What may not be shown.
+    pub redactor: Redactor,
     /// Whether there are file descriptors left.
     pub descriptors: Arc<Descriptors>,
     /// Longer than any poller is silent of its own accord.
@@ -189,7 +192,10 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn status(State(shown): State<Shown>) -> Json<Status> {
+async fn status(State(shown): State<Shown>) -> Response {
     let instances = shown.board.instances().iter().map(|status| status.view()).collect();
-    Json(Status { process: shown.process(), instances })
+    match shown.redactor.json(&Status { process: shown.process(), instances }) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
 }

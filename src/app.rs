@@ -16,6 +16,7 @@ use crate::otlp::{Exporting, OtlpError};
 use crate::policy::Policy;
 use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
 use crate::readiness::Readiness;
+use crate::redact::Redactor;
 use crate::reload::Reloads;
 use crate::schema_registry::SchemaRegistry;
 use crate::source::watch;
@@ -95,10 +96,12 @@ pub async fn run(
     config: Config,
     listeners: Listeners,
     reloads: Option<Reloads>,
+    redactor: Redactor,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
+    redactor.configured(config.secrets());
     let publisher = Arc::new(KafkaPublisher::new(&config.kafka)?);
-    let registry = framing::registry(&config).map_err(StartError::Http)?;
+    let registry = framing::registry(&config, &redactor).map_err(StartError::Http)?;
     let tls = config.webhook.as_ref().and_then(|webhook| webhook.tls.as_ref());
     let certificate = tls.map(Certificate::load).transpose()?;
     let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
@@ -114,11 +117,11 @@ pub async fn run(
     let systemd = Arc::new(Systemd::from_environment());
     let kafka = Arc::new(KafkaWatch::new(Arc::clone(&publisher), &config, Arc::clone(&board), Arc::clone(&metrics)));
     let (spans, exporting) = spans::export(&config.tracing, &metrics)?.unzip();
-    let mut fleet =
-        Fleet::new(&config, Arc::clone(&metrics), Arc::clone(&board), spans, stop.clone()).map_err(StartError::Http)?;
+    let clients = InstanceClients::new(&config.green_api, &redactor).map_err(StartError::Http)?;
+    let mut fleet = Fleet::new(&config, clients, Arc::clone(&metrics), Arc::clone(&board), spans, stop.clone());
     fleet.set_instances(&config.instances);
     let mut chatapp = match &config.chatapp {
-        Some(chatapp) => Some(ChatApp::open(chatapp, &metrics, stop.clone()).await?),
+        Some(chatapp) => Some(ChatApp::open(chatapp, &redactor, &metrics, stop.clone()).await?),
         None => None,
     };
     if let Some(chatapp) = &mut chatapp {
@@ -134,6 +137,7 @@ pub async fn run(
         chatapp: chatapp.as_ref().map(ChatApp::overview),
         schema_registry: registry.as_ref().map(SchemaRegistry::health),
         config: Arc::clone(&live),
+        redactor: redactor.clone(),
         descriptors: Arc::clone(&shares.descriptors),
         silence_max: config.silence_max(),
         started: Instant::now(),
@@ -175,7 +179,16 @@ pub async fn run(
     systemd.ready(WAITING);
 
     let (reloaded, running) = (Arc::clone(&systemd), config.clone());
-    let mut reloading = Reloading { reloads, fleet, live, shares, running, systemd: reloaded, waiting_for: WAITING };
+    let mut reloading = Reloading {
+        reloads,
+        fleet,
+        live,
+        shares,
+        redactor: redactor.clone(),
+        running,
+        systemd: reloaded,
+        waiting_for: WAITING,
+    };
     if let Some(interval) = config.green_api.watch_interval {
         let watched = reloading.fleet.watched();
         let look = move |stop| watch::watch(watched.clone(), interval, stop);
@@ -190,7 +203,8 @@ pub async fn run(
         reloading.waiting_for = DELIVERING;
         systemd.status(DELIVERING);
         info!("Kafka is there; receiving begins");
-        let bridge = Arc::new(Bridge::new(Arc::clone(&publisher), records(&config, form), policy(&config)));
+        let bridge = Bridge::new(Arc::clone(&publisher), records(&config, form), policy(&config));
+        let bridge = Arc::new(bridge.with_redactor(redactor));
         if let Some(chatapp) = &mut chatapp {
             chatapp.deliver(Arc::clone(&bridge));
         }
@@ -214,6 +228,7 @@ struct Reloading {
     reloads: Option<Reloads>,
     fleet: Fleet,
     live: Arc<LiveConfig>,
+    redactor: Redactor,
     shares: Shares,
     /// What runs, the instances as they are now.
     running: Config,
@@ -245,6 +260,7 @@ impl Reloading {
         self.systemd.reloading();
         match read {
             Ok(new) => {
+                self.redactor.configured(new.secrets());
                 let waiting_for_restart = self.running.needs_restart_for(&new);
                 let changes = self.fleet.set_instances(&new.instances);
                 self.running.instances = new.instances;
@@ -277,8 +293,8 @@ fn status_board(config: &Config) -> StatusBoard {
 ///
 /// # Errors
 /// Where TLS towards the registry cannot be set up.
-pub async fn value_form(config: &Config) -> Result<ValueForm, reqwest::Error> {
-    let registry = framing::registry(config)?;
+pub async fn value_form(config: &Config, redactor: &Redactor) -> Result<ValueForm, reqwest::Error> {
+    let registry = framing::registry(config, redactor)?;
     Ok(framing::value_form(config, registry.as_ref()).await)
 }
 

@@ -13,6 +13,7 @@ use tracing::{error, warn};
 
 use crate::policy::{DropReason, Policy, Verdict};
 use crate::publish::{Delivered, PublishError, Publisher};
+use crate::redact::Redactor;
 use crate::telemetry::DeliveryTelemetry;
 use chatbridge_base::retry::Backoff;
 use chatbridge_event::event::{
@@ -215,12 +216,19 @@ pub struct Bridge<P> {
     publisher: P,
     records: RecordFactory,
     policy: Policy,
+    redactor: Redactor,
 }
 
 impl<P: Publisher> Bridge<P> {
     /// A bridge to `publisher`.
     pub fn new(publisher: P, records: RecordFactory, policy: Policy) -> Self {
-        Self { publisher, records, policy }
+        Self { publisher, records, policy, redactor: Redactor::default() }
+    }
+
+    /// What a broker says reaches the dead letters without what `redactor` knows.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// [`prepare`] under this bridge's policy.
@@ -280,7 +288,13 @@ impl<P: Publisher> Bridge<P> {
             }
             let reason = if refusal.too_large { DeadLetterReason::TooLarge } else { DeadLetterReason::Refused };
             let receipt_id = prepared.receipt_id.clone();
-            let letter = letter_of_event(event, reason, &refusal.detail, receipt_id, prepared.first_seen);
+            let letter = letter_of_event(
+                event,
+                reason,
+                &self.redactor.outside(&refusal.detail),
+                receipt_id,
+                prepared.first_seen,
+            );
             return self.bury(&DeadLetter { attempts, ..letter }, telemetry).await;
         }
     }

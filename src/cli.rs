@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError};
+use crate::fit;
 use crate::logging::{self, LogFormat};
 use crate::publish::kafka;
+use crate::redact::Redactor;
 
 mod check;
 mod completions;
@@ -113,43 +115,45 @@ pub fn main() -> ExitCode {
         }
     };
     let log_format = cli.log_format.unwrap_or_else(LogFormat::default_for_stderr);
+    // Made once, known to everybody who shows what others said.
+    let redactor = Redactor::default();
     match cli.command {
         Command::Run(args) => {
-            logging::init(log_format, "info");
-            run::run(&args)
+            logging::init(log_format, "info", &redactor);
+            run::run(&args, redactor)
         }
         #[cfg(feature = "lab")]
         Command::Demo(args) => {
-            logging::init(log_format, "warn");
+            logging::init(log_format, "warn", &redactor);
             demo::demo(&args)
         }
-        Command::Check(args) => check::check(&args, log_format),
+        Command::Check(args) => check::check(&args, log_format, redactor),
         Command::Normalize(args) => normalize::normalize(&args),
         #[cfg(feature = "lab")]
         Command::Simulate(args) => {
-            logging::init(log_format, "info");
+            logging::init(log_format, "info", &redactor);
             simulate::simulate(args)
         }
         #[cfg(feature = "lab")]
         Command::Inject(args) => {
-            logging::init(log_format, "warn");
+            logging::init(log_format, "warn", &redactor);
             inject::inject(&args)
         }
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args, Cli::command()),
         Command::Man(args) => man::man(&args, Cli::command()),
         Command::Tail(args) => {
-            logging::init(log_format, "warn");
-            tail::tail(&args)
+            logging::init(log_format, "warn", &redactor);
+            tail::tail(&args, redactor)
         }
         Command::Dlq(args) => {
-            logging::init(log_format, "warn");
-            dlq::dlq(&args)
+            logging::init(log_format, "warn", &redactor);
+            dlq::dlq(&args, redactor)
         }
         #[cfg(feature = "lab")]
         Command::Verify(args) => {
-            logging::init(log_format, "warn");
-            verify::verify(&args)
+            logging::init(log_format, "warn", &redactor);
+            verify::verify(&args, &redactor)
         }
     }
 }
@@ -158,7 +162,7 @@ pub fn main() -> ExitCode {
 fn complain(message: impl std::fmt::Display) {
     use std::io::Write as _;
     // With standard error gone, the exit code alone has to tell.
-    drop(writeln!(std::io::stderr(), "chatbridge: {message}"));
+    drop(writeln!(std::io::stderr(), "chatbridge: {}", fit::lines(&message.to_string())));
 }
 
 /// Prints a document.

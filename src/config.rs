@@ -100,6 +100,15 @@ impl Config {
         topics
     }
 
+    /// Everything that nobody may read who sees what the bridge says.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        let kafka = self.kafka.properties.iter().filter(|(name, _)| is_secret_property(name)).map(|(_, value)| value);
+        let registry = self.schema_registry.iter().flat_map(|registry| registry.credentials.secret());
+        let otlp = self.tracing.otlp.iter().flat_map(|otlp| otlp.headers.values());
+        let chatapp = self.chatapp.iter().flat_map(ChatApp::secrets);
+        self.instances.iter().flat_map(Instance::secrets).chain(kafka).chain(registry).chain(otlp).chain(chatapp)
+    }
+
     /// Longer than any poller is silent of its own accord: the longest poll that another configuration could ask for and
     /// every wait there is, one after the other, the turns of all instances' connections among them (a receive's and a
     /// delete's), and as much again as the waits that GREEN-API may ask for (a minute at most) and a busy machine.
@@ -110,6 +119,12 @@ impl Config {
         let turns = api.connect_interval * (2 * self.instances.len() as u32);
         answered + turns + api.retry_max + api.misconfigured_retry + Duration::from_secs(120)
     }
+}
+
+/// Whether the value of this librdkafka property is a secret: passwords, keys, what logs in at an OAuth server. The others
+/// are words such as `SASL_SSL`, which a text may well hold.
+fn is_secret_property(name: &str) -> bool {
+    ["password", "secret", "key.pem", "oauthbearer.config", "assertion"].iter().any(|part| name.contains(part))
 }
 
 /// Where records go.
@@ -159,6 +174,15 @@ pub enum Credentials {
     Bearer(SecretString),
 }
 
+impl Credentials {
+    fn secret(&self) -> Option<&SecretString> {
+        match self {
+            Self::None => None,
+            Self::Basic { password: secret, .. } | Self::Bearer(secret) => Some(secret),
+        }
+    }
+}
+
 /// How GREEN-API is asked.
 #[derive(Debug, Clone)]
 pub struct GreenApi {
@@ -201,6 +225,16 @@ pub struct Instance {
     pub receive_timeout: Duration,
     /// How its events come in.
     pub receive: Receive,
+}
+
+impl Instance {
+    fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        let webhook_token = match &self.receive {
+            Receive::Poll => None,
+            Receive::Webhook { token } => Some(token),
+        };
+        std::iter::once(&self.token).chain(webhook_token)
+    }
 }
 
 /// How an instance's events come in. GREEN-API does one or the other, never both (reference §7).

@@ -1,8 +1,8 @@
 //! The HTTP client of one GREEN-API instance.
 //!
 //! The token is a segment of every URL (reference §1), so it is handled here and nowhere else: URLs are built in one
-//! function, every error loses its URL before it leaves, and what upstream answers is searched for the token before a
-//! word of it is repeated (a 500 of deleteNotification quotes the whole path, §2.2).
+//! function, every error loses its URL before it leaves, and what upstream answers is searched for secrets before a word of
+//! it is repeated (a 500 of deleteNotification quotes the whole path).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::bridge::Settled;
 use crate::config;
 use crate::content_coding::{self, Coding, FIRST_BYTES, ReadError};
 use crate::http_failure;
+use crate::redact::Redactor;
 use crate::source::caller::{ContactDirectory, LOOKUP_MAX};
 use crate::source::watch::Watched;
 use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
@@ -99,12 +100,13 @@ pub struct InstanceClient {
     receive_grace: Duration,
     delete_timeout: Duration,
     response_bytes_max: usize,
+    redactor: Redactor,
 }
 
 impl InstanceClient {
-    /// The client of `instance`, sending through `http`.
+    /// The client of `instance`, sending through `http`. What it tells holds nothing that `redactor` knows.
     #[must_use]
-    pub fn new(http: Http, config: &config::GreenApi, instance: &config::Instance) -> Self {
+    pub fn new(http: Http, config: &config::GreenApi, instance: &config::Instance, redactor: Redactor) -> Self {
         Self {
             http,
             instance: instance.id,
@@ -114,6 +116,7 @@ impl InstanceClient {
             receive_grace: config.receive_grace,
             delete_timeout: config.delete_timeout,
             response_bytes_max: config.response_bytes_max,
+            redactor,
         }
     }
 
@@ -190,7 +193,7 @@ impl InstanceClient {
     }
 
     fn redact(&self, text: &str) -> String {
-        text.replace(self.token.expose_secret(), "<token>")
+        self.redactor.outside(text)
     }
 
     async fn ask(&self, method: &str) -> Option<Vec<u8>> {
@@ -278,7 +281,7 @@ mod tests {
             receive: crate::config::Receive::Poll,
         };
         let http = http_client(&config, true, &Pace::of(&config)).expect("a client");
-        InstanceClient::new(http, &config, &instance)
+        InstanceClient::new(http, &config, &instance, Redactor::new([&instance.token]))
     }
 
     #[test]

@@ -110,6 +110,7 @@
 //! trace ─► event (EventId)                                  ids and header, by arithmetic
 //! schema ─► event, record, config: their types, nothing they do
 //! event, json ─► nothing of ours but each other
+//! fit, http_failure, episode ─► nothing of ours; redact ─► fit
 //! simulator ─► nothing of ours: what it shares with the client, it would share the mistakes of
 //! chatapp_simulator ─► simulator (its listener, its bare answers, its client for pushes), nothing else of ours
 //! simulation (tests only) ─► the loop, by way of its two traits; green_api::answer; the simulator's queue and events
@@ -185,6 +186,7 @@ pub mod demo;
 pub mod descriptors;
 pub mod doctor;
 pub mod episode;
+pub mod fit;
 pub mod green_api;
 mod http_failure;
 pub mod http_server;
@@ -194,6 +196,7 @@ pub mod otlp;
 pub mod policy;
 pub mod publish;
 pub mod readiness;
+pub mod redact;
 pub mod reload;
 pub mod schema;
 pub mod schema_registry;

@@ -1,12 +1,17 @@
 //! Logs: JSON or text on standard error; `RUST_LOG` chooses what.
 //!
-//! Failures are logged once, where they are handled, with fields. Never a token, a phone number or a text.
+//! Failures are logged once, where they are handled, with fields. Never a token, a phone number or a text. What comes from
+//! outside is cleaned on its way out, whoever logged it, libraries included.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
 use tracing::error;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::fit;
+use crate::redact::Redactor;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -25,13 +30,46 @@ impl LogFormat {
     }
 }
 
-/// Sends log lines and panics to standard error.
-pub fn init(format: LogFormat, default_filter: &str) {
+/// Standard error, behind the redactor.
+#[derive(Clone)]
+struct Clean {
+    format: LogFormat,
+    redactor: Redactor,
+}
+
+impl io::Write for Clean {
+    /// Called once a line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let text = self.redactor.text(&text);
+        let shown = match self.format {
+            LogFormat::Json => fit::json(&text),
+            LogFormat::Text => fit::coloured_lines(&text),
+        };
+        io::stderr().write_all(shown.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'w> MakeWriter<'w> for Clean {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+/// Sends log lines and panics to standard error, without what `redactor` knows.
+pub fn init(format: LogFormat, default_filter: &str, redactor: &Redactor) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
     // A line that cannot be written (a full disk, a reader that is gone) is lost; complaining about it on the same
     // standard error would panic, and end a bridge that works.
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    let clean = Clean { format, redactor: redactor.clone() };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(clean).log_internal_errors(false);
     let outcome = match format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).finish().try_init(),

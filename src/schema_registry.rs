@@ -6,7 +6,6 @@
 //! status.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +17,8 @@ use url::Url;
 
 use crate::config::{self, Credentials};
 use crate::content_coding::{self, Coding, FIRST_BYTES, ReadError};
+use crate::http_failure;
+use crate::redact::Redactor;
 use chatbridge_event::record::SchemaIds;
 
 mod answer;
@@ -66,18 +67,20 @@ pub struct SchemaRegistry {
     credentials: Credentials,
     register: bool,
     health: Arc<Health>,
+    redactor: Redactor,
 }
 
 impl SchemaRegistry {
-    /// The registry of `config`, asked through `http`.
+    /// The registry of `config`, asked through `http`. What it tells holds nothing that `redactor` knows.
     #[must_use]
-    pub fn new(http: Client, config: &config::SchemaRegistry) -> Self {
+    pub fn new(http: Client, config: &config::SchemaRegistry, redactor: Redactor) -> Self {
         Self {
             http,
             url: config.url.clone(),
             credentials: config.credentials.clone(),
             register: config.register,
             health: Arc::default(),
+            redactor,
         }
     }
 
@@ -139,7 +142,7 @@ impl SchemaRegistry {
             Err(ReadError::Broken(error)) => return Err(self.unreachable(error)),
             Err(ReadError::Undecodable | ReadError::NoRoom) => return Err(undecodable()),
         };
-        answer::schema_id(status, &bytes, &subject, self.register)
+        answer::schema_id(status, &bytes, &subject, self.register, &|text| self.redactor.outside(text))
     }
 
     fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
@@ -150,17 +153,9 @@ impl SchemaRegistry {
         }
     }
 
-    /// The whole chain of causes, for "error sending request" alone helps nobody.
     fn unreachable(&self, error: reqwest::Error) -> RegistryError {
-        let error = error.without_url();
-        let mut detail = format!("{} does not answer: {error}", self.url);
-        let mut cause = error.source();
-        while let Some(deeper) = cause {
-            detail.push_str(": ");
-            detail.push_str(&deeper.to_string());
-            cause = deeper.source();
-        }
-        RegistryError::Unavailable(detail)
+        let causes = self.redactor.outside(&http_failure::causes(error));
+        RegistryError::Unavailable(format!("{} does not answer: {causes}", self.url))
     }
 }
 

@@ -62,7 +62,7 @@ async fn stream(State(live): State<Arc<Live>>, Query(wanted): Query<Wanted>) -> 
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let events = stream::unfold((live, wanted, ticks, place), async |(live, wanted, mut ticks, place)| {
         live.stop.run_until_cancelled(ticks.tick()).await?;
-        let event = Event::default().json_data(live.snapshot().answer(&wanted));
+        let event = live.shown.redactor.json(&live.snapshot().answer(&wanted)).map(|text| Event::default().data(text));
         Some((event, (live, wanted, ticks, place)))
     });
     Sse::new(events).into_response()

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::bridge::Bridge;
 use crate::chatapp::account::Account;
-use crate::chatapp::api::{Api, http_client};
+use crate::chatapp::api::Api;
 use crate::chatapp::backfill::Limits as FetchLimits;
 use crate::chatapp::drain::Drain;
 use crate::chatapp::intake::{Ears, Intake};
@@ -26,8 +26,8 @@ use crate::chatapp::spool::{self, Spool, SpoolError};
 use crate::chatapp::standing::Marks;
 use crate::chatapp::tokens::{TokenFile, Tokens, UnreadableTokens};
 use crate::config;
-use crate::green_api::is_loopback;
 use crate::publish::Publisher;
+use crate::redact::Redactor;
 use crate::supervisor::supervise;
 use crate::telemetry::chatapp::ChatAppTelemetry;
 use crate::telemetry::metrics::Metrics;
@@ -86,12 +86,13 @@ impl ChatApp {
     /// Opens what lies on disk; nothing is received yet. All of it ends with `stop`.
     pub(super) async fn open(
         config: &config::ChatApp,
+        redactor: &Redactor,
         metrics: &Arc<Metrics>,
         stop: CancellationToken,
     ) -> Result<Self, ChatAppError> {
         let limits = Limits::default();
         let link = Link::new(&config.socket_url, &config.app_key, None, &limits)?;
-        let api = Arc::new(Api::new(http_client(config, is_loopback(&config.api_url))?, config));
+        let api = super::chatapp_api(config, redactor)?;
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open_state(&opening, api)).await;
         let (spool, tokens, api) = opened.unwrap_or_else(|_panicked| {

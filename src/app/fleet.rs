@@ -91,16 +91,17 @@ impl Fleet {
     /// A fleet without members. All of it ends with `stop`.
     pub(super) fn new(
         config: &Config,
+        clients: InstanceClients,
         metrics: Arc<Metrics>,
         board: Arc<StatusBoard>,
         spans: Option<SpanQueue>,
         stop: CancellationToken,
-    ) -> Result<Self, reqwest::Error> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             green_api: config.green_api.clone(),
             webhook: config.webhook.clone(),
             intakes: Arc::default(),
-            clients: InstanceClients::new(&config.green_api)?,
+            clients,
             metrics,
             board,
             callers: config.calls.caller_lookup.then(CallerCache::default),
@@ -111,7 +112,7 @@ impl Fleet {
             bridge: None,
             tasks: JoinSet::new(),
             watched: watch::Sender::default(),
-        })
+        }
     }
 
     /// The members, for the slow look at each.

@@ -7,16 +7,17 @@ use tracing::{error, info, warn};
 use super::REMINDER;
 use crate::config::{CloudEventsMode, Config};
 use crate::green_api::is_loopback;
+use crate::redact::Redactor;
 use crate::schema;
 use crate::schema_registry::{REFUSED_RETRY, RETRY_MAX, RETRY_MIN, RegistryError, SchemaRegistry, http_client};
 use chatbridge_base::retry::Backoff;
 use chatbridge_event::record::ValueForm;
 
 /// The client of the configured schema registry, if there is one.
-pub fn registry(config: &Config) -> Result<Option<SchemaRegistry>, Error> {
+pub fn registry(config: &Config, redactor: &Redactor) -> Result<Option<SchemaRegistry>, Error> {
     let Some(registry) = &config.schema_registry else { return Ok(None) };
     let http = http_client(registry, is_loopback(&registry.url))?;
-    Ok(Some(SchemaRegistry::new(http, registry)))
+    Ok(Some(SchemaRegistry::new(http, registry, redactor.clone())))
 }
 
 /// The form of values. With a schema registry, waits for it as for a broker, refusals included: they are mended in the

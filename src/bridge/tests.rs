@@ -108,3 +108,15 @@ async fn undecodable_bytes_travel_unchanged_and_keep_their_id() {
     assert_eq!(first.id(), second.id(), "the receipt takes no part");
     assert_eq!(bridge.publisher.records()[1].value, b"{2\xff");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_broker_says_reaches_the_dead_letters_without_secrets_and_turns_no_writing() {
+    let secret = secrecy::SecretString::from("d75b3a66c0ffee");
+    let bridge = bridge(MemoryPublisher::default(), Policy::default()).with_redactor(Redactor::new([&secret]));
+    let said = "refused\r\n: \u{202e}d75b3a66c0ffee\u{7}";
+    bridge.publisher.fail_next([PublishError::Refused(said.to_owned())]);
+    drop(deliver(&bridge, notification("{}")).await);
+    let records = bridge.publisher.records();
+    let error = records[0].headers.iter().find(|(name, _)| *name == "error").map(|(_, error)| error.as_str());
+    assert_eq!(error, Some("refused : \u{fffd}<secret>\u{fffd}"));
+}

@@ -19,6 +19,7 @@ use url::Url;
 use crate::config::{self, Login};
 use crate::content_coding::{self, Coding, FIRST_BYTES, ReadError};
 use crate::http_failure;
+use crate::redact::Redactor;
 use chatbridge_pusher::Auth;
 
 pub(crate) mod answer;
@@ -109,18 +110,21 @@ pub struct Api {
     lang: HeaderValue,
     bytes_max: usize,
     pace: Pace,
+    redactor: Redactor,
 }
 
 impl Api {
-    /// The API of `config`, asked through `http`.
+    /// The API of `config`, asked through `http`. What it tells holds nothing that `redactor` knows, which learns each token
+    /// that is used.
     #[must_use]
-    pub fn new(http: Client, config: &config::ChatApp) -> Self {
+    pub fn new(http: Client, config: &config::ChatApp, redactor: Redactor) -> Self {
         Self {
             http,
             url: config.api_url.clone(),
             lang: HeaderValue::from_str(&config.lang).unwrap_or(HeaderValue::from_static("en")),
             bytes_max: config.response_bytes_max,
             pace: Pace::new(config.requests_per_second_max),
+            redactor,
         }
     }
 
@@ -147,7 +151,7 @@ impl Api {
     /// [`ApiError`]; [`ApiError::InvalidToken`] is about the refreshToken.
     pub async fn refresh(&self, refresh: &SecretString) -> Result<Granted, ApiError> {
         let url = self.path(&["v1", "tokens", "refresh"])?;
-        let request = self.request(Method::POST, url).header(REFRESH, sensitive(refresh)?);
+        let request = self.request(Method::POST, url).header(REFRESH, self.sensitive(refresh)?);
         answer::granted(&self.send(request, Urgency::Urgent).await?)
     }
 
@@ -237,7 +241,7 @@ impl Api {
     ) -> Result<SecretString, ApiError> {
         let request = self
             .request(Method::POST, self.path(&["broadcasting", "auth"])?)
-            .header(AUTHORIZATION, sensitive(token)?)
+            .header(AUTHORIZATION, self.sensitive(token)?)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Auth::form(socket_id, channel));
         answer::signature(&self.ask(request, Urgency::Urgent).await?)
@@ -268,7 +272,7 @@ impl Api {
             url.query_pairs_mut().extend_pairs(query);
         }
         // Raw, without `Bearer` (§2.1).
-        let request = self.request(Method::GET, url).header(AUTHORIZATION, sensitive(token)?);
+        let request = self.request(Method::GET, url).header(AUTHORIZATION, self.sensitive(token)?);
         self.ask(request, Urgency::Patient).await
     }
 
@@ -338,7 +342,19 @@ impl Api {
     fn unreachable(&self, error: reqwest::Error) -> ApiError {
         let class = if error.is_timeout() { "timeout" } else { "connection" };
         let host = self.url.host_str().unwrap_or_default();
-        ApiError::Unreachable { class, detail: format!("{host} does not answer: {}", http_failure::causes(error)) }
+        let causes = self.redactor.outside(&http_failure::causes(error));
+        ApiError::Unreachable { class, detail: format!("{host} does not answer: {causes}") }
+    }
+
+    /// A token as a header that prints nowhere, nor does what an answer says of it.
+    fn sensitive(&self, token: &SecretString) -> Result<HeaderValue, ApiError> {
+        let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
+            let fix = "a token holds characters no header takes: log in anew, or paste it again";
+            ApiError::Refused { status: 0, code: String::new(), fix }
+        })?;
+        value.set_sensitive(true);
+        self.redactor.learn(token);
+        Ok(value)
     }
 }
 
@@ -373,15 +389,6 @@ fn paging(start: Start<'_>) -> Vec<(&'static str, String)> {
         Start::Cursor(cursor) => query.push(("nextPage", cursor.to_owned())),
     }
     query
-}
-
-fn sensitive(token: &SecretString) -> Result<HeaderValue, ApiError> {
-    let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
-        let fix = "a token holds characters no header takes: log in anew, or paste it again";
-        ApiError::Refused { status: 0, code: String::new(), fix }
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Whether ChatApp sends one is not known (§2.3); a proxy before it may.

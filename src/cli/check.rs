@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
 use crate::config::{Config, ConfigError};
 use crate::doctor::{self, Finding, Verdict};
+use crate::redact::Redactor;
 use crate::{app, logging::LogFormat};
 
 /// Arguments of `check`.
@@ -32,7 +33,7 @@ const EXIT_CODES: &str = "Exit codes:
 /// The one thing that mends settings, and what it costs (reference §5).
 const SET_SETTINGS: &str = "to be sent by setSettings, which restarts the instance and takes effect within 5 minutes";
 
-pub(super) fn check(args: &CheckArgs, log_format: LogFormat) -> ExitCode {
+pub(super) fn check(args: &CheckArgs, log_format: LogFormat, redactor: Redactor) -> ExitCode {
     let config = match args.config.load() {
         Ok(config) => config,
         Err(problems) => return printed(print_problems(args.json, &problems), EXIT_USAGE),
@@ -40,15 +41,18 @@ pub(super) fn check(args: &CheckArgs, log_format: LogFormat) -> ExitCode {
     if !args.online {
         return printed(print_good(args.json, &config), 0);
     }
-    crate::logging::init(log_format, "warn");
-    block_on(online(args.json, config))
+    redactor.configured(config.secrets());
+    crate::logging::init(log_format, "warn", &redactor);
+    block_on(online(args.json, config, redactor))
 }
 
-async fn online(json: bool, config: Config) -> ExitCode {
-    let clients = app::InstanceClients::new(&config.green_api)
+async fn online(json: bool, config: Config, redactor: Redactor) -> ExitCode {
+    let clients = app::InstanceClients::new(&config.green_api, &redactor)
         .map(|clients| config.instances.iter().map(|instance| clients.of(instance)).collect())
-        .and_then(|clients| Ok((clients, config.chatapp.as_ref().map(app::chatapp_api).transpose()?)))
-        .and_then(|(clients, chatapp)| Ok((clients, chatapp, app::registry(&config)?)));
+        .and_then(|clients| {
+            Ok((clients, config.chatapp.as_ref().map(|chatapp| app::chatapp_api(chatapp, &redactor)).transpose()?))
+        })
+        .and_then(|(clients, chatapp)| Ok((clients, chatapp, app::registry(&config, &redactor)?)));
     let (clients, chatapp, registry) = match clients {
         Ok(made) => made,
         Err(error) => {
@@ -65,7 +69,10 @@ async fn online(json: bool, config: Config) -> ExitCode {
         Verdict::Broken => EXIT_FAILED,
         Verdict::Misconfigured => EXIT_USAGE,
     };
-    printed(if json { print_findings(&findings, code == 0) } else { print_table(&findings) }, code)
+    printed(
+        if json { print_findings(&findings, code == 0, &redactor) } else { print_table(&findings, &redactor) },
+        code,
+    )
 }
 
 fn printed(printed: io::Result<()>, code: u8) -> ExitCode {
@@ -102,11 +109,12 @@ fn print_good(json: bool, config: &Config) -> io::Result<()> {
     )
 }
 
-fn print_findings(findings: &[Finding], ok: bool) -> io::Result<()> {
-    writeln!(io::stdout(), "{}", json!({"ok": ok, "problems": [], "findings": findings}))
+fn print_findings(findings: &[Finding], ok: bool, redactor: &Redactor) -> io::Result<()> {
+    let document = redactor.json(&json!({"ok": ok, "problems": [], "findings": findings}))?;
+    writeln!(io::stdout(), "{document}")
 }
 
-fn print_table(findings: &[Finding]) -> io::Result<()> {
+fn print_table(findings: &[Finding], redactor: &Redactor) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
@@ -118,18 +126,13 @@ fn print_table(findings: &[Finding]) -> io::Result<()> {
             Verdict::Broken | Verdict::Misconfigured => ("✗", "31"),
         };
         let mark = if coloured { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.to_owned() };
-        writeln!(out, "{mark} {subject:<width$}  {}", printable(found))?;
+        writeln!(out, "{mark} {subject:<width$}  {}", redactor.outside(found))?;
         if let Some(fix) = fix {
-            writeln!(out, "  {:width$}  → {}", "", printable(fix))?;
+            writeln!(out, "  {:width$}  → {}", "", redactor.outside(fix))?;
         }
         if let Some(body) = set_settings {
             writeln!(out, "  {:width$}  → {SET_SETTINGS}: {}", "", json!(body))?;
         }
     }
     Ok(())
-}
-
-/// What others answered shall not write to this terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

@@ -17,6 +17,7 @@ use crate::consume::{ReadError, TopicReader};
 use crate::dead_letters::replay::{Outcome, ReplayError, Replayer, Tally};
 use crate::dead_letters::{Entry, Filter, Letter, Survey, SurveyError, survey};
 use crate::publish::kafka::KafkaPublisher;
+use crate::redact::Redactor;
 use crate::{app, shutdown};
 use chatbridge_event::event::DeadLetterReason;
 use chatbridge_event::record::ValueForm;
@@ -115,7 +116,7 @@ fn reason(word: &str) -> Result<DeadLetterReason, String> {
     })
 }
 
-pub(super) fn dlq(args: &DlqArgs) -> ExitCode {
+pub(super) fn dlq(args: &DlqArgs, redactor: Redactor) -> ExitCode {
     let which = match &args.command {
         DlqCommand::List(list) => &list.which,
         DlqCommand::Replay(replay) => &replay.which,
@@ -127,10 +128,11 @@ pub(super) fn dlq(args: &DlqArgs) -> ExitCode {
             return EXIT_USAGE.into();
         }
     };
+    redactor.configured(config.secrets());
     block_on(async {
         let done = match &args.command {
-            DlqCommand::List(args) => list(&config, args).await,
-            DlqCommand::Replay(args) => replay(&config, args).await,
+            DlqCommand::List(args) => list(&config, args, &redactor).await,
+            DlqCommand::Replay(args) => replay(&config, args, &redactor).await,
         };
         match done {
             Ok(code) => code,
@@ -166,7 +168,7 @@ async fn look(config: &Config, filter: &Filter) -> Result<(TopicReader, Survey),
     Ok((reader, found))
 }
 
-async fn list(config: &Config, args: &ListArgs) -> Result<ExitCode, Failure> {
+async fn list(config: &Config, args: &ListArgs, redactor: &Redactor) -> Result<ExitCode, Failure> {
     let (reader, found) = look(config, &args.which.filter(args.all)).await?;
     let mut out = io::BufWriter::new(io::stdout());
     if !args.json && !found.selected.is_empty() {
@@ -177,19 +179,20 @@ async fn list(config: &Config, args: &ListArgs) -> Result<ExitCode, Failure> {
         let Entry::Letter(letter) = Entry::read(record?) else { continue };
         let Some(was_replayed) = found.selected.get(&letter.position) else { continue };
         if args.json {
-            writeln!(out, "{}", table::json(&letter, *was_replayed))?;
+            let line = redactor.json(&table::json(&letter, *was_replayed)).map_err(io::Error::from)?;
+            writeln!(out, "{line}")?;
         } else {
-            writeln!(out, "{}", table::row(&letter, *was_replayed))?;
+            writeln!(out, "{}", table::row(&letter, *was_replayed, redactor))?;
         }
     }
     if !args.json {
-        writeln!(out, "{}", table::footer(&found))?;
+        writeln!(out, "{}", table::footer(&found, redactor))?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn replay(config: &Config, args: &ReplayArgs) -> Result<ExitCode, Failure> {
+async fn replay(config: &Config, args: &ReplayArgs, redactor: &Redactor) -> Result<ExitCode, Failure> {
     let stop = shutdown::on_signal()?;
     let (reader, found) = look(config, &args.which.filter(args.again)).await?;
     if found.selected.is_empty() {
@@ -202,7 +205,7 @@ async fn replay(config: &Config, args: &ReplayArgs) -> Result<ExitCode, Failure>
         // Nothing is written, so nothing has to be registered.
         ValueForm::Plain
     } else {
-        match stop.run_until_cancelled(app::value_form(config)).await {
+        match stop.run_until_cancelled(app::value_form(config, redactor)).await {
             Some(form) => form.map_err(|error| Failure::Producer(error.to_string()))?,
             None => return Ok(EXIT_FAILED.into()),
         }

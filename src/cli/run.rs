@@ -11,15 +11,16 @@ use tracing::{error, info};
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
 use crate::app::{self, Listeners};
 use crate::config::Config;
+use crate::redact::Redactor;
 use crate::reload::Reloads;
 use crate::shutdown;
 
 const ADMIN: &str = "admin server listens: the status page at /, /status /metrics /livez /readyz";
 const WEBHOOK: &str = "webhook listens: POST /green-api/<idInstance>";
 
-pub(super) fn run(args: &ConfigArgs) -> ExitCode {
+pub(super) fn run(args: &ConfigArgs, redactor: Redactor) -> ExitCode {
     match args.load() {
-        Ok(config) => block_on(daemon(config, args.clone())),
+        Ok(config) => block_on(daemon(config, args.clone(), redactor)),
         Err(problems) => {
             complain(problems);
             EXIT_USAGE.into()
@@ -27,7 +28,7 @@ pub(super) fn run(args: &ConfigArgs) -> ExitCode {
     }
 }
 
-async fn daemon(config: Config, args: ConfigArgs) -> ExitCode {
+async fn daemon(config: Config, args: ConfigArgs, redactor: Redactor) -> ExitCode {
     let Some(admin) = listen(ADMIN, config.admin.listen, "admin.listen").await else {
         return EXIT_FAILED.into();
     };
@@ -46,7 +47,7 @@ async fn daemon(config: Config, args: ConfigArgs) -> ExitCode {
             return EXIT_FAILED.into();
         }
     };
-    match app::run(config, Listeners { admin, webhook }, Some(reloads), stop).await {
+    match app::run(config, Listeners { admin, webhook }, Some(reloads), redactor, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(%error, "failed to start");

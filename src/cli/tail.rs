@@ -15,6 +15,8 @@ use super::moment::moment;
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
 use crate::config::Config;
 use crate::consume::{Brokers, ConsumedRecord, ReadError, Start, TopicReader};
+use crate::fit;
+use crate::redact::Redactor;
 use crate::shutdown;
 use chatbridge_event::event::{ChatId, KindName};
 use chatbridge_event::record::{chat_key, unframed};
@@ -76,7 +78,7 @@ fn start(text: &str) -> Result<Start, String> {
     }
 }
 
-pub(super) fn tail(args: &TailArgs) -> ExitCode {
+pub(super) fn tail(args: &TailArgs, redactor: Redactor) -> ExitCode {
     let config = match args.config.load() {
         Ok(config) => config,
         Err(problems) => {
@@ -84,8 +86,9 @@ pub(super) fn tail(args: &TailArgs) -> ExitCode {
             return EXIT_USAGE.into();
         }
     };
+    redactor.configured(config.secrets());
     block_on(async {
-        match follow(&config, args).await {
+        match follow(&config, args, redactor).await {
             Ok(()) => ExitCode::SUCCESS,
             // Whoever reads us has seen enough.
             Err(Failure::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -105,11 +108,11 @@ enum Failure {
     Io(#[from] io::Error),
 }
 
-async fn follow(config: &Config, args: &TailArgs) -> Result<(), Failure> {
+async fn follow(config: &Config, args: &TailArgs, redactor: Redactor) -> Result<(), Failure> {
     let stop = shutdown::on_signal()?;
     let Some(opened) = stop.run_until_cancelled(open(config, args)).await else { return Ok(()) };
     let mut records = opened?;
-    let mut printer = Printer::new(args);
+    let mut printer = Printer::new(args, redactor);
     while let Some(Some((topic, read))) = stop.run_until_cancelled(records.recv()).await {
         match read {
             Ok(record) => printer.print(config, &topic, &record)?,
@@ -171,10 +174,11 @@ struct Printer {
     /// `None`: JSON.
     layout: Option<Layout>,
     left: Option<u64>,
+    redactor: Redactor,
 }
 
 impl Printer {
-    fn new(args: &TailArgs) -> Self {
+    fn new(args: &TailArgs, redactor: Redactor) -> Self {
         let chat = |chat: &String| ChatId::new(chat).map_or_else(String::new, |chat| chat_key(&chat));
         let terminal = Term::stdout();
         let columns = terminal.size_checked().filter(|_| io::stdout().is_terminal()).map(|(_, columns)| columns.into());
@@ -188,12 +192,16 @@ impl Printer {
             },
             layout: (!args.json).then_some(layout),
             left: args.max_events,
+            redactor,
         }
     }
 
     fn print(&mut self, config: &Config, topic: &str, record: &ConsumedRecord) -> io::Result<()> {
         let is_dead_letter = *topic == *config.kafka.dead_letter_topic;
-        let view = if is_dead_letter { View::of_dead_letter(record) } else { View::of_event(record) };
+        let view = match is_dead_letter {
+            true => View::of_dead_letter(record, &self.redactor),
+            false => View::of_event(record),
+        };
         if self.is_done() || !self.filter.wants(&view, &record.key) {
             return Ok(());
         }
@@ -203,7 +211,7 @@ impl Printer {
             let value = if is_dead_letter { &record.value } else { unframed(&record.value) };
             let mut text = Vec::new();
             json_line::write(&mut text, topic, &record.key, headers, Value::Bytes(value))?;
-            return self.out.write_all(line::without_controls(&String::from_utf8_lossy(&text)).as_bytes());
+            return self.out.write_all(fit::json(&String::from_utf8_lossy(&text)).as_bytes());
         };
         writeln!(self.out, "{}", layout.line(&view, record))
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
+use crate::redact::Redactor;
 use crate::verify::{Progress, Promise, Report, Verification, VerifyError};
 use crate::{app, shutdown};
 
@@ -40,7 +41,7 @@ pub(super) struct VerifyArgs {
     json: bool,
 }
 
-pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
+pub(super) fn verify(args: &VerifyArgs, redactor: &Redactor) -> ExitCode {
     let config = match args.config.load() {
         Ok(config) => config,
         Err(problems) => {
@@ -48,6 +49,7 @@ pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
             return EXIT_USAGE.into();
         }
     };
+    redactor.configured(config.secrets());
     let verification = Verification {
         policy: app::policy(&config),
         config,

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Config, Credentials, Instance, Receive};
+use super::{Config, Instance};
 
 /// Stands for a configuration, secrets included, without holding any: equal for equal ones. Never shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +19,7 @@ impl Instance {
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let webhook_token = match &self.receive {
-            Receive::Poll => None,
-            Receive::Webhook { token } => Some(token),
-        };
-        fingerprint(self, std::iter::once(&self.token).chain(webhook_token))
+        fingerprint(self, self.secrets())
     }
 }
 
@@ -46,10 +42,7 @@ impl Config {
     /// Everything but the instances, by the names an operator knows. Values are told apart by what `Debug` shows, so
     /// that no field can be forgotten here; secrets, which it hides, are named one by one.
     fn sections(&self) -> [(&'static str, Fingerprint); 12] {
-        let registry_secrets = self.schema_registry.iter().filter_map(|registry| match &registry.credentials {
-            Credentials::None => None,
-            Credentials::Basic { password: secret, .. } | Credentials::Bearer(secret) => Some(secret),
-        });
+        let registry_secrets = self.schema_registry.iter().filter_map(|registry| registry.credentials.secret());
         let chatapp_secrets = self.chatapp.iter().flat_map(super::ChatApp::secrets);
         let otlp_secrets = self.tracing.otlp.iter().flat_map(|otlp| otlp.headers.values());
         [

@@ -13,6 +13,7 @@ use super::DemoError;
 use super::broker::Broker;
 use crate::app::{self, StartError};
 use crate::config::{Admin, Calls, CloudEventsMode, Config, Events, GreenApi, Kafka, Tracing};
+use crate::redact::Redactor;
 
 pub(super) struct RunningBridge {
     admin: SocketAddr,
@@ -26,7 +27,7 @@ impl RunningBridge {
         let admin = listener.local_addr()?;
         let stop = CancellationToken::new();
         let listeners = app::Listeners { admin: listener, webhook: None };
-        let task = tokio::spawn(app::run(config, listeners, None, stop.clone()));
+        let task = tokio::spawn(app::run(config, listeners, None, Redactor::default(), stop.clone()));
         Ok(Self { admin, stop, task })
     }
 

@@ -237,11 +237,7 @@ fn describe(answer: &Answer, redact: &dyn Fn(&str) -> String) -> String {
     if body.is_empty() || may_be_private {
         return format!("HTTP {}", answer.status);
     }
-    let mut excerpt: String = body
-        .chars()
-        .take(EXCERPT_CHARS_MAX)
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .collect();
+    let mut excerpt: String = body.chars().take(EXCERPT_CHARS_MAX).collect();
     if excerpt.len() < body.len() {
         excerpt.push('…');
     }

@@ -8,7 +8,14 @@ use super::RegistryError;
 const MESSAGE_CHARS_MAX: usize = 500;
 
 /// The id in an answer about `subject`. `registering`: whether the request was to register the schema or to find it.
-pub(super) fn schema_id(status: u16, body: &[u8], subject: &str, registering: bool) -> Result<u32, RegistryError> {
+/// `clean` makes what the registry says fit to be shown.
+pub(super) fn schema_id(
+    status: u16,
+    body: &[u8],
+    subject: &str,
+    registering: bool,
+    clean: &dyn Fn(&str) -> String,
+) -> Result<u32, RegistryError> {
     #[derive(Deserialize)]
     struct Registered {
         id: u32,
@@ -22,7 +29,7 @@ pub(super) fn schema_id(status: u16, body: &[u8], subject: &str, registering: bo
             ))
         });
     }
-    let Said { code, message } = Said::read(body);
+    let Said { code, message } = Said::read(body, clean);
     let advice = match (status, code) {
         (408 | 429 | 500.., _) => return Err(RegistryError::Unavailable(format!("it answers {status}{message}"))),
         (300..=399, _) => "it redirects: set schema_registry.url to where that leads".to_owned(),
@@ -60,7 +67,7 @@ struct Said {
 }
 
 impl Said {
-    fn read(body: &[u8]) -> Self {
+    fn read(body: &[u8], clean: &dyn Fn(&str) -> String) -> Self {
         #[derive(Deserialize)]
         struct Refusal {
             error_code: Option<u32>,
@@ -69,7 +76,7 @@ impl Said {
         let refusal = serde_json::from_slice::<Refusal>(body).ok();
         let code = refusal.as_ref().and_then(|refusal| refusal.error_code);
         let message = refusal.and_then(|refusal| refusal.message).unwrap_or_default();
-        let message: String = message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect();
+        let message: String = clean(&message).chars().take(MESSAGE_CHARS_MAX).collect();
         Self { code, message: if message.is_empty() { message } else { format!(": {message}") } }
     }
 }
@@ -79,7 +86,7 @@ mod tests {
     use super::*;
 
     fn check(status: u16, body: &str, registering: bool, expected: &str) {
-        let said = match schema_id(status, body.as_bytes(), "chat-events-value", registering) {
+        let said = match schema_id(status, body.as_bytes(), "chat-events-value", registering, &crate::fit::line) {
             Ok(id) => format!("id {id}"),
             Err(RegistryError::Unavailable(why)) => format!("later: {why}"),
             Err(RegistryError::Refused(why)) => format!("refused: {why}"),
@@ -103,7 +110,7 @@ mod tests {
             (401, r#"{"error_code":40101,"message":"Unauthorized"}"#, "refused: *credentials*401: Unauthorized"),
             (403, "", "refused: *chat-events-value*register = false"),
             (404, "not found", "refused: there is no such API"),
-            (409, r#"{"error_code":409,"message":"why\nso"}"#, "refused: *NONE*409: whyso"),
+            (409, r#"{"error_code":409,"message":"why\nso"}"#, "refused: *NONE*409: why so"),
             (422, r#"{"message":"bad"}"#, "refused: *2020-12*422: bad"),
             (418, "", "refused: *418"),
             (429, "", "later: it answers 429"),

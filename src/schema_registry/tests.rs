@@ -37,7 +37,7 @@ fn registry(url: Url, credentials: Credentials, register: bool) -> SchemaRegistr
     // As the command line does, once for the process; here the second test finds it done.
     drop(rustls::crypto::ring::default_provider().install_default());
     let config = config::SchemaRegistry { url, register, credentials, request_timeout: Duration::from_secs(5) };
-    SchemaRegistry::new(http_client(&config, true).expect("a client"), &config)
+    SchemaRegistry::new(http_client(&config, true).expect("a client"), &config, Default::default())
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chatbridge::app::InstanceClients;
 use chatbridge::config::{GreenApi, Instance, Receive};
+use chatbridge::redact::Redactor;
 use chatbridge::source::NotificationQueue as _;
 use chatbridge_event::event::InstanceId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -37,7 +38,7 @@ async fn connections_are_opened_at_the_configured_rate_and_no_request_tires_of_w
     let second = Duration::from_secs(1);
     let green_api = GreenApi { connect_interval: INTERVAL, receive_grace: second, ..GreenApi::default() };
     let started = Instant::now();
-    let clients = InstanceClients::new(&green_api).expect("clients");
+    let clients = InstanceClients::new(&green_api, &Redactor::default()).expect("clients");
     let mut polls = JoinSet::new();
     for id in 0..INSTANCES {
         let client = clients.of(&Instance {

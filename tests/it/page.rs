@@ -15,6 +15,7 @@ use chatbridge::http_server::{Callers, HttpServer, Places, Timeouts};
 use chatbridge::policy::Policy;
 use chatbridge::publish::kafka::Health;
 use chatbridge::readiness::Readiness;
+use chatbridge::redact::Redactor;
 use chatbridge::source::QueueError;
 use chatbridge::telemetry::InstanceTelemetry;
 use chatbridge::telemetry::config::LiveConfig;
@@ -252,6 +253,7 @@ fn crowded() -> (Runtime, String) {
         kafka: Arc::new(Health::default()),
         chatapp: None,
         schema_registry: None,
+        redactor: Redactor::default(),
         silence_max: Duration::from_secs(300),
         started: tokio::time::Instant::now(),
     };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chatbridge::config;
 use chatbridge::green_api::{InstanceClient, Pace, http_client};
 use chatbridge::logging::{self, LogFormat};
+use chatbridge::redact::Redactor;
 use chatbridge::source::{NotificationQueue, QueueError};
 use chatbridge::supervisor::supervise;
 use chatbridge_event::event::InstanceId;
@@ -67,6 +68,104 @@ fn a_failing_bridge_that_logs_everything_never_shows_a_token_or_a_password() {
     }
 }
 
+/// Secrets that instance FIRST has nothing to do with, each with the key it is configured by.
+const OTHERS: [(&str, &str); 7] = [
+    ("CHATBRIDGE__KAFKA__PROPERTIES__SASL_PASSWORD", "kafka-pass \"word\""),
+    ("CHATBRIDGE__WEBHOOK__TOKEN", "webhook-t0ken"),
+    ("CHATBRIDGE__TRACING__OTLP_HEADERS__AUTHORIZATION", "Bearer c0llector-token"),
+    ("CHATBRIDGE__CHATAPP__EMAIL", "operator@example.invalid"),
+    ("CHATBRIDGE__CHATAPP__PASSWORD", "chatapp-passw0rd"),
+    ("CHATBRIDGE__CHATAPP__ACCESS_TOKEN", "access-t0ken-of-chatapp"),
+    ("CHATBRIDGE__CHATAPP__REFRESH_TOKEN", "refresh-t0ken-of-chatapp"),
+];
+const OTHER_TOKEN: &str = "another0instances0token";
+const NEW_TOKEN: &str = "the0next0token0of0another";
+
+/// Whatever could move a cursor, end a line or turn the direction of writing.
+fn is_unruly(character: char) -> bool {
+    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || character.is_control() && character != '\n'
+}
+
+/// How an upstream quotes secrets, and what else it says.
+fn quoting(method: Method, code: u16, secrets: &[&str]) -> Fault {
+    let body = format!("\u{202e}gnorw\u{2066}\u{1b}[2J\u{9b}\u{200f}\r\n{}\u{2028}", secrets.join(" "));
+    Fault::new(method, FaultKind::Status { code, body, retry_after_seconds: None }).on(FIRST).times(1)
+}
+
+/// The bridge is shown `faults`, one after the other; what its pages show meanwhile.
+fn pages_through(scene: &Scene, bridge: &Bridge, faults: Vec<Fault>) -> String {
+    let failures = |bridge: &Bridge| bridge.metric("chatbridge_source_errors_total", &format!("\"{FIRST}\""));
+    let until = failures(bridge) + faults.len() as f64;
+    faults.into_iter().for_each(|fault| drop(scene.simulator.add_fault(fault)));
+    let mut pages = String::new();
+    while failures(bridge) < until {
+        pages.push_str(&bridge.get("/status").1);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    pages + &bridge.get("/status").1 + &bridge.get("/metrics").1
+}
+
+fn assert_clean(place: &str, shown: &str, secrets: &[&str]) {
+    assert!(shown.contains("gnorw") && shown.contains("<secret>"), "something is shown in {place}: {shown}");
+    for secret in secrets {
+        let spelt = serde_json::Value::from(*secret).to_string();
+        let at = [*secret, &spelt[1..spelt.len() - 1]].into_iter().find_map(|form| shown.find(form));
+        assert_eq!(at.map(|at| shown.get(at.saturating_sub(200)..at)), None, "{secret} is in {place}");
+    }
+    assert_eq!(shown.chars().find(|character| is_unruly(*character)), None, "in {place}");
+}
+
+#[test]
+fn what_one_upstream_says_of_any_secret_is_shown_nowhere_nor_does_it_turn_the_writing() {
+    let scene = Scene::new("");
+    let path = scene.home.config();
+    let state_dir = path.with_file_name("state");
+    let text = std::fs::read_to_string(&path).expect("readable");
+    // The second instance gets a token of its own, and is one that is called.
+    let (first, second) = text.split_at(text.rfind(TOKEN).expect("two instances"));
+    let write = |token: &str| {
+        let second = second.replacen(TOKEN, token, 1);
+        std::fs::write(&path, format!("{first}{second}receive = \"webhook\"\n")).expect("writable");
+    };
+    write(OTHER_TOKEN);
+    let mut environment: Vec<(&str, &str)> = OTHERS.to_vec();
+    environment.extend([
+        ("CHATBRIDGE__WEBHOOK__LISTEN", "127.0.0.1:0"),
+        ("CHATBRIDGE__TRACING__OTLP_ENDPOINT", "http://127.0.0.1:9"),
+        ("CHATBRIDGE__CHATAPP__APP_ID", "app_1_1"),
+        ("CHATBRIDGE__CHATAPP__API_URL", "http://127.0.0.1:9"),
+        ("CHATBRIDGE__CHATAPP__SOCKET_URL", "ws://127.0.0.1:9"),
+        ("CHATBRIDGE__CHATAPP__STATE_DIR", state_dir.to_str().expect("UTF-8")),
+    ]);
+    let mut secrets: Vec<&str> = OTHERS.iter().map(|(_, secret)| *secret).chain([TOKEN, OTHER_TOKEN]).collect();
+    let mut bridge = Bridge::start(&scene.home, &environment);
+    bridge.wait_until_ready();
+    // A status of its own for each, for the log tells a class of trouble once.
+    let pairs = secrets.chunks(2).zip([500, 418, 401, 403, 404]);
+    let faults = pairs.map(|(pair, code)| quoting(Method::Receive, code, pair)).collect();
+    let mut pages = pages_through(&scene, &bridge, faults);
+    // Learnt by a reload.
+    write(NEW_TOKEN);
+    bridge.signal("HUP");
+    bridge.wait("the reload", |bridge| (bridge.metric("chatbridge_config_generation", "") == 2.0).then_some(()));
+    secrets.push(NEW_TOKEN);
+    let fault = quoting(Method::Receive, 400, &[NEW_TOKEN, OTHER_TOKEN]);
+    pages.push_str(&pages_through(&scene, &bridge, vec![fault]));
+    assert!(bridge.terminate().success());
+    assert_clean("a page", &pages, &secrets);
+    let log = scene.home.log_text();
+    assert!(log.matches("gnorw").count() >= 6, "each was told: {log}");
+    assert_clean("the log", &log, &secrets);
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatbridge"));
+    command.args(["check", "--online", "--config"]).arg(&path).envs(environment);
+    drop(scene.simulator.add_fault(quoting(Method::State, 500, &secrets[..6])));
+    let out = command.output().expect("it runs");
+    let checked = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert_clean("check", &checked, &secrets);
+}
+
 /// An error in every form in which something might print it: for people, for developers, and its whole chain.
 fn printed(error: &dyn Error) -> String {
     let mut text = format!("{error} {error:?} {error:#?}");
@@ -93,7 +192,7 @@ fn no_error_of_a_queue_prints_the_token_in_any_form() {
             receive: config::Receive::Poll,
         };
         let http = http_client(&config, true, &Pace::of(&config)).expect("a client");
-        InstanceClient::new(http, &config, &instance)
+        InstanceClient::new(http, &config, &instance, Redactor::new([&instance.token]))
     };
     let (simulated, nobody) = (client(scene.simulator.url(), TOKEN), client("http://127.0.0.1:9", TOKEN));
     let receive =
@@ -122,7 +221,7 @@ fn panics_where_asked() {
     if std::env::var_os(PANIC_HERE).is_none() {
         return;
     }
-    logging::init(LogFormat::Json, "trace");
+    logging::init(LogFormat::Json, "trace", &Redactor::default());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let once = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let told = |restart_in: std::time::Duration| eprintln!("started again in {restart_in:?}");

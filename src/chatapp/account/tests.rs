@@ -66,7 +66,7 @@ async fn account() -> (Account, Peer, Folder) {
     );
     std::fs::write(&file, text).expect("writable");
     let config = config::load(Some(&file), []).expect("valid").chatapp.expect("there");
-    let api = Arc::new(Api::new(http_client(&config, true).expect("a client"), &config));
+    let api = Arc::new(Api::new(http_client(&config, true).expect("a client"), &config, Default::default()));
     let tokens = TokenFile::in_folder(&config.state_dir);
     let tokens = Tokens::open(Arc::clone(&api), tokens, &config, Reading::now).expect("readable");
     let account = Account::new(api, tokens);

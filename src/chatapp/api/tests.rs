@@ -66,7 +66,7 @@ fn api(url: &str) -> Api {
     std::fs::write(&path, text).expect("writable");
     let config = config::load(Some(&path), []).expect("valid").chatapp.expect("there");
     std::fs::remove_file(&path).expect("ours");
-    Api::new(http_client(&config, true).expect("a client"), &config)
+    Api::new(http_client(&config, true).expect("a client"), &config, Redactor::default())
 }
 
 fn login() -> Login {
@@ -153,7 +153,7 @@ async fn what_cannot_be_asked_is_refused_here_and_an_id_never_walks_through_the_
         let error = api.messages(&token, &line(), chat, Start::At(None)).await.expect_err("no path");
         assert!(matches!(error, ApiError::Refused { status: 0, .. }), "{error:?}");
     }
-    assert!(sensitive(&token).expect("a header").is_sensitive(), "nobody's log shows it");
+    assert!(api.sensitive(&token).expect("a header").is_sensitive(), "nobody's log shows it");
     let broken = SecretString::from("two\nlines".to_owned());
     let error = api.licenses(&broken).await.expect_err("no header");
     assert!(matches!(error, ApiError::Refused { status: 0, .. }) && !error.to_string().contains("two"), "{error:?}");

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::dead_letters::{Letter, Survey};
+use crate::redact::Redactor;
 use chatbridge_event::event::{Channel, SourceId};
 
 /// What librdkafka has to say may be long.
@@ -10,7 +11,9 @@ const ERROR_CHARS_MAX: usize = 80;
 
 pub(super) const HEADINGS: &str = "TIME                  INSTANCE      REASON        PLACE       BYTES  TOPIC                ID                                    ERROR";
 
-pub(super) fn row(letter: &Letter, was_replayed: bool) -> String {
+pub(super) fn row(letter: &Letter, was_replayed: bool, redactor: &Redactor) -> String {
+    // Whoever may write to the topic shall not write to this terminal.
+    let printable = |text: &str| -> String { redactor.outside(text).chars().take(ERROR_CHARS_MAX).collect() };
     let time = letter.time.map(|time| format!("{time:.0}")).unwrap_or_default();
     let channel = || letter.source.as_ref().and_then(SourceId::channel).map(|channel| printable(&channel.short()));
     let instance = letter.instance().map(|instance| instance.to_string()).or_else(channel).unwrap_or_default();
@@ -24,11 +27,6 @@ pub(super) fn row(letter: &Letter, was_replayed: bool) -> String {
         letter.bytes.len(),
         printable(letter.topic.as_deref().unwrap_or_default()),
     )
-}
-
-/// Whoever may write to the topic shall not write to this terminal.
-fn printable(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(ERROR_CHARS_MAX).collect()
 }
 
 pub(super) fn json(letter: &Letter, was_replayed: bool) -> Value {
@@ -58,10 +56,62 @@ pub(super) fn json(letter: &Letter, was_replayed: bool) -> Value {
     line
 }
 
-pub(super) fn footer(found: &Survey) -> String {
+pub(super) fn footer(found: &Survey, redactor: &Redactor) -> String {
     if found.selected.is_empty() {
         return "no dead letters".to_owned();
     }
-    let reasons: Vec<String> = found.reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let named = |(reason, count): (&String, &usize)| format!("{} {count}", redactor.outside(reason));
+    let reasons: Vec<String> = found.reasons.iter().map(named).collect();
     format!("{} in all: {}", found.selected.len(), reasons.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consume::{ConsumedRecord, Position};
+    use crate::dead_letters::Entry;
+
+    /// A letter whose every header was written by somebody who means harm.
+    fn wicked() -> Letter {
+        let harm = |text: &str| format!("{text}\u{202e}\u{1b}[2J\r\n d75b3a66c0ffee\u{9b}");
+        let header = |name: &str, value: String| (name.to_owned(), value);
+        let record = ConsumedRecord {
+            position: Position { partition: 0, offset: 7 },
+            timestamp_ms: Some(1_760_000_000_000),
+            appended_ms: None,
+            key: harm("key"),
+            headers: vec![
+                header("reason", harm("reason")),
+                header("error", harm("error")),
+                header("instance", "1101".to_owned()),
+                header("topic", harm("topic")),
+                header("receipt_id", harm("7")),
+            ],
+            value: Vec::new(),
+        };
+        match Entry::read(record) {
+            Entry::Letter(letter) => *letter,
+            _ => panic!("it is a letter"),
+        }
+    }
+
+    #[test]
+    fn a_list_holds_no_secret_and_nothing_that_writes_to_the_terminal() {
+        let secret = secrecy::SecretString::from("d75b3a66c0ffee");
+        let redactor = Redactor::new([&secret]);
+        let letter = wicked();
+        let mut found = Survey::default();
+        found.selected.insert(letter.position, false);
+        found.reasons.insert(letter.reason.clone(), 1);
+        let document = redactor.json(&json(&letter, false)).expect("JSON");
+        for shown in
+            [row(&letter, true, &redactor), footer(&found, &redactor), crate::fit::json(&document).into_owned()]
+        {
+            assert!(shown.contains("reason") && shown.contains("<secret>"), "{shown:?}");
+            assert!(
+                !shown.contains("d75b3a66") && !shown.contains(['\u{202e}', '\u{1b}', '\u{9b}', '\n']),
+                "{shown:?}"
+            );
+        }
+    }
 }

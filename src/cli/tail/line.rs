@@ -1,11 +1,10 @@
 //! One event on one line: columns, width, colours, and nothing that could move a terminal's cursor. Pure.
 
-use std::borrow::Cow;
-
 use console::{Alignment, Style, measure_text_width, pad_str, truncate_str};
 
 use super::view::View;
 use crate::consume::ConsumedRecord;
+use crate::fit;
 
 /// So much of the words is shown where there is no terminal to fit them into.
 const WORDS_COLUMNS: usize = 400;
@@ -26,10 +25,10 @@ impl Layout {
         let time = view.time.map(|time| format!("{time:.0}")).unwrap_or_default();
         let columns = [
             (time, 20, Style::new().dim()),
-            (harmless(view.instance.as_deref().unwrap_or_default()), 12, Style::new().dim()),
-            (harmless(&record.key), 20, Style::new().bold()),
+            (fit::line(view.instance.as_deref().unwrap_or_default()), 12, Style::new().dim()),
+            (fit::line(&record.key), 20, Style::new().bold()),
             (view.direction.to_owned(), 3, self.style(view)),
-            (harmless(&view.label), 15, self.style(view)),
+            (fit::line(&view.label), 15, self.style(view)),
         ];
         let mut line = String::new();
         let mut taken = 0;
@@ -40,7 +39,7 @@ impl Layout {
             line.push_str("  ");
         }
         let room = self.columns.map_or(WORDS_COLUMNS, |columns| columns.saturating_sub(taken).max(WORDS_COLUMNS_MIN));
-        line.push_str(&truncate_str(&harmless(&view.words), room, "…"));
+        line.push_str(&truncate_str(&fit::line(&view.words), room, "…"));
         line.truncate(line.trim_end().len());
         line
     }
@@ -56,38 +55,4 @@ impl Layout {
             _ => Style::new().magenta(),
         }
     }
-}
-
-/// Whoever writes to a chat shall not write to this terminal: white space becomes a space, and what moves the cursor or
-/// turns the direction of writing becomes U+FFFD. Joiners stay, for emoji are made of them.
-fn harmless(text: &str) -> String {
-    let shown = |character: char| match character {
-        _ if character.is_whitespace() => ' ',
-        _ if is_unruly(character) => '\u{fffd}',
-        _ => character,
-    };
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().map(shown).collect()
-}
-
-fn is_unruly(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// A line of JSON that says the same and can be looked at: such characters stand only inside its strings.
-pub(super) fn without_controls(line: &str) -> Cow<'_, str> {
-    if !line.trim_end_matches('\n').chars().any(is_unruly) {
-        return Cow::Borrowed(line);
-    }
-    let mut escaped = String::with_capacity(line.len() + 16);
-    for character in line.chars() {
-        match character {
-            '\n' => escaped.push(character),
-            // White space between the values, where `raw` was written with it.
-            '\t' | '\r' => escaped.push(' '),
-            _ if is_unruly(character) => escaped.push_str(&format!("\\u{:04x}", u32::from(character))),
-            _ => escaped.push(character),
-        }
-    }
-    Cow::Owned(escaped)
 }

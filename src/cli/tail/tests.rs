@@ -1,5 +1,6 @@
 use super::*;
 use crate::consume::Position;
+use crate::redact::Redactor;
 
 fn record(key: &str, headers: &[(&str, &str)], value: &[u8]) -> ConsumedRecord {
     ConsumedRecord {
@@ -121,7 +122,7 @@ fn a_line_says_when_where_who_and_what() {
 fn a_line_names_the_instance_or_the_channel() {
     let place = |source: &str, header: &str| {
         let record = record("k", &[("ce_source", header)], format!(r#"{{"source":{source}}}"#).as_bytes());
-        (View::of_event(&record).instance, View::of_dead_letter(&record).instance)
+        (View::of_event(&record).instance, View::of_dead_letter(&record, &Redactor::default()).instance)
     };
     let (event, letter) = place(r#"{"system":"chatapp","license":"1229","messenger":"max"}"#, "/chatapp/1229/max");
     assert_eq!((event.as_deref(), letter.as_deref()), (Some("1229/max"), Some("1229/max")));
@@ -135,11 +136,11 @@ fn nobody_writes_to_the_terminal() {
     let shown = line(&message(wicked));
     assert!(shown.ends_with("Ira: a\u{fffd}[2J b c\u{fffd}1A\u{fffd}d e 👩‍👩‍👧"), "{shown:?}");
     let wicked = record("7\u{1b}[1m@c.us", &[("reason", "\u{7}"), ("error", "\u{1b}c")], b"");
-    let shown = PLAIN.line(&View::of_dead_letter(&wicked), &wicked);
+    let shown = PLAIN.line(&View::of_dead_letter(&wicked, &Redactor::default()), &wicked);
     assert!(!shown.chars().any(char::is_control), "{shown:?}");
 
     let json = "{\"a\":\r\"\u{9b}1A\u{7f}\u{202e}я\"}\n";
-    let escaped = line::without_controls(json);
+    let escaped = crate::fit::json(json);
     assert_eq!(escaped, "{\"a\": \"\\u009b1A\\u007f\\u202eя\"}\n");
     let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
     assert_eq!(parsed(&escaped), parsed(json));
@@ -183,13 +184,13 @@ fn dead_letters_tell_their_reason_and_not_their_bytes() {
         ("ce_type", "chatbridge.message.v1"),
     ];
     let letter = record("7999@c.us", &headers, b"secret words");
-    let view = View::of_dead_letter(&letter);
+    let view = View::of_dead_letter(&letter, &Redactor::default());
     assert_eq!(view.kind.as_deref(), Some("message"));
     assert_eq!(
         PLAIN.line(&view, &letter),
         "2025-10-09T08:53:20Z  7             7999@c.us                  dead: too_large  broker: too large, for chat-events, 12 bytes"
     );
-    let mark = View::of_dead_letter(&record("k", &[("reason", "replayed"), ("topic", "t")], b""));
+    let mark = View::of_dead_letter(&record("k", &[("reason", "replayed"), ("topic", "t")], b""), &Redactor::default());
     assert_eq!((mark.label.as_str(), mark.words.as_str()), ("dead: replayed", "its event is in t now"));
 }
 

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::words;
 use crate::consume::ConsumedRecord;
+use crate::redact::Redactor;
 use chatbridge_base::json::Json;
 use chatbridge_event::record::dead_letter::MARK_REASON;
 use chatbridge_event::record::unframed;
@@ -59,12 +60,12 @@ impl View {
     }
 
     /// Of a record in the topic of dead letters.
-    pub(super) fn of_dead_letter(record: &ConsumedRecord) -> Self {
+    pub(super) fn of_dead_letter(record: &ConsumedRecord, redactor: &Redactor) -> Self {
         let header = |name: &str| record.header(name).unwrap_or_default();
         let reason = header("reason");
         let words = match reason {
             MARK_REASON => format!("its event is in {} now", header("topic")),
-            _ => format!("{}, for {}, {} bytes", header("error"), header("topic"), record.value.len()),
+            _ => format!("{}, for {}, {} bytes", redactor.text(header("error")), header("topic"), record.value.len()),
         };
         Self {
             time: stamped(record),

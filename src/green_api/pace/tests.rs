@@ -8,6 +8,7 @@ use tokio::time::{advance, sleep};
 
 use super::*;
 use crate::green_api::{InstanceClient, http_client};
+use crate::redact::Redactor;
 use crate::source::NotificationQueue as _;
 use chatbridge_event::event::InstanceId;
 
@@ -169,7 +170,7 @@ async fn a_request_that_is_handed_an_open_connection_waits_for_no_turn() {
     let http = http_client(&config, true, &pace).expect("a client");
     let mut loops = JoinSet::new();
     for _ in 0..20 {
-        let client = InstanceClient::new(http.clone(), &config, &instance);
+        let client = InstanceClient::new(http.clone(), &config, &instance, Redactor::default());
         loops.spawn(async move {
             for _ in 0..10 {
                 assert!(client.receive().await.expect("an answer").is_none());

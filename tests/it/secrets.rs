@@ -97,7 +97,7 @@ fn quoting(method: Method, code: u16, secrets: &[&str]) -> Fault {
 fn pages_through(scene: &Scene, bridge: &Bridge, faults: Vec<Fault>) -> String {
     let failures = |bridge: &Bridge| bridge.metric("chatbridge_source_errors_total", &format!("\"{FIRST}\""));
     let until = failures(bridge) + faults.len() as f64;
-    faults.into_iter().for_each(|fault| drop(scene.simulator.add_fault(fault)));
+    faults.into_iter().for_each(|fault| scene.simulator.add_fault(fault));
     let mut pages = String::new();
     while failures(bridge) < until {
         pages.push_str(&bridge.get("/status").1);
@@ -160,7 +160,7 @@ fn what_one_upstream_says_of_any_secret_is_shown_nowhere_nor_does_it_turn_the_wr
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatbridge"));
     command.args(["check", "--online", "--config"]).arg(&path).envs(environment);
-    drop(scene.simulator.add_fault(quoting(Method::State, 500, &secrets[..6])));
+    scene.simulator.add_fault(quoting(Method::State, 500, &secrets[..6]));
     let out = command.output().expect("it runs");
     let checked = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert_clean("check", &checked, &secrets);

@@ -28,7 +28,8 @@ test: ## Runs every check of the code: format, lints, documentation, tests, and 
 	cargo clippy --package chatbridge --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	@# Twice as many at once as there are cores: most of them wait for other processes and for time to pass.
-	cargo test --locked --lib --bins --test it -- --include-ignored --test-threads=$$(($$(getconf _NPROCESSORS_ONLN) * 2))
+	cargo test --locked --no-fail-fast --lib --bins --test it -- --include-ignored --test-threads=$$(($$(getconf _NPROCESSORS_ONLN) * 2))
+	cargo test --locked --test memory
 	cargo test --locked --doc
 	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=2 $(LONG:%=--skip %) $(ALONE:%=--skip %)
 	cargo test --locked --test kafka -- --ignored --nocapture --test-threads=1 $(LONG:%=--skip %) $(ALONE)

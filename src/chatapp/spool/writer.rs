@@ -158,6 +158,7 @@ impl Writer {
         self.due.extend(self.forgetting.as_ref().map(|forgetting| Due::Forget(forgetting.part, forgetting.before())));
         // Whoever asked and is gone asks again.
         self.waiting.retain(|waiting| waiting.is_tried || !waiting.answer.is_closed());
+        let mut is_tried_again = false;
         let condition = loop {
             let look = self.shared.store.look();
             self.shared.file_bytes.store(look.occupied, Ordering::Relaxed);
@@ -173,7 +174,10 @@ impl Writer {
             if let Err(failure) = self.write(due, appends) {
                 let room_helps = matches!(&failure, redb::Error::Io(error) if is_lack_of_room(error));
                 if appends > 0 {
-                    self.pause(&failure);
+                    // The pages of what left last become free with the next transaction, or when the file is opened anew.
+                    if !room_helps || std::mem::replace(&mut is_tried_again, true) {
+                        self.pause(&failure);
+                    }
                 } else if !(room_helps && self.shared.store.give_up_reserve()) {
                     break Condition::Failing(failure.to_string());
                 }

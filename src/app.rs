@@ -1,5 +1,8 @@
 //! The composition root: builds the parts, joins them, and lets them end in the right order. It alone knows everybody.
 
+pub mod reload;
+pub mod webhook;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,26 +11,26 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, Shown};
-use crate::bridge::Bridge;
+use crate::app::reload::Reloads;
+use crate::chatapp::push::Callback;
 use crate::config::{Config, ConfigError, GreenApi};
-use crate::kafka_watch::KafkaWatch;
-use crate::otlp::{Exporting, OtlpError};
-use crate::policy::Policy;
-use crate::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
-use crate::readiness::Readiness;
+use crate::core::bridge::Bridge;
+use crate::core::policy::Policy;
+use crate::core::publish::kafka::{KafkaPublisher, ProducerError, librdkafka_features, librdkafka_version};
+use crate::core::schema_registry::SchemaRegistry;
+use crate::green_api::watch;
+use crate::inbound::tls::{Certificate, TlsError};
 use crate::redact::Redactor;
-use crate::reload::Reloads;
-use crate::schema_registry::SchemaRegistry;
-use crate::source::watch;
 use crate::supervisor::keep_running;
-use crate::systemd::Systemd;
-use crate::telemetry::config::LiveConfig;
-use crate::telemetry::loss_radar::Thresholds;
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::status::StatusBoard;
-use crate::telemetry::webhook::WebhookTelemetry;
-use crate::webhook::{self, Callback, Certificate, TlsError};
+use crate::watch::admin::{self, Shown};
+use crate::watch::kafka_watch::KafkaWatch;
+use crate::watch::otlp::{Exporting, OtlpError};
+use crate::watch::readiness::Readiness;
+use crate::watch::systemd::Systemd;
+use crate::watch::telemetry::config::LiveConfig;
+use crate::watch::telemetry::loss_radar::Thresholds;
+use crate::watch::telemetry::metrics::Metrics;
+use crate::watch::telemetry::status::StatusBoard;
 use chatbridge_event::record::{RecordFactory, ValueForm};
 
 mod background;
@@ -108,7 +111,7 @@ pub async fn run(
 
     let metrics = Arc::new(Metrics::new());
     // Before anything is opened that could take what delivery needs.
-    let shares = Shares::new(&config, Arc::clone(&metrics));
+    let shares = Shares::new(&config, &metrics);
     let board = Arc::new(status_board(&config));
     let readiness = Readiness::default();
     let health = publisher.health();
@@ -155,7 +158,7 @@ pub async fn run(
     background.watch(&systemd, &board, config.silence_max(), &stop);
 
     if let (Some(listener), Some(settings)) = (listeners.webhook, config.webhook.clone()) {
-        let telemetry = Arc::new(WebhookTelemetry::new(Arc::clone(&metrics)));
+        let telemetry = Arc::new(metrics.webhook_calls());
         let secret = config.chatapp.as_ref().and_then(|chatapp| chatapp.callback_secret.clone());
         let callback = chatapp.as_ref().zip(secret).map(|(chatapp, secret)| Callback::new(secret, chatapp.intake()));
         let (intakes, stop) = (fleet.intakes(), stop.clone());

@@ -5,19 +5,11 @@
 //! § is a section of the notes on ChatApp and the Pusher protocol.
 
 pub mod account;
-mod ahead;
 pub mod api;
-pub mod backfill;
-pub mod drain;
-mod forms;
-pub mod intake;
-pub mod keeper;
-mod lanes;
-pub mod ledger;
+pub mod hear;
+pub mod keep;
+pub mod mend;
 pub mod overview;
-pub(crate) mod reserve;
+pub mod push;
 mod signing;
-pub mod spool;
-pub mod standing;
 pub mod tokens;
-mod unpack;

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError};
+use crate::core::publish::kafka;
 use crate::fit;
 use crate::logging::{self, LogFormat};
-use crate::publish::kafka;
 use crate::redact::Redactor;
 
 mod check;

@@ -172,42 +172,20 @@
 //! *A replayed dead letter is marked in its own topic*, behind the letter and under its key. A consumer group's offset
 //! would be the usual place, but it knows one end only: replaying a selection would declare everything before it done.
 
-pub mod admin;
 pub mod app;
-pub mod bridge;
 pub mod chatapp;
 pub mod cli;
 pub mod config;
-pub mod consume;
-pub mod content_coding;
-pub mod dead_letters;
-#[cfg(feature = "lab")]
-pub mod demo;
-pub mod descriptors;
-pub mod doctor;
-pub mod episode;
+pub mod core;
 pub mod fit;
 pub mod green_api;
-mod http_failure;
-pub mod http_server;
-pub mod kafka_watch;
+pub mod http;
+pub mod inbound;
 pub mod logging;
-pub mod otlp;
-pub mod policy;
-pub mod publish;
-pub mod readiness;
 pub mod redact;
-pub mod reload;
-pub mod schema;
-pub mod schema_registry;
 pub mod seal;
 pub mod shutdown;
 #[cfg(test)]
 mod simulation;
-pub mod source;
 pub mod supervisor;
-pub mod systemd;
-pub mod telemetry;
-#[cfg(feature = "lab")]
-pub mod verify;
-pub mod webhook;
+pub mod watch;

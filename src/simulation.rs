@@ -1,6 +1,6 @@
 //! The delivery loop between two faulty sides, on a clock that is held and with dice that are seeded.
 //!
-//! A history is one run of the real [`Poller`](crate::source::queue::Poller) and the real [`Bridge`] between an upstream
+//! A history is one run of the real [`Poller`](crate::green_api::poll::poller::Poller) and the real [`Bridge`] between an upstream
 //! and a broker in memory that do whatever the reference leaves open and whatever goes wrong on a wire, while the
 //! processes are stopped and killed between any two awaits. Everything random comes from one seed: the conditions, the
 //! events, each fault, the jitter. One thread, virtual time and no order of a hash map: so a seed is a history, for ever.
@@ -40,10 +40,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio_util::sync::CancellationToken;
 
-use crate::bridge::Bridge;
-use crate::telemetry::InstanceTelemetry;
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::status::StatusBoard;
+use crate::core::bridge::Bridge;
+use crate::watch::telemetry::InstanceTelemetry;
+use crate::watch::telemetry::metrics::Metrics;
+use crate::watch::telemetry::status::StatusBoard;
 use broker::Broker;
 use chatbridge_event::record::RecordFactory;
 use conditions::{Conditions, Rival, up_to};

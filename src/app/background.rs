@@ -9,9 +9,9 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::supervisor::keep_running;
-use crate::systemd::Systemd;
-use crate::telemetry::loss_watch;
-use crate::telemetry::status::StatusBoard;
+use crate::watch::systemd::Systemd;
+use crate::watch::telemetry::loss_watch;
+use crate::watch::telemetry::status::StatusBoard;
 
 /// The tasks, and the end of those that run until everything else has ended.
 #[derive(Default)]

@@ -11,21 +11,21 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::InstanceClients;
-use crate::bridge::Bridge;
 use crate::config::{Config, GreenApi, Instance, Receive, Webhook};
-use crate::green_api::{InstanceClient, is_loopback};
-use crate::publish::kafka::KafkaPublisher;
-use crate::source::caller::{CallerCache, CallerLookup};
-use crate::source::carrier::Carrier;
-use crate::source::ending::Ending;
-use crate::source::intake::{Intake, Turn};
-use crate::source::queue::{Pacing, Poller};
+use crate::core::bridge::Bridge;
+use crate::core::publish::kafka::KafkaPublisher;
+use crate::green_api::caller::{CallerCache, CallerLookup};
+use crate::green_api::carrier::Carrier;
+use crate::green_api::client::{InstanceClient, is_loopback};
+use crate::green_api::ending::Ending;
+use crate::green_api::poll::poller::{Pacing, Poller};
+use crate::green_api::push::intake::{Intake, Turn};
+use crate::green_api::push::intakes;
 use crate::supervisor::{keep_running, supervise};
-use crate::telemetry::InstanceTelemetry;
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::spans::SpanQueue;
-use crate::telemetry::status::StatusBoard;
-use crate::webhook;
+use crate::watch::telemetry::InstanceTelemetry;
+use crate::watch::telemetry::metrics::Metrics;
+use crate::watch::telemetry::spans::SpanQueue;
+use crate::watch::telemetry::status::StatusBoard;
 use chatbridge_event::event::InstanceId;
 
 /// What each instance's slow look needs.
@@ -36,7 +36,7 @@ const CHANGES_NAMED_MAX: usize = 20;
 
 type CallerNames = Option<CallerLookup<Arc<InstanceClient>>>;
 /// The instances that GREEN-API calls us for.
-pub(super) type Intakes = webhook::Intakes<Arc<KafkaPublisher>, CallerNames>;
+pub(super) type Intakes = intakes::Intakes<Arc<KafkaPublisher>, CallerNames>;
 
 /// Every instance, received or about to be.
 pub(super) struct Fleet {

@@ -6,10 +6,10 @@ use tracing::{error, info, warn};
 
 use super::REMINDER;
 use crate::config::{CloudEventsMode, Config};
-use crate::green_api::is_loopback;
+use crate::core::schema;
+use crate::core::schema_registry::{REFUSED_RETRY, RETRY_MAX, RETRY_MIN, RegistryError, SchemaRegistry, http_client};
+use crate::green_api::client::is_loopback;
 use crate::redact::Redactor;
-use crate::schema;
-use crate::schema_registry::{REFUSED_RETRY, RETRY_MAX, RETRY_MIN, RegistryError, SchemaRegistry, http_client};
 use chatbridge_base::retry::Backoff;
 use chatbridge_event::record::ValueForm;
 

@@ -7,11 +7,11 @@ use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
 use crate::config::{Admin, Config, Webhook};
-use crate::descriptors::budget::{Budget, Share};
-use crate::descriptors::{Descriptors, raise_limit};
-use crate::http_server::{Callers, HttpServer, Places, Timeouts};
-use crate::telemetry::listener::ListenerTelemetry;
-use crate::telemetry::metrics::Metrics;
+use crate::inbound::descriptors::budget::{Budget, Share};
+use crate::inbound::descriptors::{Descriptors, raise_limit};
+use crate::inbound::listener::ListenerTelemetry;
+use crate::inbound::server::{Callers, HttpServer, Places, Timeouts};
+use crate::watch::telemetry::metrics::Metrics;
 
 /// What the listeners may take, and who hears when there is nothing left.
 pub(super) struct Shares {
@@ -24,7 +24,7 @@ pub(super) struct Shares {
 
 impl Shares {
     /// Raises the limit of open files as far as it goes, and shares it out: delivery comes first.
-    pub(super) fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(config: &Config, metrics: &Metrics) -> Self {
         let limit = raise_limit();
         let budget = Budget::new(limit, config);
         tell(&budget, limit);
@@ -34,7 +34,7 @@ impl Shares {
             limit,
             admin: places(budget.admin),
             webhook: budget.webhook.map(places),
-            descriptors: Arc::new(Descriptors::new(limit, metrics)),
+            descriptors: Arc::new(Descriptors::new(limit, metrics.files_exhausted())),
         }
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tracing::info;
 
 use crate::config::Tracing;
-use crate::green_api::is_loopback;
-use crate::otlp::{self, Exporting, OtlpError};
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::spans::SpanQueue;
+use crate::green_api::client::is_loopback;
+use crate::watch::otlp::{self, Exporting, OtlpError};
+use crate::watch::telemetry::metrics::Metrics;
+use crate::watch::telemetry::spans::SpanQueue;
 
 /// The queue of spans and their exporter, where there is a collector.
 pub(super) fn export(tracing: &Tracing, metrics: &Arc<Metrics>) -> Result<Option<(SpanQueue, Exporting)>, OtlpError> {

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use tracing::warn;
 
 use super::api::{Api, ApiError, CallbackUrl, ChatSummary, License, Line, Page, Start};
-use super::backfill::{History, Obstacle};
 use super::tokens::{AccessToken, TokenError, TokenView, Tokens};
+use crate::chatapp::mend::backfill::{History, Obstacle};
 
 /// Why the account could not do something, by what comes next: see either.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -17,8 +17,8 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::config::{self, Login};
-use crate::content_coding::{self, Coding, FIRST_BYTES, ReadError};
-use crate::http_failure;
+use crate::http;
+use crate::http::content_coding::{self, Coding, FIRST_BYTES, ReadError};
 use crate::redact::Redactor;
 use chatbridge_pusher::Auth;
 
@@ -297,9 +297,7 @@ impl Api {
         let _turn = self.pace.turn(urgency).await;
         let again = request.try_clone();
         match (request.send().await, again) {
-            (Err(error), Some(again)) if http_failure::was_closed_unanswered(&error) => {
-                self.answer(again.send().await).await
-            }
+            (Err(error), Some(again)) if http::was_closed_unanswered(&error) => self.answer(again.send().await).await,
             (response, _) => self.answer(response).await,
         }
     }
@@ -342,7 +340,7 @@ impl Api {
     fn unreachable(&self, error: reqwest::Error) -> ApiError {
         let class = if error.is_timeout() { "timeout" } else { "connection" };
         let host = self.url.host_str().unwrap_or_default();
-        let causes = self.redactor.outside(&http_failure::causes(error));
+        let causes = self.redactor.outside(&http::causes(error));
         ApiError::Unreachable { class, detail: format!("{host} does not answer: {causes}") }
     }
 

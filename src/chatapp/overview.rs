@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use super::account::Account;
-use super::spool::{Condition, Spool};
-use crate::telemetry::chatapp::{ChannelView, ChatAppTelemetry, SpoolGauges};
+use crate::chatapp::keep::spool::{Condition, Spool};
+use crate::watch::telemetry::chatapp::{ChannelView, ChatAppTelemetry, SpoolGauges};
 
 /// What `/status` shows of ChatApp.
 #[skip_serializing_none]

@@ -1,5 +1,7 @@
 //! `chatbridge check`: the configuration, every problem at once; with `--online` also what it leads to.
 
+pub(super) mod doctor;
+
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
@@ -7,9 +9,9 @@ use serde_json::json;
 
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
 use crate::config::{Config, ConfigError};
-use crate::doctor::{self, Finding, Verdict};
 use crate::redact::Redactor;
 use crate::{app, logging::LogFormat};
+use doctor::{Finding, Verdict};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]

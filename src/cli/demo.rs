@@ -1,11 +1,14 @@
 //! `chatbridge demo`.
 
+#[cfg(feature = "lab")]
+pub(super) mod runner;
+
 use std::process::ExitCode;
 
 use super::{EXIT_FAILED, EXIT_USAGE, block_on, complain};
+use crate::cli::demo::runner::chatapp::{CHATAPP_EVENTS_MAX, ChatAppDemo};
+use crate::cli::demo::runner::{Demo, EVENTS_MAX, INSTANCES_MAX};
 use crate::config::broker_list;
-use crate::demo::chatapp::{CHATAPP_EVENTS_MAX, ChatAppDemo};
-use crate::demo::{Demo, EVENTS_MAX, INSTANCES_MAX};
 use crate::shutdown;
 
 /// Arguments of `demo`.

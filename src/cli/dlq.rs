@@ -1,5 +1,7 @@
 //! `chatbridge dlq`: the dead letters, shown and driven again.
 
+pub(super) mod dead_letters;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::moment::moment;
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
+use crate::cli::dlq::dead_letters::replay::{Outcome, ReplayError, Replayer, Tally};
+use crate::cli::dlq::dead_letters::{Entry, Filter, Letter, Survey, SurveyError, survey};
 use crate::config::Config;
-use crate::consume::{ReadError, TopicReader};
-use crate::dead_letters::replay::{Outcome, ReplayError, Replayer, Tally};
-use crate::dead_letters::{Entry, Filter, Letter, Survey, SurveyError, survey};
-use crate::publish::kafka::KafkaPublisher;
+use crate::core::consume::{ReadError, TopicReader};
+use crate::core::publish::kafka::KafkaPublisher;
 use crate::redact::Redactor;
 use crate::{app, shutdown};
 use chatbridge_event::event::DeadLetterReason;

@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 use tracing::{error, info};
 
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
+use crate::app::reload::Reloads;
 use crate::app::{self, Listeners};
 use crate::config::Config;
 use crate::redact::Redactor;
-use crate::reload::Reloads;
 use crate::shutdown;
 
 const ADMIN: &str = "admin server listens: the status page at /, /status /metrics /livez /readyz";

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::print;
-use crate::schema;
+use crate::core::schema;
 
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,7 @@ use super::json_line::{self, Value};
 use super::moment::moment;
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
 use crate::config::Config;
-use crate::consume::{Brokers, ConsumedRecord, ReadError, Start, TopicReader};
+use crate::core::consume::{Brokers, ConsumedRecord, ReadError, Start, TopicReader};
 use crate::fit;
 use crate::redact::Redactor;
 use crate::shutdown;

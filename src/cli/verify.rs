@@ -1,5 +1,8 @@
 //! `chatbridge verify`: a trial's journal against its topics.
 
+#[cfg(feature = "lab")]
+pub(super) mod promise;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,8 +11,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, EXIT_FAILED, EXIT_USAGE, block_on, complain};
+use crate::cli::verify::promise::{Progress, Promise, Report, Verification, VerifyError};
 use crate::redact::Redactor;
-use crate::verify::{Progress, Promise, Report, Verification, VerifyError};
 use crate::{app, shutdown};
 
 mod progress;

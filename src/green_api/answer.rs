@@ -9,8 +9,8 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Answer;
-use crate::source::{Deletion, QueueError, Receipt, Received};
+use crate::green_api::client::Answer;
+use crate::green_api::queue::{Deletion, QueueError, Receipt, Received};
 use chatbridge_base::json::Json;
 use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, Notification};
 

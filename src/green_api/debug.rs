@@ -6,7 +6,7 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use url::Url;
 
-use super::Http;
+use crate::green_api::client::Http;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -7,8 +7,9 @@ use reqwest::Method;
 use secrecy::SecretString;
 use tokio::time::sleep;
 
-use super::{InstanceClient, SMALL_ANSWER_BYTES_MAX, SMALL_ANSWER_TIMEOUT, answer};
-use crate::source::QueueError;
+use super::answer;
+use crate::green_api::client::{InstanceClient, SMALL_ANSWER_BYTES_MAX, SMALL_ANSWER_TIMEOUT};
+use crate::green_api::queue::QueueError;
 use chatbridge_base::json::Json;
 
 /// One request a second and method is allowed (reference §4); a bridge that runs may just have made it.
@@ -52,7 +53,7 @@ impl InstanceClient {
         Ok(Examined {
             state: parsed(&state).get("stateInstance").words().map(str::to_owned),
             settings: Settings::read(&parsed(&settings)),
-            queue_depth: super::whole_number(parsed(&count)),
+            queue_depth: crate::green_api::client::whole_number(parsed(&count)),
         })
     }
 

@@ -9,7 +9,7 @@ use super::conditions::up_to;
 use super::judge::Sent;
 use super::story::Happening;
 use super::world::{Shared, World};
-use crate::publish::{Delivered, PublishError, Publisher, memory};
+use crate::core::publish::{Delivered, PublishError, Publisher, memory};
 use chatbridge_event::record::Record;
 
 /// How long a broker may sit on a record.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::config::{CallPolicy, Calls, Events, UnknownPolicy};
-use crate::policy::Policy;
+use crate::core::policy::Policy;
 use chatbridge_lab::green_api::{Receipts, Redelivery, SpentReceipt};
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -16,9 +16,9 @@ use super::story::Happening;
 use super::upstream::{Line, RECEIVE_TIMEOUT};
 use super::world::Shared;
 use super::{Plant, STOP_MAX};
-use crate::bridge::Bridge;
-use crate::source::queue::{Pacing, Poller};
-use crate::telemetry::InstanceTelemetry;
+use crate::core::bridge::Bridge;
+use crate::green_api::poll::poller::{Pacing, Poller};
+use crate::watch::telemetry::InstanceTelemetry;
 
 const LIFE_MAX: Duration = Duration::from_secs(5 * 60);
 const DOWNTIME_MAX: Duration = Duration::from_secs(30);

@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::conditions::one_of;
 use super::story::Happening;
 use super::world::{Shared, World};
-use crate::bridge::{self, Settled};
-use crate::green_api::Answer;
+use crate::core::bridge::{self, Settled};
+use crate::core::policy::Policy;
 use crate::green_api::answer;
-use crate::policy::Policy;
-use crate::source::{Deletion, NotificationQueue, QueueError, Receipt, Received};
+use crate::green_api::client::Answer;
+use crate::green_api::queue::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 use chatbridge_lab::green_api::SpentReceipt;
 use chatbridge_lab::green_api::queue::{HandOut, Received as LookedUp};
 

@@ -14,9 +14,9 @@
 
 #![no_main]
 
-use chatbridge::bridge::{prepare, prepare_event};
-use chatbridge::green_api;
-use chatbridge::policy::Policy;
+use chatbridge::core::bridge::{prepare, prepare_event};
+use chatbridge::core::policy::Policy;
+use chatbridge::green_api::client;
 use chatbridge_event::event::{Body, ChatId, InstanceId, Notification};
 use chatbridge_event::normalize::chatapp;
 use chatbridge_event::normalize::green_api::normalize;
@@ -62,7 +62,7 @@ fn body_of_chatapp(bytes: &[u8]) {
 }
 
 fn answer(bytes: &[u8]) {
-    let Ok(Some(received)) = green_api::decode(InstanceId::new(INSTANCE), bytes.to_vec()) else { return };
+    let Ok(Some(received)) = client::decode(InstanceId::new(INSTANCE), bytes.to_vec()) else { return };
     let now = Timestamp::from_second(1_760_000_000).expect("in range");
     let body = match &received.notification.body {
         Body::Json(raw) => Some(raw.clone()),

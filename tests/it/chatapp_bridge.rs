@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatbridge::config::{CloudEventsMode, Kafka};
-use chatbridge::consume::TopicReader;
+use chatbridge::core::consume::TopicReader;
 use chatbridge_lab::chatapp::generator::{Generator, Wrapping};
 use chatbridge_lab::chatapp::{Act, ChatAppSimulator, ChatAppSimulatorConfig, Event, Login};
 use rdkafka::mocking::MockCluster;

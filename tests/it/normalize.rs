@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chatbridge::bridge::prepare;
-use chatbridge::policy::Policy;
+use chatbridge::core::bridge::prepare;
+use chatbridge::core::policy::Policy;
 use chatbridge_event::event::{Body, InstanceId, Notification};
 use chatbridge_event::record::{Record, RecordFactory};
 use jiff::Timestamp;

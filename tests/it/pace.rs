@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use chatbridge::app::InstanceClients;
 use chatbridge::config::{GreenApi, Instance, Receive};
+use chatbridge::green_api::queue::NotificationQueue as _;
 use chatbridge::redact::Redactor;
-use chatbridge::source::NotificationQueue as _;
 use chatbridge_event::event::InstanceId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

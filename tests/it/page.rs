@@ -7,20 +7,19 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chatbridge::admin::{self, Shown};
-use chatbridge::bridge::prepare;
 use chatbridge::config::{Calls, Events};
-use chatbridge::descriptors::Descriptors;
-use chatbridge::http_server::{Callers, HttpServer, Places, Timeouts};
-use chatbridge::policy::Policy;
-use chatbridge::publish::kafka::Health;
-use chatbridge::readiness::Readiness;
+use chatbridge::core::bridge::prepare;
+use chatbridge::core::policy::Policy;
+use chatbridge::core::publish::kafka::Health;
+use chatbridge::inbound::descriptors::Descriptors;
+use chatbridge::inbound::server::{Callers, HttpServer, Places, Timeouts};
 use chatbridge::redact::Redactor;
-use chatbridge::source::QueueError;
-use chatbridge::telemetry::InstanceTelemetry;
-use chatbridge::telemetry::config::LiveConfig;
-use chatbridge::telemetry::metrics::Metrics;
-use chatbridge::telemetry::status::StatusBoard;
+use chatbridge::watch::admin::{self, Shown};
+use chatbridge::watch::readiness::Readiness;
+use chatbridge::watch::telemetry::InstanceTelemetry;
+use chatbridge::watch::telemetry::config::LiveConfig;
+use chatbridge::watch::telemetry::metrics::Metrics;
+use chatbridge::watch::telemetry::status::{Phase, StatusBoard};
 use chatbridge_event::event::{Body, InstanceId, Notification};
 use chatbridge_lab::green_api::{Fault, FaultKind, Method};
 use jiff::Timestamp;
@@ -221,14 +220,12 @@ fn crowd(board: &StatusBoard, metrics: &Arc<Metrics>) {
             17 => telemetry.received(&old),
             99 => telemetry.received(&aged),
             1234 => telemetry.rival_suspected(),
-            5 | 4321 => telemetry.source_failed(&QueueError::Misconfigured {
-                class: "unauthorized",
-                fix: "GREEN-API refuses the token: correct the instance's token, or the API host",
-                detail: "HTTP 401".into(),
-            }),
+            5 | 4321 => {
+                let detail = "GREEN-API refuses the token: correct the instance's token, or the API host (HTTP 401)";
+                telemetry.source_failed("unauthorized", detail, Phase::Misconfigured);
+            }
             _ if number % 900 == 3 => {
-                let detail = "no answer in time".into();
-                telemetry.source_failed(&QueueError::Unreachable { class: "timeout", detail });
+                telemetry.source_failed("timeout", "no answer in time", Phase::BackingOff);
                 telemetry.queue_empty();
             }
             _ => {}
@@ -242,7 +239,7 @@ fn crowded() -> (Runtime, String) {
     let metrics = Arc::new(Metrics::new());
     let board = Arc::new(StatusBoard::default());
     crowd(&board, &metrics);
-    let descriptors = Arc::new(Descriptors::new(None, Arc::clone(&metrics)));
+    let descriptors = Arc::new(Descriptors::new(None, metrics.files_exhausted()));
     let telemetry = Arc::new(metrics.admin_listener());
     let shown = Shown {
         descriptors: Arc::clone(&descriptors),

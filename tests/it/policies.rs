@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatbridge::config::{CloudEventsMode, Kafka};
-use chatbridge::consume::{ConsumedRecord, TopicReader};
+use chatbridge::core::consume::{ConsumedRecord, TopicReader};
 use chatbridge_lab::green_api::{Contact, Fault, FaultKind, JournalEvent, Method};
 use serde_json::Value;
 

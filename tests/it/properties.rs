@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::OnceLock;
 
-use chatbridge::schema;
+use chatbridge::core::schema;
 use chatbridge_event::event::{Event, InstanceId};
 use chatbridge_event::normalize::green_api::normalize;
 use chatbridge_event::record::{Extent, Record, RecordFactory};

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chatbridge::bridge::{prepare, prepare_event, prepare_undecodable};
 use chatbridge::config::{Calls, Events, UnknownPolicy, load};
-use chatbridge::policy::Policy;
-use chatbridge::schema::{self, ConfigKey};
+use chatbridge::core::bridge::{prepare, prepare_event, prepare_undecodable};
+use chatbridge::core::policy::Policy;
+use chatbridge::core::schema::{self, ConfigKey};
 use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, KindName, Notification, SourceId, Undecodable};
 use chatbridge_event::normalize::chatapp::identity::of_unreadable;
 use chatbridge_event::record::{Record, RecordFactory};

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatbridge::config;
-use chatbridge::green_api::{InstanceClient, Pace, http_client};
+use chatbridge::green_api::client::{InstanceClient, Pace, http_client};
+use chatbridge::green_api::queue::{NotificationQueue, QueueError};
 use chatbridge::logging::{self, LogFormat};
 use chatbridge::redact::Redactor;
-use chatbridge::source::{NotificationQueue, QueueError};
 use chatbridge::supervisor::supervise;
 use chatbridge_event::event::InstanceId;
 use chatbridge_lab::green_api::{Fault, FaultKind, Method};

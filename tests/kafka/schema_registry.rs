@@ -59,7 +59,7 @@ fn confluents_deserialiser_reads_what_waited_for_the_registry() {
     assert_eq!(records.len(), queued);
     let ids: BTreeSet<String> = records.iter().map(|record| record["schema_id"].to_string()).collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
-    assert_eq!(records[0]["schema"], chatbridge::schema::event());
+    assert_eq!(records[0]["schema"], chatbridge::core::schema::event());
     let kinds: BTreeSet<&str> = records.iter().filter_map(|record| record["value"]["kind"].as_str()).collect();
     assert!(kinds.is_superset(&["message", "message_status", "call", "unknown"].into()), "{kinds:?}");
     eprintln!("schema registry: {} records, schema id {ids:?}, kinds {kinds:?}", records.len());
@@ -100,7 +100,7 @@ fn a_refusal_is_loud_and_nothing_is_received_unframed() {
     assert_eq!(scene.count(|what| matches!(what, JournalEvent::HandedOut { .. })), 0);
 
     // Registered by other means, it is found.
-    let schema = serde_json::json!({ "schemaType": "JSON", "schema": chatbridge::schema::event().to_string() });
+    let schema = serde_json::json!({ "schemaType": "JSON", "schema": chatbridge::core::schema::event().to_string() });
     let path = format!("/subjects/{TOPIC}-value/versions");
     assert_eq!(registry.ask("POST", &path, &schema.to_string()).expect("it answers").0, 200);
     let environment =

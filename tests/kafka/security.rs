@@ -92,7 +92,7 @@ fn every_way_in_works_and_every_wrong_one_says_what_to_do() {
         ("no login where one is wanted", &secured.sasl_ssl, tls.to_vec(), "this port may want a login"),
     ] {
         let begun = Instant::now();
-        let mut bridge = start(&scene, &environment(brokers, &properties), "info,chatbridge::publish=debug");
+        let mut bridge = start(&scene, &environment(brokers, &properties), "info,chatbridge::core::publish=debug");
         let complaint = bridge.wait("complaint", |bridge| complaints(bridge).first().cloned());
         // Once a minute, however often it is tried: and it is tried again now.
         let heard = |bridge: &Bridge| bridge.log().matches("\"librdkafka\"").count();

@@ -6,9 +6,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use chatbridge::bridge::{prepare, prepare_event, prepare_undecodable};
-use chatbridge::green_api;
-use chatbridge::policy::Policy;
+use chatbridge::core::bridge::{prepare, prepare_event, prepare_undecodable};
+use chatbridge::core::policy::Policy;
+use chatbridge::green_api::client;
 use chatbridge_base::json::Json;
 use chatbridge_event::event::{Channel, Event, EventId, InstanceId, SourceId};
 use chatbridge_event::normalize::chatapp;
@@ -72,7 +72,7 @@ fn records(event: Event) {
 
 /// As the poller does.
 fn received(bytes: &[u8]) {
-    let Ok(Some(received)) = green_api::decode(InstanceId::new(INSTANCE), bytes.to_vec()) else { return };
+    let Ok(Some(received)) = client::decode(InstanceId::new(INSTANCE), bytes.to_vec()) else { return };
     drop(prepare(received.notification, &Policy::default(), now()).record(&RecordFactory::default(), now()));
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::de::IgnoredAny;
 use tracing::{info, warn};
 
-use crate::chatapp::reserve;
+use crate::chatapp::keep::reserve;
 use crate::config::ChatApp;
 use crate::seal::Seal;
 
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_disk_that_is_full_has_room_for_tokens_in_the_reserve() {
         let folder = Folder::new();
-        let Some(disk) = crate::chatapp::reserve::tests::SmallDisk::mount(&folder.0) else { return };
+        let Some(disk) = crate::chatapp::keep::reserve::tests::SmallDisk::mount(&folder.0) else { return };
         let file = TokenFile::in_folder(&folder.0);
         file.store("old").expect("stored");
         reserve::keep(&folder.0, disk.room()).expect("room");

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use tokio::time::Instant;
 
 use crate::cli::complain;
-use crate::dead_letters::replay::Tally;
+use crate::cli::dlq::dead_letters::replay::Tally;
 
 const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(2);
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::dead_letters::{Letter, Survey};
+use crate::cli::dlq::dead_letters::{Letter, Survey};
 use crate::redact::Redactor;
 use chatbridge_event::event::{Channel, SourceId};
 
@@ -68,8 +68,8 @@ pub(super) fn footer(found: &Survey, redactor: &Redactor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consume::{ConsumedRecord, Position};
-    use crate::dead_letters::Entry;
+    use crate::cli::dlq::dead_letters::Entry;
+    use crate::core::consume::{ConsumedRecord, Position};
 
     /// A letter whose every header was written by somebody who means harm.
     fn wicked() -> Letter {

@@ -3,7 +3,7 @@
 use console::{Alignment, Style, measure_text_width, pad_str, truncate_str};
 
 use super::view::View;
-use crate::consume::ConsumedRecord;
+use crate::core::consume::ConsumedRecord;
 use crate::fit;
 
 /// So much of the words is shown where there is no terminal to fit them into.

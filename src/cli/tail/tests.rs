@@ -1,5 +1,5 @@
 use super::*;
-use crate::consume::Position;
+use crate::core::consume::Position;
 use crate::redact::Redactor;
 
 fn record(key: &str, headers: &[(&str, &str)], value: &[u8]) -> ConsumedRecord {

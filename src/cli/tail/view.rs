@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::words;
-use crate::consume::ConsumedRecord;
+use crate::core::consume::ConsumedRecord;
 use crate::redact::Redactor;
 use chatbridge_base::json::Json;
 use chatbridge_event::record::dead_letter::MARK_REASON;

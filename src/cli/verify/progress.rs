@@ -9,7 +9,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use crate::cli::complain;
-use crate::verify::Progress;
+use crate::cli::verify::promise::Progress;
 
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
 const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! One message for each cause, whatever else seems to be missing because of it.
 
 use super::*;
-use crate::schema::{self, ConfigKey};
+use crate::core::schema::{self, ConfigKey};
 
 /// Every section, each with what it needs.
 const WHOLE: &str = r#"

@@ -7,9 +7,9 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::green_api::{InstanceClient, http_client};
+use crate::green_api::client::{InstanceClient, http_client};
+use crate::green_api::queue::NotificationQueue as _;
 use crate::redact::Redactor;
-use crate::source::NotificationQueue as _;
 use chatbridge_event::event::InstanceId;
 
 fn pace(connect_interval: Duration) -> Arc<Pace> {

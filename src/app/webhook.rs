@@ -1,0 +1,41 @@
+//! The webhook's listener: the paths of both wings behind one door.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use tokio_util::sync::CancellationToken;
+
+use crate::chatapp::push::{self as chatapp, Callback};
+use crate::config::Webhook;
+use crate::core::publish::Publisher;
+use crate::green_api::caller::CallerNames;
+use crate::green_api::push::endpoint as green_api;
+use crate::green_api::push::intakes::Intakes;
+use crate::inbound::calls::{CallTelemetry, Refused};
+use crate::inbound::door::Door;
+use crate::inbound::server::{HttpServer, Peer};
+
+/// Serves until `stop`, then lets the calls that are being answered come to their end.
+pub async fn serve<P: Publisher, N: CallerNames>(
+    server: HttpServer,
+    settings: Webhook,
+    intakes: Arc<Intakes<P, N>>,
+    callback: Option<Callback>,
+    telemetry: Arc<CallTelemetry>,
+    stop: CancellationToken,
+) {
+    let door = Arc::new(Door::new(settings, telemetry));
+    let router = Router::new()
+        .fallback(elsewhere)
+        .with_state(Arc::clone(&door))
+        .merge(green_api::router(Arc::clone(&door), intakes))
+        .merge(chatapp::router(door, callback));
+    server.serve(router, stop).await;
+}
+
+/// Any other path.
+async fn elsewhere(State(door): State<Arc<Door>>, Extension(Peer(peer)): Extension<Peer>) -> Response {
+    door.refused(peer, Refused::UnknownPath.into())
+}

@@ -1,0 +1,368 @@
+//! Out of the spool and into Kafka: a frame leaves the disk when the broker has everything it held.
+//!
+//! The guarantee is [`Drain::run`]: read, unpack, deliver, settle. What has the same key goes one after the other in the
+//! order of the spool, everything else at the same time. What consumers have, by whichever road it came, is not published
+//! again (`forms`): it passes, but in its turn, so that a message's history is never written down before all that
+//! it says is in Kafka. A crash at any point leaves the frame where it is: it is delivered again, with the same ids.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
+use tokio::time::{interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::forms::{History, Remembered, Spot, Unproved, Verdict};
+use super::lanes::Lanes;
+use super::spool::{Frame, Road, Sequence, Spool};
+use super::unpack::{Content, unpack};
+use crate::chatapp::hear::ledger::Ledger;
+use crate::core::bridge::{Bridge, Outcome, Prepared, Settled, prepare_undecodable};
+use crate::core::publish::Publisher;
+use crate::watch::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
+use chatbridge_event::event::{Channel, Event, EventId};
+use chatbridge_event::normalize::chatapp::identity::{Form, Subject};
+
+/// Frames taken out of the file and not yet settled, at the most …
+const FRAMES_IN_HAND_MAX: usize = 512;
+/// … and no more once their bodies come to this.
+const BYTES_IN_HAND_MAX: usize = 32 * 1024 * 1024;
+/// Of one reading.
+const READ_FRAMES_MAX: usize = 64;
+const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Between two tries of a file that cannot be read.
+const READ_RETRY: Duration = Duration::from_secs(1);
+/// So long it is known what was published of a message, since something last came of it: longer than any gap is fetched
+/// late. Of each message [`super::forms::FORMS_KEPT_MAX`] forms at the most.
+const PUBLISHED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How often those before that are forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Takes what lies in the spool to Kafka.
+pub struct Drain<P> {
+    /// Where it lies.
+    pub spool: Spool,
+    /// Where it goes.
+    pub bridge: Arc<Bridge<P>>,
+    /// Who hears of what was never pushed.
+    pub ledger: Arc<Ledger>,
+    /// Where it is counted.
+    pub telemetry: Arc<ChatAppTelemetry>,
+}
+
+/// One item and its way.
+struct Turn {
+    ticket: Ticket,
+    work: Work,
+}
+
+/// Whose turn it is.
+struct Ticket {
+    frame: Sequence,
+    key: String,
+    road: Road,
+    channel: Option<Channel>,
+    telemetry: Arc<ChannelTelemetry>,
+}
+
+/// What is done in an item's turn.
+enum Work {
+    /// Consumers are to get it.
+    Deliver(Box<Prepared>),
+    /// They have it, once everything before it in its lane is delivered.
+    Pass,
+}
+
+/// What came to its end.
+enum Step {
+    Delivered(Ticket, Option<Timestamp>, Settled),
+    Settled(Sequence),
+}
+
+/// What was read and not yet settled.
+#[derive(Default)]
+struct InHand {
+    frames: HashMap<Sequence, Pending>,
+    /// Of everything in `frames`, which the disk knows of only when it is settled; and in how many frames it is.
+    histories: HashMap<Subject, (Arc<History>, usize)>,
+    bytes: usize,
+    lanes: Lanes<Turn>,
+}
+
+/// A frame of which something is still on its way.
+struct Pending {
+    left: usize,
+    proofs: Vec<Settled>,
+    /// What is true as soon as all of it is settled.
+    unproved: Unproved,
+    bytes: usize,
+}
+
+type Reading<'a> = Pin<Box<dyn Future<Output = Vec<(Sequence, Frame)>> + Send + 'a>>;
+
+impl<P: Publisher + 'static> Drain<P> {
+    /// Runs until `stop`, then until what is in hand is settled. Dropped before that, it leaves on disk what was not.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut in_hand = InHand::default();
+        let mut steps: JoinSet<Step> = JoinSet::new();
+        let mut reading: Option<Reading<'_>> = None;
+        let mut after = None;
+        let mut forgetting = interval(FORGET_INTERVAL);
+        let mut stopping = false;
+        loop {
+            if reading.is_none() && !stopping && in_hand.has_room() {
+                reading = Some(Box::pin(self.more(after)));
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    reading = None;
+                }
+                Some(step) = steps.join_next(), if !steps.is_empty() => match step {
+                    Ok(Step::Delivered(ticket, time, proof)) => {
+                        self.delivered(&ticket, time, &proof);
+                        let next = self.ended(&ticket, Some(proof), &mut in_hand, &mut steps);
+                        self.begin(next, &mut in_hand, &mut steps);
+                    }
+                    Ok(Step::Settled(frame)) => in_hand.forget(frame),
+                    // Whoever watches over this starts it again, and the frame with it.
+                    Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+                    Err(_) => return,
+                },
+                frames = kept(&mut reading), if reading.is_some() => {
+                    for (sequence, frame) in frames {
+                        after = Some(sequence);
+                        self.admit(sequence, frame, &mut in_hand, &mut steps).await;
+                    }
+                }
+                _ = forgetting.tick(), if !stopping => {
+                    self.spool.forget_published(Timestamp::now(), PUBLISHED_KEPT);
+                }
+                else => return,
+            }
+        }
+    }
+
+    /// The next frames, as soon as there are some.
+    async fn more(&self, after: Option<Sequence>) -> Vec<(Sequence, Frame)> {
+        loop {
+            self.spool.wait_behind(after).await;
+            match self.spool.read(after, READ_FRAMES_MAX, READ_BYTES_MAX).await {
+                Ok(frames) if !frames.is_empty() => return frames,
+                // What lay there has been settled by an earlier run.
+                Ok(_) => {}
+                Err(failure) => error!(%failure, "what ChatApp sent waits on disk until it can be read"),
+            }
+            sleep(READ_RETRY).await;
+        }
+    }
+
+    /// Sends everything that a frame holds on its way.
+    async fn admit(&self, sequence: Sequence, frame: Frame, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
+        let (road, received_at, bytes) = (frame.road, frame.received_at, frame.body.len());
+        let asked_behind = frame.asked_behind;
+        let unpacked = unpack(frame, self.spool.place(sequence));
+        if unpacked.is_wrapped {
+            self.telemetry.wrapped_body();
+        }
+        if unpacked.is_without_items {
+            self.telemetry.body_without_items();
+        }
+        let subjects: HashSet<Subject> =
+            unpacked.items.iter().filter_map(|item| item.form).map(|form| form.subject).collect();
+        self.learn(&subjects, in_hand).await;
+        let (mut turns, mut new) = (Vec::with_capacity(unpacked.items.len()), Vec::new());
+        for (index, item) in (0..).zip(unpacked.items) {
+            let verdict = item.form.map(|form| in_hand.judge(&form, road, (sequence, index), asked_behind));
+            if let Some(Verdict::New(id)) = verdict {
+                new.push(id);
+            }
+            let telemetry = self.telemetry.of(item.channel.as_ref());
+            if let Some(work) = self.work(item.content, verdict, received_at, &telemetry) {
+                let ticket = Ticket { frame: sequence, key: item.key, road, channel: item.channel, telemetry };
+                turns.push(Turn { ticket, work });
+            }
+        }
+        let unproved = in_hand.unproved(subjects, new);
+        in_hand.bytes += bytes;
+        // Nothing is left to do of an empty one, and of one that an earlier run delivered.
+        if turns.is_empty() {
+            self.settle(sequence, Vec::new(), steps);
+        }
+        in_hand.frames.insert(sequence, Pending { left: turns.len(), proofs: Vec::new(), unproved, bytes });
+        for turn in turns {
+            let key = turn.ticket.key.clone();
+            let turn = in_hand.lanes.enter(&key, turn);
+            self.begin(turn, in_hand, steps);
+        }
+    }
+
+    /// Fetches from disk what is known of these and not in hand.
+    async fn learn(&self, subjects: &HashSet<Subject>, in_hand: &mut InHand) {
+        let unknown: Vec<Subject> =
+            subjects.iter().filter(|subject| !in_hand.histories.contains_key(subject)).copied().collect();
+        let known = self.histories(&unknown).await;
+        let known = known.into_iter().map(|history| (Arc::new(history), 0));
+        in_hand.histories.extend(unknown.into_iter().zip(known));
+        for subject in subjects {
+            in_hand.histories.entry(*subject).or_default().1 += 1;
+        }
+    }
+
+    /// Until the disk says it: without it, an event might get the id of another.
+    async fn histories(&self, subjects: &[Subject]) -> Vec<History> {
+        while !subjects.is_empty() {
+            match self.spool.histories(subjects.to_vec()).await {
+                Ok(histories) => return histories,
+                Err(failure) => {
+                    error!(%failure, "what ChatApp sent waits until the disk says what was published before");
+                }
+            }
+            sleep(READ_RETRY).await;
+        }
+        Vec::new()
+    }
+
+    /// What is to be done about an item; `None` where an earlier run came to the end of it.
+    fn work(
+        &self,
+        content: Content,
+        verdict: Option<Verdict>,
+        received_at: Timestamp,
+        telemetry: &ChannelTelemetry,
+    ) -> Option<Work> {
+        if let Content::Event(event) = &content {
+            telemetry.received(event, received_at);
+            if event.foreign {
+                self.telemetry.foreign_body();
+            }
+        }
+        if matches!(verdict, Some(Verdict::Done | Verdict::Repeat)) {
+            telemetry.repeat_suppressed();
+        }
+        let prepared = match (content, verdict) {
+            (_, Some(Verdict::Done)) => return None,
+            (_, Some(Verdict::Repeat)) => return Some(Work::Pass),
+            (Content::Event(event), Some(Verdict::New(id))) => {
+                self.bridge.prepare_event(Event { id, ..*event }, received_at)
+            }
+            (Content::Event(event), None) => self.bridge.prepare_event(*event, received_at),
+            (Content::Undecodable(source, id, undecodable), _) => {
+                prepare_undecodable(source, id, undecodable, received_at)
+            }
+        };
+        Some(Work::Deliver(Box::new(prepared)))
+    }
+
+    /// It is this one's turn, and that of those behind it for as long as they only pass.
+    fn begin(&self, turn: Option<Turn>, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
+        let mut next = turn;
+        while let Some(Turn { ticket, work }) = next {
+            next = match work {
+                Work::Pass => self.ended(&ticket, None, in_hand, steps),
+                Work::Deliver(prepared) => {
+                    let bridge = Arc::clone(&self.bridge);
+                    steps.spawn(async move {
+                        let proof = bridge.deliver(&prepared, &ticket.telemetry).await;
+                        Step::Delivered(ticket, prepared.event_time(), proof)
+                    });
+                    None
+                }
+            };
+        }
+    }
+
+    fn delivered(&self, ticket: &Ticket, time: Option<Timestamp>, proof: &Settled) {
+        if !matches!(proof.outcome(), Outcome::Published(_)) {
+            return;
+        }
+        match ticket.road {
+            Road::Backfill => ticket.telemetry.backfilled(),
+            Road::Reconcile => {
+                ticket.telemetry.reconciled();
+                self.ledger.missed(ticket.channel.as_ref(), time);
+            }
+            Road::Push | Road::Callback | Road::Bridge => {}
+        }
+    }
+
+    /// A turn has come to its end; whose is next.
+    fn ended(
+        &self,
+        ticket: &Ticket,
+        proof: Option<Settled>,
+        in_hand: &mut InHand,
+        steps: &mut JoinSet<Step>,
+    ) -> Option<Turn> {
+        if let Some(pending) = in_hand.frames.get_mut(&ticket.frame) {
+            pending.left -= 1;
+            pending.proofs.extend(proof);
+            if pending.left == 0 {
+                let told = pending.unproved.settled_by(&std::mem::take(&mut pending.proofs));
+                self.settle(ticket.frame, told, steps);
+            }
+        }
+        in_hand.lanes.arrived(&ticket.key)
+    }
+
+    /// Takes a frame off the disk: Kafka has, or nobody wants, everything that was in it.
+    fn settle(&self, frame: Sequence, told: Vec<Remembered>, steps: &mut JoinSet<Step>) {
+        let spool = self.spool.clone();
+        steps.spawn(async move {
+            // A spool that takes nothing any more has its frames: they are delivered again.
+            if spool.settle(frame, told, Timestamp::now()).await.is_err() {
+                pending::<()>().await;
+            }
+            Step::Settled(frame)
+        });
+    }
+}
+
+impl InHand {
+    fn has_room(&self) -> bool {
+        self.frames.len() < FRAMES_IN_HAND_MAX && self.bytes < BYTES_IN_HAND_MAX
+    }
+
+    fn forget(&mut self, frame: Sequence) {
+        let Some(settled) = self.frames.remove(&frame) else { return };
+        self.bytes -= settled.bytes;
+        for subject in settled.unproved.subjects() {
+            if let Entry::Occupied(mut held) = self.histories.entry(subject) {
+                held.get_mut().1 -= 1;
+                if held.get().1 == 0 {
+                    held.remove();
+                }
+            }
+        }
+    }
+
+    /// What is known as soon as the frame that was judged last is settled.
+    fn unproved(&self, subjects: HashSet<Subject>, new: Vec<EventId>) -> Unproved {
+        let known = |subject| Some((subject, Arc::clone(&self.histories.get(&subject)?.0)));
+        Unproved::new(subjects.into_iter().filter_map(known).collect(), new)
+    }
+
+    /// What an item is to consumers, given everything before it.
+    fn judge(&mut self, form: &Form, road: Road, spot: Spot, asked_behind: Option<Sequence>) -> Verdict {
+        let (history, _) = self.histories.entry(form.subject).or_default();
+        Arc::make_mut(history).judge(form, road, spot, asked_behind)
+    }
+}
+
+/// Waits for what is kept, and keeps it no more.
+async fn kept(reading: &mut Option<Reading<'_>>) -> Vec<(Sequence, Frame)> {
+    let Some(waited_for) = reading else { return pending().await };
+    let frames = waited_for.await;
+    *reading = None;
+    frames
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Where the spool's file is: the disk it is on, the reserve beside it, and whether it is still what its path leads to.
+//!
+//! A file that is deleted stays whole as long as it is open, and is gone with the process. So it is put back from what is
+//! open; nothing counts as durable before that.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use redb::Database;
+use redb::backends::FileBackend;
+
+use super::store;
+use crate::chatapp::keep::reserve::{self, Disk};
+
+const OWNER_ONLY: u32 = 0o600;
+/// `st_blocks` counts these, whatever the blocks of the disk are.
+const BLOCK_BYTES: u64 = 512;
+const COPY_BYTES: usize = 1024 * 1024;
+const PAGE_BYTES: usize = 4096;
+
+/// Whether the path still leads to the file that is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    InPlace,
+    /// The path leads nowhere.
+    Gone,
+    /// It leads to another file.
+    Replaced,
+    /// That cannot be found out.
+    Unknown(String),
+}
+
+/// How the file is at a moment.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    pub(super) standing: Standing,
+    /// Bytes of the disk that it occupies.
+    pub(super) occupied: u64,
+    pub(super) disk: Disk,
+}
+
+/// Where a spool's file is kept.
+pub(super) trait Place: Send + Sync {
+    /// Opens the file that is there; it is not opened twice at a time.
+    fn open(&self) -> Result<Database, redb::Error>;
+
+    fn look(&self) -> Look;
+
+    /// Makes the path lead to the file again, where it leads nowhere. Nobody has it open meanwhile.
+    fn put_back(&self) -> io::Result<()>;
+
+    /// Keeps room for what makes room, where there is some.
+    fn keep_reserve(&self, disk: Disk) -> io::Result<()>;
+
+    /// Frees that room; `false` where there was none.
+    fn give_up_reserve(&self) -> bool;
+}
+
+/// A file of the system.
+pub(super) struct FilePlace {
+    path: PathBuf,
+    folder: PathBuf,
+    /// Kept open from first to last: it is this file that is the spool, whatever becomes of its path.
+    file: Mutex<File>,
+}
+
+impl FilePlace {
+    /// The file at `path`, which is made where it is missing, readable and writable for nobody else.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path)?;
+        // Also one that was made by other hands: what lies here is what people wrote to each other.
+        file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        Ok(Self { path: path.to_owned(), folder: folder.to_owned(), file: Mutex::new(file) })
+    }
+
+    fn file(&self) -> MutexGuard<'_, File> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standing(&self, open: &fs::Metadata) -> Standing {
+        match fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == (open.dev(), open.ino()) => Standing::InPlace,
+            Ok(_) => Standing::Replaced,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::Gone,
+            Err(error) => Standing::Unknown(error.to_string()),
+        }
+    }
+}
+
+impl Place for FilePlace {
+    fn open(&self) -> Result<Database, redb::Error> {
+        let open = || {
+            let backend = FileBackend::new(self.file().try_clone()?)?;
+            Ok(store::builder().create_with_backend(backend)?)
+        };
+        match open() {
+            Err(redb::Error::Io(error)) if reserve::is_lack_of_room(&error) && self.give_up_reserve() => open(),
+            opened => opened,
+        }
+    }
+
+    fn look(&self) -> Look {
+        let nothing_known = Disk { free: u64::MAX, total: 0 };
+        match self.file().metadata() {
+            Ok(open) => Look {
+                standing: self.standing(&open),
+                occupied: open.blocks() * BLOCK_BYTES,
+                disk: Disk::of(&self.folder).unwrap_or(nothing_known),
+            },
+            Err(error) => Look { standing: Standing::Unknown(error.to_string()), occupied: 0, disk: nothing_known },
+        }
+    }
+
+    fn put_back(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let beside = self.path.with_extension("redb.new");
+        // One that a crash left behind.
+        drop(fs::remove_file(&beside));
+        let mut file = self.file();
+        let put = OpenOptions::new().read(true).write(true).create_new(true).mode(OWNER_ONLY).open(&beside);
+        let put = put.and_then(|copy| {
+            copy_contents(&file, &copy)?;
+            copy.sync_all()?;
+            // Not a rename: that would take the place of a file that somebody put there just now.
+            fs::hard_link(&beside, &self.path)?;
+            File::open(&self.folder)?.sync_all()?;
+            Ok(copy)
+        });
+        drop(fs::remove_file(&beside));
+        *file = put?;
+        Ok(())
+    }
+
+    fn keep_reserve(&self, disk: Disk) -> io::Result<()> {
+        reserve::keep(&self.folder, disk)
+    }
+
+    fn give_up_reserve(&self) -> bool {
+        reserve::give_up(&self.folder)
+    }
+}
+
+/// Pages that hold nothing are left out, as they are in the original.
+fn copy_contents(from: &File, to: &File) -> io::Result<()> {
+    let length = from.metadata()?.len();
+    to.set_len(length)?;
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut offset = 0;
+    loop {
+        let read = from.read_at(&mut buffer, offset)?;
+        if read == 0 {
+            return Ok(());
+        }
+        for (page, bytes) in buffer[..read].chunks(PAGE_BYTES).enumerate() {
+            if bytes.iter().any(|byte| *byte != 0) {
+                to.write_all_at(bytes, offset + (page * PAGE_BYTES) as u64)?;
+            }
+        }
+        offset += read as u64;
+    }
+}

@@ -1,0 +1,71 @@
+//! Out of the spool: what a frame holds, one by one. Pure.
+
+use chatbridge_event::event::{Channel, Event, EventId, Gap, SourceId, Undecodable};
+use chatbridge_event::record;
+
+use super::spool::{Frame, Road};
+use chatbridge_event::normalize::chatapp::identity::{Form, Place, of_unreadable};
+use chatbridge_event::normalize::chatapp::{self as normalize, Arrival};
+
+/// One thing that a frame holds.
+pub(crate) struct Item {
+    /// The key of its record: what has the same one keeps its order.
+    pub(crate) key: String,
+    /// For whom it was received.
+    pub(crate) channel: Option<Channel>,
+    pub(crate) content: Content,
+    /// What it is a form of, where it is one.
+    pub(crate) form: Option<Form>,
+}
+
+pub(crate) enum Content {
+    Event(Box<Event>),
+    /// Nobody can read it.
+    Undecodable(SourceId, EventId, Undecodable),
+}
+
+/// What a frame holds, and in what wrapping.
+pub(crate) struct Unpacked {
+    pub(crate) items: Vec<Item>,
+    pub(crate) is_wrapped: bool,
+    pub(crate) is_without_items: bool,
+}
+
+impl Item {
+    fn event(event: Event, form: Option<Form>) -> Self {
+        let source = event.source.id();
+        let key = record::key(&source, event.chat.as_ref());
+        Self { key, channel: source.channel().cloned(), content: Content::Event(Box::new(event)), form }
+    }
+
+    fn undecodable(channel: Option<Channel>, undecodable: Undecodable, place: Place) -> Self {
+        let source = SourceId::ChatApp(channel.clone().unwrap_or(Channel::Unnamed));
+        let id = of_unreadable(&source.uri(), place);
+        Self { key: source.key(), channel, content: Content::Undecodable(source, id, undecodable), form: None }
+    }
+}
+
+/// What lies at `place`. Never fails, and never comes back empty-handed.
+pub(crate) fn unpack(frame: Frame, place: Place) -> Unpacked {
+    let channel = frame.channel.as_deref().and_then(Channel::from_name);
+    let one = |item| Unpacked { items: vec![item], is_wrapped: false, is_without_items: false };
+    if frame.road == Road::Bridge
+        && let Ok(gap) = serde_json::from_slice::<Gap>(&frame.body)
+    {
+        let gap = normalize::gap(channel.as_ref().unwrap_or(&Channel::Unnamed), gap, Some(place));
+        return one(Item::event(gap, None));
+    }
+    let body = match normalize::decode(frame.body) {
+        Ok(body) => body,
+        Err(undecodable) => return one(Item::undecodable(channel, undecodable, place)),
+    };
+    let items = normalize::normalize(Arrival { channel, event: frame.event, place: Some(place) }, body);
+    Unpacked {
+        is_wrapped: items.is_wrapped(),
+        is_without_items: items.is_without_items(),
+        items: items.map(|normalize::Item { event, form }| Item::event(event, form)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! What was not heard is fetched, or told as a gap.
+
+pub mod backfill;
+pub mod keeper;

@@ -1,0 +1,105 @@
+//! `POST /chatapp/<secret>`: what ChatApp pushes to its `callbackUrl`. The call does not say who makes it, so the path has
+//! to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::post;
+use secrecy::SecretString;
+use tokio::time::{Instant, timeout};
+
+use super::hear::intake::Intake;
+use super::keep::spool::Stored;
+use crate::inbound::calls::Refused;
+use crate::inbound::door::{Door, NotNow, Proof, Refusal};
+use crate::inbound::envelope;
+use crate::inbound::gate::is_token;
+use crate::inbound::server::Peer;
+
+/// Where ChatApp's calls go.
+pub struct Callback {
+    secret: SecretString,
+    intake: Arc<Intake>,
+}
+
+impl Callback {
+    /// Calls to `/chatapp/<secret>` go to `intake`.
+    #[must_use]
+    pub fn new(secret: SecretString, intake: Arc<Intake>) -> Self {
+        Self { secret, intake }
+    }
+}
+
+/// What a call brought is on disk.
+impl Proof for Stored {}
+
+/// A call that brought nothing: this is how ChatApp tries the address when it is set.
+struct Nothing;
+
+impl Proof for Nothing {}
+
+/// What a call needs.
+struct Endpoint {
+    door: Arc<Door>,
+    /// Present only when ChatApp may call.
+    callback: Option<Callback>,
+}
+
+/// The path that ChatApp calls. It is there in any case, so that nobody can tell whether ChatApp may call.
+pub fn router(door: Arc<Door>, callback: Option<Callback>) -> Router {
+    Router::new().route("/chatapp/{secret}", post(call)).with_state(Arc::new(Endpoint { door, callback }))
+}
+
+async fn call(
+    State(endpoint): State<Arc<Endpoint>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    Path(secret): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let began = Instant::now();
+    match endpoint.keep(peer, &secret, &headers, body).await {
+        Ok(Some(stored)) => endpoint.door.ok(stored, began),
+        Ok(None) => endpoint.door.ok(Nothing, began),
+        Err(refusal) => endpoint.door.refused(peer, refusal),
+    }
+}
+
+impl Endpoint {
+    /// Stores what the call brought; `None` where it brought nothing. Nothing of a body is read before its caller has
+    /// named the secret.
+    async fn keep(
+        &self,
+        peer: SocketAddr,
+        secret: &str,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Option<Stored>, Refusal> {
+        // Whoever does not know the secret learns nothing, not even that there is one.
+        let callback = self.callback.as_ref().filter(|callback| is_token(&callback.secret, secret));
+        let callback = callback.ok_or(Refused::UnknownPath)?;
+        self.door.admit(peer, headers)?;
+        let (body, _room) = match self.door.bytes(headers, body).await {
+            Err(Refusal::Refused(Refused::Empty)) => return Ok(None),
+            read => read?,
+        };
+        if body.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        // A body that is not JSON by its own fault is kept, and goes to the dead letters in its turn.
+        if !envelope::is_json(&body) && envelope::is_at_fault(headers, &body) {
+            return Err(Refused::Envelope.into());
+        }
+        // A full spool waits for room. By then the caller may have given up.
+        match timeout(self.door.answer_timeout(), callback.intake.called(body)).await {
+            Ok(Ok(stored)) => Ok(Some(stored)),
+            Ok(Err(_)) => Err(Refusal::Starting),
+            Err(_) => Err(Refusal::NotNow(NotNow::Late)),
+        }
+    }
+}

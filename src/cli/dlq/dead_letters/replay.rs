@@ -1,0 +1,293 @@
+//! Driving a dead letter again: its bytes become an event as if they had just come, and the mark is written behind it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::Letter;
+use crate::core::bridge::{prepare, prepare_event};
+use crate::core::consume::Position;
+use crate::core::policy::{Policy, Verdict};
+use crate::core::publish::{PublishError, Publisher};
+use chatbridge_base::retry::Backoff;
+use chatbridge_event::event::{Body, DeadLetterReason, Event, EventId, Notification, SourceId};
+use chatbridge_event::normalize::chatapp::{Arrival, normalize};
+use chatbridge_event::record::dead_letter::Mark;
+use chatbridge_event::record::{Extent, Record, RecordFactory};
+
+/// After this minute without an acknowledgement the replay ends; what has its mark stays done.
+const KAFKA_AWAY: Duration = Duration::from_secs(60);
+/// What is on its way when a stop is asked for gets so long to arrive.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+const PUBLISH_RETRY_MIN: Duration = Duration::from_millis(100);
+const PUBLISH_RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Why a letter stays where it is. Each is counted and said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Left {
+    /// Its bytes are no JSON, or no body: no replay makes an event of them.
+    Undecodable,
+    /// The broker had taken only a part of its bytes.
+    Truncated,
+    /// Not written by this bridge, or without its instance.
+    NotOurs,
+    /// `events.unknown` still sends its type to the dead letters.
+    StillUnknown,
+    /// The configuration drops what it is.
+    Dropped,
+    /// The topic it wants to go to cannot be used.
+    NoTopic,
+    /// Kafka refused it again.
+    RefusedAgain,
+}
+
+impl Left {
+    /// The word in the summary.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecodable => "undecodable",
+            Self::Truncated => "truncated",
+            Self::NotOurs => "not_ours",
+            Self::StillUnknown => "still_unknown",
+            Self::Dropped => "dropped",
+            Self::NoTopic => "no_topic",
+            Self::RefusedAgain => "refused_again",
+        }
+    }
+
+    /// What it means and what to do.
+    #[must_use]
+    pub(crate) fn explanation(self) -> &'static str {
+        match self {
+            Self::Undecodable => "no event can be made of the bytes: read them with a consumer of the topic",
+            Self::Truncated => "the broker had taken only a part of the bytes: ask GREEN-API's journals for the rest",
+            Self::NotOurs => "no headers of a dead letter: something else writes to this topic",
+            Self::StillUnknown => "set events.unknown = \"publish\", or use a version that knows the type",
+            Self::Dropped => "the configuration drops it: see events and calls",
+            Self::NoTopic => "its topic is not there, or not one of this configuration: create it, or use --reroute",
+            Self::RefusedAgain => "Kafka refuses it still: raise the topic's max.message.bytes",
+        }
+    }
+
+    /// Whether mending something and replaying again may help.
+    #[must_use]
+    pub(crate) fn is_mendable(self) -> bool {
+        matches!(self, Self::NoTopic | Self::RefusedAgain)
+    }
+}
+
+/// What came of one letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Kafka has the event and the mark.
+    Replayed,
+    /// It stays.
+    Left(Left),
+}
+
+/// Why a replay ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    /// The brokers are away.
+    #[error("Kafka took nothing for a minute ({0}): what was replayed is marked; run the same again later")]
+    Away(String),
+    /// A stop was asked for.
+    #[error("interrupted: what was replayed is marked; run the same again to go on")]
+    Interrupted,
+    /// The topic takes no marks.
+    #[error("the dead-letter topic refuses the mark of a replayed letter ({0}): may this user write to it?")]
+    NoMark(String),
+}
+
+/// Replays letters through a publisher.
+pub(crate) struct Replayer<P> {
+    publisher: P,
+    records: RecordFactory,
+    policy: Policy,
+    /// Topics that cannot be used.
+    unusable: Vec<Arc<str>>,
+    /// By today's routing rather than to where each letter would have gone.
+    reroute: bool,
+}
+
+enum Plan {
+    Publish(Box<Event>, Arc<str>),
+    Leave(Left),
+}
+
+impl<P: Publisher> Replayer<P> {
+    /// A replayer through `publisher`, which makes records and decides as a bridge of today's configuration.
+    pub(crate) fn new(
+        publisher: P,
+        records: RecordFactory,
+        policy: Policy,
+        unusable: Vec<Arc<str>>,
+        reroute: bool,
+    ) -> Self {
+        Self { publisher, records, policy, unusable, reroute }
+    }
+
+    /// What [`Replayer::replay`] would do, without the broker's word on it.
+    #[must_use]
+    pub(crate) fn foresee(&self, letter: &Letter) -> Outcome {
+        match self.plan(letter) {
+            Plan::Publish(..) => Outcome::Replayed,
+            Plan::Leave(left) => Outcome::Left(left),
+        }
+    }
+
+    /// Publishes the letter's event, then its mark, each until it is acknowledged.
+    ///
+    /// # Errors
+    /// Where the replay cannot go on. The letter is then unmarked, even if its event did arrive.
+    pub(crate) async fn replay(&self, letter: &Letter, stop: &CancellationToken) -> Result<Outcome, ReplayError> {
+        let (event, topic) = match self.plan(letter) {
+            Plan::Publish(event, topic) => (event, topic),
+            Plan::Leave(left) => return Ok(Outcome::Left(left)),
+        };
+        for extent in [Extent::Whole, Extent::WithoutThumbnails] {
+            let record = self.records.record_to(&topic, &event, extent, Timestamp::now());
+            match self.publish(&record, stop).await? {
+                Ok(()) => {
+                    let mark = Mark {
+                        partition: letter.position.partition,
+                        offset: letter.position.offset,
+                        id: letter.id.map(|id| id.hyphenated().to_string()),
+                        key: &letter.key,
+                        topic: &topic,
+                    };
+                    let mark = self.records.mark(&mark, Timestamp::now());
+                    return match self.publish(&mark, stop).await {
+                        Ok(Ok(())) => Ok(Outcome::Replayed),
+                        Ok(Err(refusal)) => Err(ReplayError::NoMark(refusal.to_string())),
+                        // The event was taken a moment ago, so it is this topic that is not.
+                        Err(ReplayError::Away(reason)) => Err(ReplayError::NoMark(reason)),
+                        Err(other) => Err(other),
+                    };
+                }
+                Err(refusal) => {
+                    let Position { partition, offset } = letter.position;
+                    warn!(partition, offset, error = %refusal, "Kafka refused the event of a dead letter again");
+                    if !matches!(refusal, PublishError::TooLarge(_)) {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(Outcome::Left(Left::RefusedAgain))
+    }
+
+    fn plan(&self, letter: &Letter) -> Plan {
+        use DeadLetterReason::{NoBody, NotJson, NotUtf8, Refused, TooLarge, TooLong, UnknownType};
+        match letter.known_reason() {
+            None => return Plan::Leave(Left::NotOurs),
+            Some(NotJson | NotUtf8 | NoBody | TooLong) => return Plan::Leave(Left::Undecodable),
+            Some(TooLarge | Refused | UnknownType) => {}
+        }
+        if letter.is_gap {
+            return Plan::Leave(Left::Undecodable);
+        }
+        if letter.truncated_from_bytes.is_some() {
+            return Plan::Leave(Left::Truncated);
+        }
+        let Some(source) = &letter.source else { return Plan::Leave(Left::NotOurs) };
+        let body = String::from_utf8(letter.bytes.clone()).ok().and_then(|text| RawValue::from_string(text).ok());
+        let Some(body) = body else { return Plan::Leave(Left::Undecodable) };
+        let now = Timestamp::now();
+        let prepared = match source {
+            SourceId::GreenApi(instance) => {
+                let (instance, receipt_id) = (*instance, letter.receipt_id.clone());
+                prepare(Notification { instance, receipt_id, body: Body::Json(body) }, &self.policy, now)
+            }
+            SourceId::ChatApp(channel) => {
+                let arrival = Arrival { channel: Some(channel.clone()), ..Arrival::default() };
+                // A letter holds one item. Its id may have been made of more, so it is the letter's.
+                let Some(item) = normalize(arrival, body).next() else { return Plan::Leave(Left::Undecodable) };
+                let event = item.event;
+                let id = letter.id.map_or(event.id, EventId::from_uuid);
+                prepare_event(Event { id, ..event }, &self.policy, now)
+            }
+        };
+        let Some(event) = prepared.event() else { return Plan::Leave(Left::StillUnknown) };
+        match self.policy.verdict(event) {
+            Verdict::Publish => {}
+            Verdict::Drop(_) => return Plan::Leave(Left::Dropped),
+            Verdict::DeadLetter(_) => return Plan::Leave(Left::StillUnknown),
+        }
+        let routed = self.records.topic_of(event.kind.name());
+        // What was unknown when it was buried was on its way to the unknown; now that it has a kind, it goes with those.
+        let now_known = letter.known_reason() == Some(UnknownType) && event.kind.is_understood();
+        let topic = letter.topic.as_ref().filter(|_| !self.reroute && !now_known).unwrap_or(routed);
+        // Another bridge's topic may have values of another form; only that bridge can write them.
+        if self.unusable.contains(topic) || !self.records.is_event_topic(topic) {
+            return Plan::Leave(Left::NoTopic);
+        }
+        Plan::Publish(Box::new(event.clone()), Arc::clone(topic))
+    }
+
+    /// The broker's verdict on a record. Not for ever: nobody watches a command for days, and nothing is lost by ending.
+    async fn publish(
+        &self,
+        record: &Record,
+        stop: &CancellationToken,
+    ) -> Result<Result<(), PublishError>, ReplayError> {
+        let give_up = Instant::now() + KAFKA_AWAY;
+        let mut backoff = Backoff::new(PUBLISH_RETRY_MIN, PUBLISH_RETRY_MAX);
+        let mut detail = "no acknowledgement".to_owned();
+        let trying = async {
+            loop {
+                match self.publisher.publish(record).await {
+                    Ok(_acknowledged) => return Ok(()),
+                    Err(PublishError::Unavailable(reason)) => {
+                        detail = reason;
+                        tokio::time::sleep(backoff.next(fastrand::f64())).await;
+                    }
+                    Err(refusal) => return Err(refusal),
+                }
+            }
+        };
+        let stopped = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_GRACE).await;
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = trying => Ok(answer),
+            () = stopped => Err(true),
+            () = tokio::time::sleep_until(give_up) => Err(false),
+        };
+        answer.map_err(|was_stopped| if was_stopped { ReplayError::Interrupted } else { ReplayError::Away(detail) })
+    }
+}
+
+/// What came of many letters.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Events acknowledged and marked.
+    pub replayed: usize,
+    /// Letters that stay, by why.
+    pub left: BTreeMap<Left, usize>,
+}
+
+impl Tally {
+    /// Counts one more.
+    pub(crate) fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Replayed => self.replayed += 1,
+            Outcome::Left(left) => *self.left.entry(left).or_default() += 1,
+        }
+    }
+
+    /// Letters looked at.
+    #[must_use]
+    pub(crate) fn total(&self) -> usize {
+        self.replayed + self.left.values().sum::<usize>()
+    }
+}

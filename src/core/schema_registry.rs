@@ -1,0 +1,195 @@
+//! The schema registry's client: says once, at the start, what the topics of events hold, and learns the ids that frame
+//! their values.
+//!
+//! Three requests of one kind, so there is no library behind it: `schema_registry_converter` is about encoding, which
+//! one `to_be_bytes` does here, and turns every answer into a sentence, while what an operator should do depends on the
+//! status.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Client, RequestBuilder};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::config::{self, Credentials};
+use crate::http;
+use crate::http::content_coding::{self, Coding, FIRST_BYTES, ReadError};
+use crate::redact::Redactor;
+use chatbridge_event::record::SchemaIds;
+
+mod answer;
+
+/// Answers are an id, or a sentence about why not; a refusal may list every incompatibility there is.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// The first wait after a registry did not answer.
+pub const RETRY_MIN: Duration = Duration::from_millis(500);
+/// The longest wait after a registry did not answer.
+pub const RETRY_MAX: Duration = Duration::from_secs(10);
+/// The wait after a refusal: somebody has to act first.
+pub const REFUSED_RETRY: Duration = Duration::from_secs(60);
+
+/// Why a schema has no id yet, by what comes next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// Ask again soon: the registry is away or busy.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It answers, and does not have the schema that it was only asked to find.
+    #[error("{0}")]
+    NotRegistered(String),
+    /// An operator has to act first; asking again soon changes nothing.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Makes the client. `direct`: past any proxy the environment names.
+///
+/// # Errors
+/// Where the TLS backend cannot be set up: no usable root certificates.
+pub fn http_client(config: &config::SchemaRegistry, direct: bool) -> Result<Client, reqwest::Error> {
+    let builder = Client::builder()
+        .timeout(config.request_timeout)
+        // A redirect would carry the credentials, and turn the POST into a GET.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")));
+    if direct { builder.no_proxy() } else { builder }.build()
+}
+
+/// A registry with Confluent's API: Confluent's own, Karapace, Apicurio, Redpanda.
+pub struct SchemaRegistry {
+    http: Client,
+    url: Url,
+    credentials: Credentials,
+    register: bool,
+    health: Arc<Health>,
+    redactor: Redactor,
+}
+
+impl SchemaRegistry {
+    /// The registry of `config`, asked through `http`. What it tells holds nothing that `redactor` knows.
+    #[must_use]
+    pub fn new(http: Client, config: &config::SchemaRegistry, redactor: Redactor) -> Self {
+        Self {
+            http,
+            url: config.url.clone(),
+            credentials: config.credentials.clone(),
+            register: config.register,
+            health: Arc::default(),
+            redactor,
+        }
+    }
+
+    /// The same registry, where nothing is to be registered.
+    #[must_use]
+    pub fn finding_only(self) -> Self {
+        Self { register: false, ..self }
+    }
+
+    /// How asking it goes.
+    #[must_use]
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health)
+    }
+
+    /// Registers `schema` for each of `topics`, or finds it there where registering is somebody else's business.
+    ///
+    /// # Errors
+    /// At the first topic that has no id yet.
+    pub async fn schema_ids(&self, topics: &[Arc<str>], schema: &Value) -> Result<SchemaIds, RegistryError> {
+        // The schema travels as text inside JSON.
+        let body = json!({ "schemaType": "JSON", "schema": schema.to_string() }).to_string();
+        let mut ids = BTreeMap::new();
+        for topic in topics {
+            let id = self.schema_id(topic, &body).await;
+            if let Err(error) = &id {
+                self.health.set(error.to_string());
+            }
+            ids.insert(Arc::clone(topic), id?);
+        }
+        self.health.set("");
+        Ok(SchemaIds::new(ids))
+    }
+
+    async fn schema_id(&self, topic: &str, body: &str) -> Result<u32, RegistryError> {
+        // TopicNameStrategy, which every consumer's deserialiser begins with.
+        let subject = format!("{topic}-value");
+        let mut url = self.url.clone();
+        {
+            let mut segments = url.path_segments_mut().expect("the configuration takes only http and https");
+            segments.pop_if_empty().extend(["subjects", &subject]);
+            if self.register {
+                segments.push("versions");
+            }
+        }
+        let request = self
+            .authorised(self.http.post(url))
+            .header(reqwest::header::CONTENT_TYPE, "application/vnd.schemaregistry.v1+json")
+            .header(reqwest::header::ACCEPT, "application/vnd.schemaregistry.v1+json, application/json")
+            .body(body.to_owned());
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status().as_u16();
+        let undecodable =
+            || RegistryError::Unavailable(format!("it answers {status}, compressed in a way that is not read here"));
+        let coding = Coding::of(response.headers()).map_err(|_| undecodable())?;
+        let body = reqwest::Body::from(response);
+        let bytes = match content_coding::read(body, coding, FIRST_BYTES, ANSWER_BYTES_MAX, |_| true).await {
+            Ok(bytes) | Err(ReadError::TooLong(bytes)) => bytes,
+            Err(ReadError::Broken(error)) => return Err(self.unreachable(error)),
+            Err(ReadError::Undecodable | ReadError::NoRoom) => return Err(undecodable()),
+        };
+        answer::schema_id(status, &bytes, &subject, self.register, &|text| self.redactor.outside(text))
+    }
+
+    fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.credentials {
+            Credentials::None => request,
+            Credentials::Basic { username, password } => request.basic_auth(username, Some(password.expose_secret())),
+            Credentials::Bearer(token) => request.bearer_auth(token.expose_secret()),
+        }
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> RegistryError {
+        let causes = self.redactor.outside(&http::causes(error));
+        RegistryError::Unavailable(format!("{} does not answer: {causes}", self.url))
+    }
+}
+
+impl fmt::Debug for SchemaRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SchemaRegistry").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// What stands between the bridge and its schema ids, for `/status`.
+#[derive(Debug)]
+pub struct Health {
+    trouble: Mutex<Option<String>>,
+}
+
+/// Not asked yet is not registered yet.
+impl Default for Health {
+    fn default() -> Self {
+        Self { trouble: Mutex::new(Some("not asked yet".to_owned())) }
+    }
+}
+
+impl Health {
+    /// The latest failure; `None` once every topic of events has its schema id.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, trouble: impl Into<String>) {
+        let trouble = trouble.into();
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = (!trouble.is_empty()).then_some(trouble);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,371 @@
+//! The straight line: receive, deliver, delete.
+//!
+//! One [`Poller`] per instance, one notification in flight, each step waiting for the one before. The guarantee is
+//! [`Poller::run`]; everything below it is weather: how long to wait after what.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{MaybeDone, maybe_done};
+use tokio::select;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::weather::Weather;
+use crate::core::bridge::{Bridge, Prepared, Settled};
+use crate::core::publish::Publisher;
+use crate::green_api::caller::{CallerNames, Nobody};
+use crate::green_api::carrier::Carrier;
+use crate::green_api::ending::Ending;
+use crate::green_api::poll::episode::Over;
+use crate::green_api::queue::{Deletion, NotificationQueue, QueueError, Receipt, Received};
+use crate::watch::telemetry::status::Phase;
+use crate::watch::telemetry::{InstanceTelemetry, RIVAL_ADVICE};
+
+/// An answer that came much sooner than asked for is no long poll; without this wait it would become a hot loop
+/// (reference §2.5).
+const EMPTY_TOO_SOON: Duration = Duration::from_secs(1);
+/// Upstream's own duplicates (reference §13) are deleted at full speed; a head that comes back for ever is not …
+const REPEATS_UNPACED_MAX: u32 = 3;
+/// … though fast enough that identical events, which quota notices are by nature, cannot hold the queue up for hours.
+const REPEATS_PAUSE: Duration = Duration::from_millis(100);
+/// How far a delete is ahead of the receive beside it, lest it be overtaken.
+const HEAD_START: Duration = Duration::from_millis(2);
+/// So many in a row deserve a word.
+const REPEATS_TOLD_AT: u32 = 50;
+
+/// How a poller paces itself.
+#[derive(Debug, Clone)]
+pub struct Pacing {
+    /// How long a poll was asked to be held.
+    pub receive_timeout: Duration,
+    /// The first wait after a failure.
+    pub retry_min: Duration,
+    /// The longest wait after failures.
+    pub retry_max: Duration,
+    /// The wait while the instance is misconfigured.
+    pub misconfigured_retry: Duration,
+    /// Whether the next receive may begin while a delete is still on its way.
+    pub overlap_delete: bool,
+}
+
+type Answer = Result<Option<Received>, QueueError>;
+
+/// A receive on its way, or its answer.
+struct Receive<'q> {
+    asked_at: Instant,
+    answer: MaybeDone<Asked<'q>>,
+}
+
+type Asked<'q> = Pin<Box<dyn Future<Output = Answer> + Send + 'q>>;
+
+impl<'q> Receive<'q> {
+    fn begin(queue: &'q impl NotificationQueue) -> Self {
+        let asked: Asked<'q> = Box::pin(queue.receive());
+        Self { asked_at: Instant::now(), answer: maybe_done(asked) }
+    }
+
+    fn has_come(&self) -> bool {
+        !matches!(self.answer, MaybeDone::Future(_))
+    }
+}
+
+/// Polls one instance's queue into Kafka.
+pub struct Poller<Q, P, N = Nobody> {
+    queue: Q,
+    carrier: Carrier<P, N>,
+    pacing: Pacing,
+    telemetry: Arc<InstanceTelemetry>,
+}
+
+impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
+    /// A poller of `queue`. There must be no second one of the same instance, anywhere.
+    pub fn new(queue: Q, bridge: Arc<Bridge<P>>, pacing: Pacing, telemetry: Arc<InstanceTelemetry>) -> Self {
+        Self { queue, carrier: Carrier::new(bridge, Arc::clone(&telemetry)), pacing, telemetry }
+    }
+
+    /// Asks `caller_names` who calls.
+    pub fn with_caller_names<N: CallerNames>(self, caller_names: N) -> Poller<Q, P, N> {
+        let Self { queue, carrier, pacing, telemetry } = self;
+        Poller { queue, carrier: carrier.with_caller_names(caller_names), pacing, telemetry }
+    }
+}
+
+impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
+    /// Receive, deliver, delete, until the `ending`.
+    ///
+    /// A crash between `deliver` and `delete` brings the same head again: one repeat with the same `ce_id`, never a
+    /// loss. The same head again *without* a crash (an unclear delete) is recognised by its content and only deleted.
+    ///
+    /// `last` is what was settled last for this instance, should another poller have polled it before in this process;
+    /// it is kept up to date.
+    pub async fn run(&self, ending: impl Into<Ending>, last: &mut Option<Settled>) {
+        let ending = ending.into();
+        let mut weather = Weather::new(&self.pacing);
+        let mut next = None;
+        while let Some(Received { receipt, notification }) = self.receive(next.take(), &mut weather, &ending).await {
+            let prepared = self.carrier.take(notification);
+            let settled = match last.take().filter(|last| last.id() == prepared.id()) {
+                Some(already) => self.repeated(already, &mut weather),
+                None => self.deliver(prepared, &mut weather).await,
+            };
+            next = self.delete(receipt, &settled, &mut weather, &ending).await;
+            *last = Some(settled);
+        }
+        self.telemetry.stopped();
+    }
+
+    async fn deliver(&self, prepared: Prepared, weather: &mut Weather) -> Settled {
+        weather.repeats_in_a_row = 0;
+        weather.rivals.head_changed(Instant::now());
+        self.carrier.deliver(prepared).await
+    }
+
+    fn repeated(&self, already: Settled, weather: &mut Weather) -> Settled {
+        weather.rivals.head_came_again();
+        weather.overlap.head_came_again();
+        weather.repeats_in_a_row = weather.repeats_in_a_row.saturating_add(1);
+        if weather.repeats_in_a_row == REPEATS_TOLD_AT {
+            warn!(
+                instance = %self.telemetry.instance(), event = %already.id(),
+                "the same notification keeps coming although it is deleted each time; it is in Kafka once"
+            );
+        }
+        self.carrier.repeated(already)
+    }
+
+    /// The next notification, or `None` once an end was asked for: leaving here costs nothing. `begun` is a receive that is
+    /// on its way already.
+    async fn receive<'q>(
+        &'q self,
+        mut begun: Option<Receive<'q>>,
+        weather: &mut Weather,
+        ending: &Ending,
+    ) -> Option<Received> {
+        while begun.is_some() || !ending.is_asked() {
+            self.telemetry.polling();
+            let mut asked = match begun.take() {
+                Some(begun) => begun,
+                None => {
+                    let turn = weather.throttle.turn(Instant::now());
+                    if !turn.is_zero() && !slept(turn, ending).await {
+                        return None;
+                    }
+                    Receive::begin(&self.queue)
+                }
+            };
+            weather.throttle.asked(asked.asked_at);
+            // What has come already is delivered, though an end was asked for meanwhile.
+            if !asked.has_come() {
+                select! {
+                    biased;
+                    () = ending.stop.cancelled() => return None,
+                    () = &mut asked.answer => {}
+                }
+            }
+            let asked_at = asked.asked_at;
+            let answer = Pin::new(&mut asked.answer).take_output()?;
+            let pause =
+                if asked_at.elapsed() * 2 < self.pacing.receive_timeout { EMPTY_TOO_SOON } else { Duration::ZERO };
+            let wait = match answer {
+                Ok(Some(received)) if weather.is_first_sight_of_garbage(&received.notification) => {
+                    weather.rivals.own_hand_out_may_be_lost();
+                    let detail = "an answer that cannot be read; it is asked for once more".to_owned();
+                    self.troubled("receive", &QueueError::Unreachable { class: "garbled", detail }, weather)
+                }
+                Ok(Some(received)) => {
+                    self.answered(weather);
+                    if weather.rivals.receipt_handed_out(&received.receipt, Instant::now()) {
+                        self.accuse_rival();
+                    }
+                    return Some(received);
+                }
+                Ok(None) => {
+                    self.answered(weather);
+                    self.telemetry.queue_empty();
+                    pause
+                }
+                Err(failure @ QueueError::NoAnswer { .. }) => {
+                    weather.rivals.own_hand_out_may_be_lost();
+                    if weather.is_silent_too_long(Instant::now()) {
+                        self.troubled("receive", &failure, weather);
+                    } else {
+                        self.telemetry.no_answer(failure.class());
+                    }
+                    pause
+                }
+                Err(failure) => {
+                    weather.rivals.own_hand_out_may_be_lost();
+                    if weather.receiving.is_forgiven(&failure) {
+                        self.telemetry.connection_closed(failure.class());
+                        continue;
+                    }
+                    self.troubled("receive", &failure, weather)
+                }
+            };
+            if !slept(wait, ending).await {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Deletes once. Where the answer leaves it open whether the notification is gone, the next receive tells: the
+    /// same head again is deleted with its new receipt, any other means it worked (reference §15.5). Gives the next
+    /// receive, where that has begun meanwhile.
+    async fn delete(
+        &self,
+        receipt: Receipt,
+        settled: &Settled,
+        weather: &mut Weather,
+        ending: &Ending,
+    ) -> Option<Receive<'_>> {
+        let started = Instant::now();
+        let delete = self.queue.delete(receipt, settled);
+        // One that slows down makes one request after the other.
+        let may_overlap = weather.overlap.is_allowed() && weather.throttle.gap(started).is_zero();
+        let (outcome, next) = match self.pacing.overlap_delete && may_overlap {
+            true => self.beside_a_receive(delete, ending).await,
+            false => (delete.await, None),
+        };
+        weather.overlap.deleted(next.is_some());
+        // The receive may have been handed the head once more, which spends the receipt: then nobody else is to blame.
+        if next.is_some() {
+            weather.rivals.own_delete_may_have_worked();
+        }
+        let wait = match outcome {
+            Ok(Deletion::Deleted) => {
+                self.telemetry.deleted(started.elapsed());
+                if let Some(over) = weather.deleting.worked(Instant::now()) {
+                    self.tell_over(&over, "GREEN-API deletes again");
+                }
+                if weather.repeats_in_a_row < REPEATS_UNPACED_MAX { Duration::ZERO } else { REPEATS_PAUSE }
+            }
+            // Gone is gone, but an upstream that keeps saying so while it hands the head out again needs a pause. Not so
+            // where a receive is under way: what it brings decides, and should that be the head, its delete goes alone.
+            Ok(Deletion::AlreadyGone) => {
+                self.telemetry.already_gone();
+                self.suspect_rival(weather);
+                let is_news = weather.rivals.head_is_fresh() || next.is_some();
+                if is_news { Duration::ZERO } else { weather.deleting.pause(fastrand::f64()) }
+            }
+            Ok(Deletion::Unclear) => {
+                self.telemetry.delete_unclear();
+                self.suspect_rival(weather);
+                if next.is_some() { Duration::ZERO } else { weather.deleting.pause(fastrand::f64()) }
+            }
+            Err(failure) => {
+                weather.rivals.own_delete_may_have_worked();
+                // Whether it was deleted shows at the next receive, so the delete itself is not made again.
+                if weather.deleting.is_forgiven(&failure) {
+                    self.telemetry.connection_closed(failure.class());
+                    Duration::ZERO
+                } else {
+                    self.troubled("delete", &failure, weather)
+                }
+            }
+        };
+        if !wait.is_zero() {
+            slept(wait, ending).await;
+        }
+        next
+    }
+
+    /// The outcome of `delete`, and the next receive, begun while it was on its way: their round trips are then one. What
+    /// the receive brings is looked at when the delete has been answered, and told from what was settled by its content.
+    /// It may be the same head again, handed out before the delete got there, the next notification, or nothing for a
+    /// while (reference §2.3): each is what a receive behind a delete whose answer was lost may bring, and is treated
+    /// alike. One notification is in hand at a time, whatever upstream does.
+    async fn beside_a_receive<T>(&self, delete: impl Future<Output = T>, ending: &Ending) -> (T, Option<Receive<'_>>) {
+        let mut delete = pin!(delete);
+        if let Ok(outcome) = tokio::time::timeout(HEAD_START, &mut delete).await {
+            return (outcome, None);
+        }
+        if ending.is_asked() {
+            return (delete.await, None);
+        }
+        let mut receive = Receive::begin(&self.queue);
+        let outcome = loop {
+            let has_come = receive.has_come();
+            select! {
+                biased;
+                outcome = &mut delete => break outcome,
+                () = &mut receive.answer, if !has_come => {}
+            }
+        };
+        (outcome, Some(receive))
+    }
+
+    fn suspect_rival(&self, weather: &mut Weather) {
+        if weather.rivals.delete_refused(Instant::now()) {
+            self.accuse_rival();
+        }
+    }
+
+    fn accuse_rival(&self) {
+        self.telemetry.rival_suspected();
+        warn!(
+            instance = %self.telemetry.instance(),
+            "someone else is reading this instance: notifications vanish between receive and delete, or receipts jump; \
+             {RIVAL_ADVICE}"
+        );
+    }
+
+    fn answered(&self, weather: &mut Weather) {
+        if let Some(over) = weather.answered(Instant::now()) {
+            self.tell_over(&over, "GREEN-API answers again");
+        }
+    }
+
+    fn tell_over(&self, over: &Over, what: &'static str) {
+        info!(
+            instance = %self.telemetry.instance(), after = over.after, lasted_seconds = over.lasted.as_secs(),
+            failures = over.failures, "{what}"
+        );
+    }
+
+    /// Counts the failure, tells it where it is news, and says how long to wait.
+    fn troubled(&self, step: &'static str, failure: &QueueError, weather: &mut Weather) -> Duration {
+        let trouble = if step == "delete" { &mut weather.deleting } else { &mut weather.receiving };
+        let wait = trouble.wait(failure, fastrand::f64());
+        self.telemetry.source_failed(failure.class(), &failure.to_string(), phase(failure));
+        if matches!(failure, QueueError::RateLimited { .. }) {
+            weather.throttle.refused(Instant::now());
+        }
+        if trouble.is_news(failure, Instant::now()) {
+            let (instance, class, retry_ms) = (self.telemetry.instance(), failure.class(), wait.as_millis() as u64);
+            match failure {
+                QueueError::Misconfigured { .. } | QueueError::Unreadable { .. } => {
+                    error!(%instance, step, class, retry_ms, "{failure}");
+                }
+                _ => match failure.advice() {
+                    Some(advice) => warn!(%instance, step, class, retry_ms, "{advice} ({failure})"),
+                    None => warn!(%instance, step, class, retry_ms, "{failure}"),
+                },
+            }
+        }
+        wait
+    }
+}
+
+/// Sleeps; false where an end was asked for meanwhile.
+async fn slept(wait: Duration, ending: &Ending) -> bool {
+    select! {
+        biased;
+        () = ending.asked() => false,
+        () = tokio::time::sleep(wait) => true,
+    }
+}
+
+/// What an instance is doing after this failure.
+fn phase(failure: &QueueError) -> Phase {
+    match failure {
+        QueueError::Misconfigured { .. } => Phase::Misconfigured,
+        QueueError::Waiting { .. } => Phase::Waiting,
+        _ => Phase::BackingOff,
+    }
+}
+
+#[cfg(test)]
+mod tests;

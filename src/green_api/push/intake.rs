@@ -1,0 +1,162 @@
+//! What GREEN-API pushes: deliver, then acknowledge.
+//!
+//! The webhook's mirror of the straight line. GREEN-API holds each event until it is told 200, sends one at a time, and
+//! repeats the same one until then (reference §7), so the promise needs no more than this: [`Acknowledged`] is made of
+//! the proof and of nothing else, and only it becomes a 200.
+//!
+//! A caller may tire before Kafka does. The notification in its hand is delivered all the same, by a task of its own, and
+//! the repeat that GREEN-API sends later waits its turn behind it, is recognised by its content, and gets the answer the
+//! first one could not wait for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::core::bridge::Settled;
+use crate::core::publish::Publisher;
+use crate::green_api::caller::{CallerNames, Nobody};
+use crate::green_api::carrier::Carrier;
+use crate::green_api::ending::Ending;
+use crate::inbound::door::{NotNow, Proof};
+use crate::watch::telemetry::InstanceTelemetry;
+use chatbridge_event::event::Notification;
+
+/// Between two words about calls that are not answered with 200.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// What was settled last for an instance, and the right to take in its notifications: whoever holds the lock is the one
+/// who does. The next one waits here, and knows then what the one before settled.
+pub type Turn = Arc<Mutex<Option<Settled>>>;
+
+/// The right to answer 200: Kafka has what the call brought, or the configuration does not want it.
+#[derive(Debug)]
+#[must_use = "GREEN-API has to hear of it, or it sends the same again"]
+pub struct Acknowledged(());
+
+impl Proof for Acknowledged {}
+
+impl From<&Settled> for Acknowledged {
+    fn from(_proof: &Settled) -> Self {
+        Self(())
+    }
+}
+
+/// Takes in what GREEN-API pushes for one instance.
+pub struct Intake<P, N = Nobody> {
+    carrier: Arc<Carrier<P, N>>,
+    turn: Turn,
+    room: Arc<Semaphore>,
+    patience: Duration,
+    closed: CancellationToken,
+    told: std::sync::Mutex<Option<Instant>>,
+}
+
+impl<P: Publisher, N: CallerNames> Intake<P, N> {
+    /// An intake of at most `calls_max` calls at a time, each of which waits for `patience` at the most.
+    pub fn new(carrier: Carrier<P, N>, turn: Turn, calls_max: usize, patience: Duration) -> Self {
+        let room = Arc::new(Semaphore::new(calls_max));
+        let (closed, told) = (CancellationToken::new(), std::sync::Mutex::default());
+        Self { carrier: Arc::new(carrier), turn, room, patience, closed, told }
+    }
+
+    /// Whose telemetry it tells.
+    pub fn telemetry(&self) -> &InstanceTelemetry {
+        self.carrier.telemetry()
+    }
+
+    /// Delivers what a call brought, then acknowledges it.
+    ///
+    /// # Errors
+    /// Where the answer cannot be 200 yet; the same has to come again. Dropping the future is one such case.
+    pub async fn take(&self, notification: Notification) -> Result<Acknowledged, NotNow> {
+        self.telemetry().called();
+        let Ok(_place) = Arc::clone(&self.room).try_acquire_owned() else { return Err(self.not_now(NotNow::Crowded)) };
+        let until = Instant::now() + self.patience;
+        let mine = tokio::select! {
+            biased;
+            () = self.closed.cancelled() => Err(NotNow::Stopping),
+            turn = tokio::time::timeout_at(until, Arc::clone(&self.turn).lock_owned()) => turn.map_err(|_| NotNow::Late),
+        };
+        let settling = match mine {
+            Ok(turn) => tokio::spawn(settle(Arc::clone(&self.carrier), notification, turn)),
+            Err(not_now) => return Err(self.not_now(not_now)),
+        };
+        match tokio::time::timeout_at(until, settling).await {
+            Ok(Ok(acknowledged)) => {
+                self.telemetry().acknowledged();
+                Ok(acknowledged)
+            }
+            Ok(Err(_)) => Err(self.not_now(NotNow::Panicked)),
+            Err(_) => Err(self.not_now(NotNow::Late)),
+        }
+    }
+
+    /// Open until the `ending`; returns when nothing is in hand any more.
+    pub async fn run(&self, ending: Ending) {
+        tokio::select! {
+            biased;
+            () = ending.asked() => {}
+            // Not before whoever had the turn has said that it ends.
+            turn = self.turn.lock() => {
+                self.telemetry().listening();
+                drop(turn);
+                ending.asked().await;
+            }
+        }
+        self.closed.cancel();
+        let _turn = self.turn.lock().await;
+        // Whoever follows may have had the turn already, and has said what it does.
+        if !ending.retire.is_cancelled() {
+            self.telemetry().stopped();
+        }
+    }
+
+    fn not_now(&self, why: NotNow) -> NotNow {
+        let telemetry = self.telemetry();
+        telemetry.not_acknowledged();
+        if why == NotNow::Panicked {
+            telemetry.poller_panicked();
+            error!(instance = %telemetry.instance(), "{why} (the panic is logged above); GREEN-API sends it again");
+        } else if self.is_news() {
+            warn!(
+                instance = %telemetry.instance(), waited_seconds = self.patience.as_secs(),
+                "a webhook call is answered with 503: {why}; GREEN-API keeps the event and sends it again"
+            );
+        }
+        why
+    }
+
+    fn is_news(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_news = told.is_none_or(|told| told.elapsed() >= REMINDER);
+        if is_news {
+            *told = Some(Instant::now());
+        }
+        is_news
+    }
+}
+
+/// Deliver, acknowledge, remember. What was settled last is recognised and not published again.
+async fn settle<P: Publisher, N: CallerNames>(
+    carrier: Arc<Carrier<P, N>>,
+    notification: Notification,
+    mut last: OwnedMutexGuard<Option<Settled>>,
+) -> Acknowledged {
+    let prepared = carrier.take(notification);
+    let settled = match last.take().filter(|last| last.id() == prepared.id()) {
+        Some(already) => carrier.repeated(already),
+        None => carrier.deliver(prepared).await,
+    };
+    let acknowledged = Acknowledged::from(&settled);
+    // Whether or not anybody still waits to hear of it.
+    carrier.telemetry().listening();
+    *last = Some(settled);
+    acknowledged
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! Connections from outside: the HTTP server of both listeners, who may call, and how much of everything a caller gets.
+
+pub mod calls;
+pub mod descriptors;
+pub mod door;
+pub(crate) mod envelope;
+pub(crate) mod gate;
+pub mod listener;
+pub(crate) mod room;
+pub mod server;
+pub(crate) mod tls;

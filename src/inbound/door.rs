@@ -1,0 +1,175 @@
+//! What every call of the webhook goes through: who may call, how large its body may be, and how it is answered.
+//!
+//! A call is answered with 200 only for a [`Proof`] that what it brought is safe, and with 503 when it is not safe yet:
+//! upstream keeps the event and sends it again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::calls::{CallTelemetry, Refused};
+use super::gate::Gate;
+use super::room::Room;
+use crate::config::Webhook;
+use crate::http::content_coding::{self, Coding, FIRST_BYTES, ReadError};
+
+/// GREEN-API pauses for 60 s by itself; a proxy or a script may want to be told.
+const RETRY_AFTER_SECONDS: &str = "10";
+
+/// Proves that what a call brought is safe, so that the caller may forget it.
+pub trait Proof {}
+
+/// Why there is no 200 yet: the caller is to send the same again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotNow {
+    /// Kafka has not acknowledged in time; what was brought is still on its way, or waits behind what is.
+    #[error("Kafka has not acknowledged it in time")]
+    Late,
+    /// Others wait already.
+    #[error("too many calls for this instance at once")]
+    Crowded,
+    /// The process ends, or the instance is no longer received by webhook.
+    #[error("the bridge is stopping")]
+    Stopping,
+    /// A bug: the task that had it in hand panicked.
+    #[error("delivering it failed unexpectedly; please report the log line")]
+    Panicked,
+}
+
+/// How a call was answered, if not with 200.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The caller's doing, or the configuration's.
+    Refused(Refused),
+    /// Come again.
+    NotNow(NotNow),
+    /// There is no room for the body.
+    Full,
+    /// Kafka was not found yet.
+    Starting,
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+/// What every call needs.
+pub struct Door {
+    gate: Gate,
+    /// Bytes of bodies that may still come into memory.
+    buffer: Semaphore,
+    settings: Webhook,
+    telemetry: Arc<CallTelemetry>,
+}
+
+impl Door {
+    /// A door that admits whom `settings` allow.
+    #[must_use]
+    pub fn new(settings: Webhook, telemetry: Arc<CallTelemetry>) -> Self {
+        // A semaphore's permits are u32 where they are taken and usize where they are made.
+        let buffer = Semaphore::new(usize::try_from(settings.buffered_bytes_max).unwrap_or(usize::MAX));
+        Self { gate: Gate::new(&settings), buffer, settings, telemetry }
+    }
+
+    /// Whether this caller may call, by its address.
+    ///
+    /// # Errors
+    /// Where it may not.
+    pub fn admit(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refused> {
+        if self.gate.admits(peer.ip(), headers) { Ok(()) } else { Err(Refused::Forbidden) }
+    }
+
+    /// How long a caller may wait for its answer.
+    #[must_use]
+    pub fn answer_timeout(&self) -> Duration {
+        self.settings.answer_timeout
+    }
+
+    /// The only way to a 200.
+    pub fn ok(&self, _proof: impl Proof, began: Instant) -> Response {
+        self.telemetry.acknowledged(began.elapsed());
+        StatusCode::OK.into_response()
+    }
+
+    /// The whole body, decoded, if it comes in time; and the room it has in memory.
+    pub(crate) async fn bytes(&self, head: &HeaderMap, body: Body) -> Result<(Vec<u8>, Room<'_>), Refusal> {
+        let coding = Coding::of(head).map_err(|_| Refused::Envelope)?;
+        let first_bytes = self.length(head)?;
+        let bytes_max = usize::try_from(self.settings.body_bytes_max).unwrap_or(usize::MAX);
+        let mut room = Room::of(&self.buffer, first_bytes).ok_or(Refusal::Full)?;
+        // A decoder may keep everything once more.
+        let copies = if coding == Coding::Identity { 1 } else { 2 };
+        let may_have = |bytes: usize| room.grow_to(bytes.saturating_mul(copies));
+        let reading = content_coding::read(body, coding, first_bytes, bytes_max, may_have);
+        match tokio::time::timeout(self.settings.body_timeout, reading).await {
+            Ok(Ok(bytes)) => Ok((bytes, room)),
+            Ok(Err(ReadError::TooLong(_))) => Err(Refused::TooLarge.into()),
+            Ok(Err(ReadError::Broken(_))) => Err(Refused::Unreadable.into()),
+            Ok(Err(ReadError::Undecodable)) => Err(Refused::Envelope.into()),
+            Ok(Err(ReadError::NoRoom)) => Err(Refusal::Full),
+            Err(_) => Err(Refused::TooSlow.into()),
+        }
+    }
+
+    /// How long the body is as it comes. Of one that does not say so, what it gets to begin with.
+    fn length(&self, head: &HeaderMap) -> Result<usize, Refusal> {
+        let bytes_max = self.settings.body_bytes_max;
+        let length = match head.get(header::CONTENT_LENGTH) {
+            None => return Ok(FIRST_BYTES),
+            Some(length) => length.to_str().ok().and_then(|length| length.parse::<u64>().ok()),
+        };
+        match length {
+            None => Err(Refused::Unreadable.into()),
+            Some(0) => Err(Refused::Empty.into()),
+            Some(length) if length > bytes_max.into() => Err(Refused::TooLarge.into()),
+            Some(length) => usize::try_from(length).map_err(|_| Refused::TooLarge.into()),
+        }
+    }
+
+    /// Tells of a refusal, and answers it.
+    pub fn refused(&self, peer: SocketAddr, refusal: Refusal) -> Response {
+        match refusal {
+            Refusal::Refused(refused) => {
+                self.telemetry.refused(refused, peer);
+                (status(refused), format!("{refused}\n")).into_response()
+            }
+            Refusal::NotNow(not_now) => {
+                self.telemetry.not_now(not_now);
+                come_again(&not_now.to_string())
+            }
+            Refusal::Full => {
+                self.telemetry.full();
+                come_again("no room for the body")
+            }
+            Refusal::Starting => {
+                self.telemetry.starting();
+                come_again("starting: waiting for Kafka")
+            }
+        }
+    }
+}
+
+fn come_again(why: &str) -> Response {
+    let retry_after = [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)];
+    (StatusCode::SERVICE_UNAVAILABLE, retry_after, format!("{why}; send the same again\n")).into_response()
+}
+
+fn status(refused: Refused) -> StatusCode {
+    match refused {
+        Refused::Unauthorised => StatusCode::UNAUTHORIZED,
+        Refused::Forbidden => StatusCode::FORBIDDEN,
+        Refused::UnknownInstance | Refused::UnknownPath => StatusCode::NOT_FOUND,
+        Refused::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Refused::Envelope => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Refused::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Refused::Empty | Refused::Unreadable | Refused::Nameless => StatusCode::BAD_REQUEST,
+    }
+}

@@ -1,0 +1,394 @@
+//! All metrics, registered once, as typed handles (design: *Metrics*).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use jiff::Timestamp;
+
+use super::status::StatusBoard;
+use crate::inbound::calls::CallTelemetry;
+use crate::inbound::listener::{self, ListenerTelemetry};
+use chatbridge_event::event::InstanceId;
+
+mod instance;
+
+pub(super) use instance::InstanceMetrics;
+
+/// From a fast local acknowledgement to a broker that was away for minutes.
+const SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+/// From at once to GREEN-API's 24 hours.
+const AGES_SECONDS: &[f64] =
+    &[0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 64_800.0, 86_400.0];
+
+/// The process's metrics.
+pub struct Metrics {
+    registry: Registry,
+    pub(super) in_flight: IntGauge,
+    pub(super) receive_to_ack: Histogram,
+    pub(super) event_age: Histogram,
+    pub(super) delete: Histogram,
+    pub(super) publish_errors: IntCounterVec,
+    webhook_ack: Histogram,
+    webhook_connections: IntGauge,
+    webhook_requests: IntCounterVec,
+    admin_connections: IntGauge,
+    admin_refused: IntCounterVec,
+    files_exhausted: IntGauge,
+    build_info: IntGaugeVec,
+    kafka_up: IntGauge,
+    received: IntCounterVec,
+    published: IntCounterVec,
+    deleted: IntCounterVec,
+    repeats_suppressed: IntCounterVec,
+    dead_letters: IntCounterVec,
+    dropped: IntCounterVec,
+    source_errors: IntCounterVec,
+    caller_lookups: IntCounterVec,
+    foreign_instance: IntCounterVec,
+    rival_suspected: IntCounterVec,
+    poller_restarts: IntCounterVec,
+    instance_up: IntGaugeVec,
+    instance_state: IntGaugeVec,
+    instance_phase: IntGaugeVec,
+    /// Held while rendering: two scrapes at once must not empty the phases under each other.
+    rendering: Mutex<()>,
+    head_age: IntGaugeVec,
+    until_loss: IntGaugeVec,
+    loss_level: IntGaugeVec,
+    queue_depth: IntGaugeVec,
+    spans_exported: IntCounter,
+    spans_dropped: IntCounterVec,
+    config_generation: IntGauge,
+    config_needs_restart: IntGauge,
+    config_reloaded: IntGauge,
+    config_reloaded_at: IntGauge,
+}
+
+/// Registers metrics under the one prefix.
+pub(super) struct Registrar {
+    registry: Registry,
+}
+
+impl Registrar {
+    fn add<C: Collector + Clone + 'static>(&self, metric: prometheus::Result<C>) -> C {
+        let metric = metric.expect("names and labels are literals of this file");
+        self.registry.register(Box::new(metric.clone())).expect("no name is used twice in this file");
+        metric
+    }
+
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(opts(name, help), labels))
+    }
+
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(opts(name, help), labels))
+    }
+
+    pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::with_opts(opts(name, help)))
+    }
+
+    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::with_opts(opts(name, help)))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let opts = HistogramOpts { common_opts: opts(name, help), buckets: buckets.to_vec() };
+        self.add(Histogram::with_opts(opts))
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("chatbridge_{name}"), help)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers every metric in a registry of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        let r = Registrar { registry: Registry::new() };
+        let instance = &["instance"];
+        let metrics = Self {
+            in_flight: r.gauge("in_flight", "Notifications received and not yet settled"),
+            receive_to_ack: r.histogram(
+                "receive_to_ack_seconds",
+                "From holding a notification to the broker's acknowledgement",
+                SECONDS,
+            ),
+            event_age: r.histogram(
+                "event_age_seconds",
+                "From the event's own time to the broker's acknowledgement",
+                AGES_SECONDS,
+            ),
+            delete: r.histogram("delete_seconds", "How long GREEN-API took to delete a notification", SECONDS),
+            publish_errors: r.counters("publish_errors_total", "Publishes that did not succeed", &["class"]),
+            webhook_ack: r.histogram(
+                "webhook_ack_seconds",
+                "From a webhook call's head to its 200, Kafka's acknowledgement included",
+                SECONDS,
+            ),
+            webhook_connections: r.gauge("webhook_connections", "Open connections to the webhook's listener"),
+            webhook_requests: r.counters(
+                "webhook_requests_total",
+                "Webhook calls, by how they were answered",
+                &["answer"],
+            ),
+            admin_connections: r.gauge("admin_connections", "Open connections to the admin listener"),
+            admin_refused: r.counters(
+                "admin_refused_total",
+                "Connections and requests that the admin listener refused",
+                &["reason"],
+            ),
+            files_exhausted: r
+                .gauge("file_descriptors_exhausted", "Whether file descriptors have run out within the last minute"),
+            kafka_up: r.gauge("kafka_up", "Whether Kafka takes records: reachable, and no record waits for long"),
+            received: r.counters(
+                "notifications_received_total",
+                "Notifications handed out or pushed by GREEN-API",
+                instance,
+            ),
+            published: r.counters("events_published_total", "Events acknowledged by Kafka", &["instance", "kind"]),
+            deleted: r.counters(
+                "notifications_deleted_total",
+                "Notifications GREEN-API may forget: deleted from its queue, or answered with 200",
+                instance,
+            ),
+            repeats_suppressed: r.counters(
+                "repeats_suppressed_total",
+                "Redeliveries recognised and not published again",
+                instance,
+            ),
+            dead_letters: r.counters(
+                "dead_letters_total",
+                "Dead letters acknowledged by Kafka",
+                &["instance", "reason"],
+            ),
+            dropped: r.counters(
+                "events_dropped_total",
+                "Events deleted unpublished because the configuration says so",
+                &["instance", "reason"],
+            ),
+            source_errors: r.counters(
+                "source_errors_total",
+                "Receives and deletes that failed",
+                &["instance", "class"],
+            ),
+            caller_lookups: r.counters(
+                "caller_lookups_total",
+                "Callers whose name was wanted, by what came of it",
+                &["instance", "outcome"],
+            ),
+            foreign_instance: r.counters(
+                "foreign_instance_total",
+                "Notifications that name another instance than the polled one",
+                instance,
+            ),
+            rival_suspected: r.counters(
+                "rival_suspected_total",
+                "Times another consumer of the instance was suspected",
+                instance,
+            ),
+            poller_restarts: r.counters("poller_restarts_total", "Pollers started again after a panic", instance),
+            instance_up: r.gauges("instance_up", "Whether the instance's last request succeeded", instance),
+            instance_state: r.gauges("instance_state", "1 for the state the instance is in", &["instance", "state"]),
+            instance_phase: r.gauges(
+                "instance_phase",
+                "1 for what the instance's poller is doing",
+                &["instance", "phase"],
+            ),
+            rendering: Mutex::default(),
+            head_age: r.gauges(
+                "head_age_seconds",
+                "Age of the latest head of the queue; 0 once an answer has shown the queue to be empty",
+                instance,
+            ),
+            until_loss: r.gauges(
+                "seconds_until_loss",
+                "Until GREEN-API's 24 hours take what is at the head of the queue",
+                instance,
+            ),
+            loss_level: r.gauges(
+                "loss_level",
+                "How close the head is to being forgotten: 0 well, 1 warn (loss_warn_after_seconds), 2 alarm",
+                instance,
+            ),
+            queue_depth: r.gauges("queue_depth", "Notifications waiting at GREEN-API, as it said lately", instance),
+            spans_exported: r.counter("spans_exported_total", "Spans the OpenTelemetry collector has taken"),
+            spans_dropped: r.counters("spans_dropped_total", "Spans that never reached the collector", &["reason"]),
+            config_needs_restart: r.gauge(
+                "config_needs_restart",
+                "Whether parts of the configuration were changed that wait for a restart",
+            ),
+            config_generation: r.gauge("config_generation", "Which configuration is live: 1 is that of the start"),
+            config_reloaded: r
+                .gauge("config_last_reload_successful", "Whether the configuration last read was not refused"),
+            config_reloaded_at: r.gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "When the configuration that is live was read, as UNIX time",
+            ),
+            build_info: r.gauges("build_info", "Always 1; what is running", &["version", "librdkafka"]),
+            registry: r.registry.clone(),
+        };
+        // The process's own figures (memory, CPU, descriptors); where /proc is missing they are simply absent.
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        r.registry.register(Box::new(process)).expect("no name is used twice");
+        metrics
+    }
+
+    /// Registers further families beside these.
+    pub(super) fn registrar(&self) -> Registrar {
+        Registrar { registry: self.registry.clone() }
+    }
+
+    /// What is running.
+    pub fn build_info(&self, version: &str, librdkafka: &str) {
+        self.build_info.with_label_values(&[version, librdkafka]).set(1);
+    }
+
+    /// Configuration number `generation` lives from now on, but perhaps for parts that need a restart.
+    pub fn config_live(&self, generation: u64, at: Timestamp, needs_restart: bool) {
+        self.config_needs_restart.set(i64::from(needs_restart));
+        self.config_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.config_reloaded.set(1);
+        self.config_reloaded_at.set(at.as_second());
+    }
+
+    /// What the admin server tells of its connections.
+    #[must_use]
+    pub fn admin_listener(&self) -> ListenerTelemetry {
+        ListenerTelemetry::new(listener::ADMIN, &self.admin_connections, &self.admin_refused)
+    }
+
+    /// What the webhook tells of its connections and calls.
+    #[must_use]
+    pub fn webhook_calls(&self) -> CallTelemetry {
+        let listener = ListenerTelemetry::new(listener::WEBHOOK, &self.webhook_connections, &self.webhook_requests);
+        CallTelemetry::new(self.webhook_requests.clone(), self.webhook_ack.clone(), listener)
+    }
+
+    /// 1 while file descriptors have run out.
+    #[must_use]
+    pub fn files_exhausted(&self) -> IntGauge {
+        self.files_exhausted.clone()
+    }
+
+    /// A configuration was refused; the one before lives on.
+    pub fn config_refused(&self) {
+        self.config_reloaded.set(0);
+    }
+
+    /// Removes every series of instances that are no longer polled; what is taken from the board goes by itself.
+    pub fn forget(&self, gone: &HashSet<InstanceId>) {
+        let gone: HashSet<String> = gone.iter().map(ToString::to_string).collect();
+        for family in [
+            &self.received,
+            &self.published,
+            &self.deleted,
+            &self.repeats_suppressed,
+            &self.dead_letters,
+            &self.dropped,
+            &self.source_errors,
+            &self.caller_lookups,
+            &self.foreign_instance,
+            &self.rival_suspected,
+            &self.poller_restarts,
+        ] {
+            forget_in(family, &gone);
+        }
+        forget_in(&self.instance_up, &gone);
+    }
+
+    /// A collector has taken so many spans.
+    pub fn spans_exported(&self, spans: usize) {
+        self.spans_exported.inc_by(spans as u64);
+    }
+
+    /// So many spans will never reach the collector.
+    pub fn spans_dropped(&self, reason: &'static str, spans: usize) {
+        self.spans_dropped.with_label_values(&[reason]).inc_by(spans as u64);
+    }
+
+    /// How many never reached it until now.
+    #[must_use]
+    pub fn spans_dropped_so_far(&self) -> u64 {
+        let of = |reason| self.spans_dropped.with_label_values(&[reason]).get();
+        of("queue_full") + of("export_failed")
+    }
+
+    /// Whether Kafka takes records.
+    pub fn kafka_up(&self, up: bool) {
+        self.kafka_up.set(i64::from(up));
+    }
+
+    /// The text a scrape gets; ages and phases are taken from `board` at this moment.
+    ///
+    /// # Errors
+    /// Where the encoder fails, which would be a bug.
+    pub fn render(&self, board: &StatusBoard) -> prometheus::Result<Vec<u8>> {
+        let _one_at_a_time = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
+        // Made afresh from the board, so that nothing stays of who is gone or of what is no longer known.
+        let of_instance = [&self.head_age, &self.until_loss, &self.loss_level, &self.queue_depth];
+        for family in of_instance.into_iter().chain([&self.instance_phase, &self.instance_state]) {
+            family.reset();
+        }
+        for status in board.instances() {
+            let view = status.view();
+            let instance = status.instance().to_string();
+            self.head_age.with_label_values(&[&instance]).set(view.head_age_seconds);
+            self.until_loss.with_label_values(&[&instance]).set(view.seconds_until_loss);
+            self.loss_level.with_label_values(&[&instance]).set(view.loss_level.number());
+            if let Some(depth) = view.queue_depth {
+                self.queue_depth.with_label_values(&[&instance]).set(depth);
+            }
+            if let Some(state) = &view.state {
+                self.instance_state.with_label_values(&[&instance, state]).set(1);
+            }
+            self.instance_phase.with_label_values(&[instance.as_str(), view.phase.as_str()]).set(1);
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// Removes the series of some instances, whatever their other labels.
+fn forget_in<B: MetricVecBuilder>(family: &MetricVec<B>, gone: &HashSet<String>) {
+    for series in family.collect().iter().flat_map(|family| family.get_metric()) {
+        let labels: HashMap<&str, &str> = series.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+        if labels.get("instance").is_some_and(|instance| gone.contains(*instance)) {
+            // Gone already is as good.
+            let _ = family.remove(&labels);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::status::Phase;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_instance_is_in_one_phase_at_a_time() {
+        let (metrics, board) = (Metrics::new(), StatusBoard::default());
+        let status = board.add(InstanceId::new(1));
+        for phase in [Phase::Polling, Phase::Misconfigured] {
+            status.set_phase(phase);
+            let text = String::from_utf8(metrics.render(&board).expect("rendered")).expect("text");
+            let shown: Vec<&str> = text.lines().filter(|line| line.starts_with("chatbridge_instance_phase")).collect();
+            let expected = format!("chatbridge_instance_phase{{instance=\"1\",phase=\"{}\"}} 1", phase.as_str());
+            assert_eq!(shown, [expected]);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The spans of an event's way, receive, publish and delete, made of what its instance's telemetry is told.
+//!
+//! ```text
+//! receive                       from the poll's beginning, or for a webhook of no length
+//! ├─ publish                    named by the record's `traceparent`; until Kafka's acknowledgement
+//! │  └─ (whatever consumers do)
+//! └─ delete                     one for each try
+//! ```
+//!
+//! The straight line knows nothing of it. An event that is handed out again belongs to the same trace, with a `receive` of
+//! its own. Of who speaks to whom and of what they say nothing is in a span: instance, kind, event id, topic, partition,
+//! and how it ended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::metrics::Metrics;
+use crate::core::bridge::{Outcome, Prepared};
+use chatbridge_event::event::{EventId, InstanceId};
+use chatbridge_event::trace::{Sampling, SpanId};
+
+/// What one span tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A notification was handed out.
+    Receive,
+    /// It was brought into Kafka.
+    Publish,
+    /// It was deleted upstream, or that was tried.
+    Delete,
+}
+
+impl Step {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Receive => "receive",
+            Self::Publish => "publish",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// One step of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Whose trace it belongs to.
+    pub event: EventId,
+    /// Its id.
+    pub id: SpanId,
+    /// The span it is part of.
+    pub parent: Option<SpanId>,
+    /// What it tells of.
+    pub step: Step,
+    /// The topic, for a publish.
+    pub topic: Option<Arc<str>>,
+    /// When it began.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// More about it; names as OpenTelemetry's semantic conventions have them, or beginning with `chatbridge.`.
+    pub attributes: Vec<(&'static str, String)>,
+    /// Why it is an error, in a fixed word.
+    pub error: Option<&'static str>,
+}
+
+/// Where spans wait for the exporter. Never waited for: a span that finds no room is counted and gone.
+#[derive(Clone)]
+pub struct SpanQueue {
+    sender: mpsc::Sender<Span>,
+    sampling: Sampling,
+    metrics: Arc<Metrics>,
+}
+
+impl SpanQueue {
+    /// Room for so many spans of the traces that `sampling` includes, and its other end.
+    #[must_use]
+    pub fn new(spans_max: usize, sampling: Sampling, metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Span>) {
+        let (sender, receiver) = mpsc::channel(spans_max);
+        (Self { sender, sampling, metrics }, receiver)
+    }
+
+    fn offer(&self, span: Span) {
+        if self.sender.try_send(span).is_err() {
+            self.metrics.spans_dropped("queue_full", 1);
+        }
+    }
+}
+
+/// Makes one instance's spans.
+pub(super) struct InstanceSpans {
+    queue: SpanQueue,
+    instance: InstanceId,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    polled_at: Option<Timestamp>,
+    in_hand: Option<InHand>,
+}
+
+/// What was received last, for its delete: only a poller deletes, and it has one notification in flight.
+struct InHand {
+    event: EventId,
+    receive: SpanId,
+    /// Since when there is nothing left but to delete it.
+    settled_at: Option<Timestamp>,
+}
+
+impl InstanceSpans {
+    pub(super) fn new(queue: SpanQueue, instance: InstanceId) -> Self {
+        Self { queue, instance, state: Mutex::default() }
+    }
+
+    pub(super) fn polling(&self) {
+        *self.state() = State { polled_at: Some(Timestamp::now()), in_hand: None };
+    }
+
+    pub(super) fn received(&self, prepared: &Prepared) {
+        let mut state = self.state();
+        let polled_at = state.polled_at.take();
+        state.in_hand = None;
+        if !self.queue.sampling.includes(prepared.id()) {
+            return;
+        }
+        let id = receive_span(prepared);
+        state.in_hand = Some(InHand { event: prepared.id(), receive: id, settled_at: None });
+        drop(state);
+        let end = prepared.first_seen();
+        let start = polled_at.filter(|at| *at <= end).unwrap_or(end);
+        let mut attributes = self.attributes(Step::Receive, "receive", prepared.id());
+        attributes.push(("chatbridge.kind", kind(prepared).to_owned()));
+        attributes.extend(prepared.event_time().map(|time| ("chatbridge.event_time", time.to_string())));
+        let event = prepared.id();
+        let span =
+            Span { event, id, parent: None, step: Step::Receive, topic: None, start, end, attributes, error: None };
+        self.queue.offer(span);
+    }
+
+    /// What was received was published to `topic`, or dropped. Without looking at the state: of a source that receives
+    /// several at once, none may get the other's parent.
+    pub(super) fn settled(&self, prepared: &Prepared, topic: Option<&Arc<str>>, outcome: &Outcome, took: Duration) {
+        let event = prepared.id();
+        if !self.queue.sampling.includes(event) {
+            return;
+        }
+        let end = Timestamp::now();
+        if let Some(in_hand) = self.state().in_hand.as_mut().filter(|in_hand| in_hand.event == event) {
+            in_hand.settled_at = Some(end);
+        }
+        let (word, delivered, error) = match outcome {
+            Outcome::Published(delivered) => ("published", delivered, None),
+            Outcome::DeadLettered(delivered, reason) => ("dead_lettered", delivered, Some(reason.as_str())),
+            // Nothing went anywhere.
+            Outcome::Dropped(_) => return,
+        };
+        let mut attributes = self.attributes(Step::Publish, "send", event);
+        attributes.extend(topic.map(|topic| ("messaging.destination.name", topic.to_string())));
+        attributes.push(("messaging.destination.partition.id", delivered.partition().to_string()));
+        attributes.push(("chatbridge.kind", kind(prepared).to_owned()));
+        attributes.push(("chatbridge.outcome", word.to_owned()));
+        self.queue.offer(Span {
+            event,
+            id: SpanId::publish(event),
+            parent: Some(receive_span(prepared)),
+            step: Step::Publish,
+            topic: topic.cloned(),
+            start: end.checked_sub(took).unwrap_or(end),
+            end,
+            attributes,
+            error,
+        });
+    }
+
+    /// What was received is in Kafka already, and only to be deleted.
+    pub(super) fn repeat_suppressed(&self) {
+        if let Some(in_hand) = &mut self.state().in_hand {
+            in_hand.settled_at = Some(Timestamp::now());
+        }
+    }
+
+    /// A delete came to its end. Where nothing was to be deleted it was something else that ended.
+    pub(super) fn delete_ended(&self, outcome: &'static str, is_error: bool) {
+        let Some(InHand { event, receive, settled_at: Some(start) }) = self.state().in_hand.take() else { return };
+        let mut attributes = self.attributes(Step::Delete, "settle", event);
+        attributes.push(("chatbridge.outcome", outcome.to_owned()));
+        self.queue.offer(Span {
+            event,
+            id: SpanId::of_step(event, Step::Delete.as_str(), start),
+            parent: Some(receive),
+            step: Step::Delete,
+            topic: None,
+            start,
+            end: Timestamp::now().max(start),
+            attributes,
+            error: is_error.then_some(outcome),
+        });
+    }
+
+    fn attributes(&self, step: Step, kind_of_operation: &str, event: EventId) -> Vec<(&'static str, String)> {
+        let system = if step == Step::Publish { "kafka" } else { "green_api" };
+        vec![
+            ("messaging.system", system.to_owned()),
+            ("messaging.operation.name", step.as_str().to_owned()),
+            ("messaging.operation.type", kind_of_operation.to_owned()),
+            ("messaging.message.id", event.to_string()),
+            ("chatbridge.instance", self.instance.to_string()),
+        ]
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Each hand-out has its own, and whoever holds what was handed out knows it.
+fn receive_span(prepared: &Prepared) -> SpanId {
+    SpanId::of_step(prepared.id(), Step::Receive.as_str(), prepared.first_seen())
+}
+
+fn kind(prepared: &Prepared) -> &'static str {
+    prepared.event().map_or("dead_letter", |event| event.kind.name())
+}
+
+#[cfg(test)]
+mod tests;

@@ -169,9 +169,10 @@ impl InstanceTelemetry {
     }
 
     /// A connection was closed before an answer had come. That is made good at once, so it is no trouble yet.
-    pub fn connection_closed(&self, class: &'static str) {
-        self.metrics.source_error(class);
-        self.span(|spans| spans.delete_ended(class, true));
+    pub fn connection_closed(&self) {
+        const CLASS: &str = "closed";
+        self.metrics.source_error(CLASS);
+        self.span(|spans| spans.delete_ended(CLASS, true));
     }
 
     /// A delete's answer leaves open whether it worked.

@@ -217,7 +217,7 @@ fn the_limit_of_open_files_is_raised_shared_out_and_named_when_it_is_reached() {
         config.push_str(&format!("[[green_api.instances]]\nid = {id}\ntoken = \"x\"\n"));
     }
     std::fs::write(scene.home.config(), config).expect("writable");
-    let bridge = Bridge::start_under(&scene.home, "-n 40", &[]);
+    let bridge = Bridge::start_under(&scene.home, "-n 30", &[]);
     let deadline = Instant::now() + PATIENCE;
     while !bridge.log().contains("file descriptors have run out") {
         assert!(Instant::now() < deadline, "{}", bridge.log());

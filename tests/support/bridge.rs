@@ -73,8 +73,14 @@ impl Bridge {
 
     /// The same, after the shell's `ulimit` with these arguments.
     pub(crate) fn start_under(home: &Home, ulimit: &str, environment: &[(&str, &str)]) -> Self {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("ulimit {ulimit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_chatbridge")]);
+        // What other tests of this process have open is inherited where librdkafka opened it, and would count.
+        let close = "for fd in /proc/self/fd/*; do fd=${fd##*/}; [ \"$fd\" -le 2 ] || eval \"exec $fd>&-\"; done";
+        let mut shell = Command::new("bash");
+        shell.args([
+            "-c",
+            &format!("{close}; ulimit {ulimit} && exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_chatbridge"),
+        ]);
         Self::start_as(shell, home, environment)
     }
 

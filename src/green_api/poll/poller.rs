@@ -198,7 +198,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 Err(failure) => {
                     weather.rivals.own_hand_out_may_be_lost();
                     if weather.receiving.is_forgiven(&failure) {
-                        self.telemetry.connection_closed(failure.class());
+                        self.telemetry.connection_closed();
                         continue;
                     }
                     self.troubled("receive", &failure, weather)
@@ -259,7 +259,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 weather.rivals.own_delete_may_have_worked();
                 // Whether it was deleted shows at the next receive, so the delete itself is not made again.
                 if weather.deleting.is_forgiven(&failure) {
-                    self.telemetry.connection_closed(failure.class());
+                    self.telemetry.connection_closed();
                     Duration::ZERO
                 } else {
                     self.troubled("delete", &failure, weather)

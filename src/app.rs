@@ -27,6 +27,7 @@ use crate::watch::kafka_watch::KafkaWatch;
 use crate::watch::otlp::{Exporting, OtlpError};
 use crate::watch::readiness::Readiness;
 use crate::watch::systemd::Systemd;
+use crate::watch::telemetry::chatapp_view::ChatAppShown;
 use crate::watch::telemetry::config::LiveConfig;
 use crate::watch::telemetry::loss_radar::Thresholds;
 use crate::watch::telemetry::metrics::Metrics;
@@ -128,7 +129,7 @@ pub async fn run(
         None => None,
     };
     if let Some(chatapp) = &mut chatapp {
-        board.watch_chatapp(chatapp.telemetry());
+        board.watch_others(chatapp.telemetry());
         chatapp.receive();
     }
     let live = Arc::new(LiveConfig::new(Arc::clone(&metrics)));
@@ -137,7 +138,7 @@ pub async fn run(
         board: Arc::clone(&board),
         readiness: readiness.clone(),
         kafka: health,
-        chatapp: chatapp.as_ref().map(ChatApp::overview),
+        chatapp: chatapp.as_ref().map(|chatapp| chatapp.overview() as Arc<dyn ChatAppShown>),
         schema_registry: registry.as_ref().map(SchemaRegistry::health),
         config: Arc::clone(&live),
         redactor: redactor.clone(),

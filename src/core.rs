@@ -6,7 +6,9 @@
 pub mod bridge;
 pub mod consume;
 pub mod policy;
+pub mod prepared;
 pub mod publish;
 pub mod schema;
 pub mod schema_registry;
+pub mod settled;
 pub mod witness;

@@ -1,8 +1,8 @@
 //! From a notification's body to a record, kind by kind, beside two rulers: the same body through `serde_json::Value` and
 //! back, and into typed structs that hold what a reader of its kind would want.
 
-use chatbridge::core::bridge::prepare;
 use chatbridge::core::policy::Policy;
+use chatbridge::core::prepared::prepare;
 use chatbridge_base::json::Json;
 use chatbridge_event::event::{Body, EventId, InstanceId, Notification, SourceId};
 use chatbridge_event::normalize::green_api::normalize;

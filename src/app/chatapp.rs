@@ -123,9 +123,9 @@ impl ChatApp {
         Arc::clone(&self.parts.desk.telemetry)
     }
 
-    pub(super) fn overview(&self) -> Overview {
+    pub(super) fn overview(&self) -> Arc<Overview> {
         let Desk { telemetry, history, spool, .. } = &self.parts.desk;
-        Overview { telemetry: Arc::clone(telemetry), account: Arc::clone(history), spool: spool.clone() }
+        Arc::new(Overview { telemetry: Arc::clone(telemetry), account: Arc::clone(history), spool: spool.clone() })
     }
 
     /// Where calls of ChatApp go.

@@ -2,6 +2,7 @@
 
 pub mod drain;
 pub(crate) mod forms;
+pub(crate) mod frame;
 pub(crate) mod lanes;
 pub(crate) mod reserve;
 pub mod spool;

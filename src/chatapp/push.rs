@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout};
 
 use super::hear::intake::Intake;
 use super::keep::spool::Stored;
-use crate::inbound::calls::Refused;
-use crate::inbound::door::{Door, NotNow, Proof, Refusal};
+use crate::inbound::calls::{NotNow, Refused};
+use crate::inbound::door::{Door, Proof, Refusal};
 use crate::inbound::envelope;
 use crate::inbound::gate::is_token;
 use crate::inbound::server::Peer;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::bridge::{Outcome, Prepared};
 use crate::core::policy::DropReason;
+use crate::core::prepared::Prepared;
 use crate::core::publish::PublishError;
+use crate::core::settled::Outcome;
 use chatbridge_event::event::{DeadLetterReason, Event};
 
 /// Hears how deliveries of one source go.

@@ -4,15 +4,24 @@
 //! The body is looked at before the status. GREEN-API once handed out notifications under a 466, and one that is taken
 //! for an error stays at the head of its queue until upstream forgets it.
 
+use std::time::Duration;
+
 use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::green_api::client::Answer;
 use crate::green_api::queue::{Deletion, QueueError, Receipt, Received};
 use chatbridge_base::json::Json;
 use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, Notification};
+
+/// An HTTP answer, read as far as allowed.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) complete: bool,
+}
 
 /// How much of an error's body is repeated.
 const EXCERPT_CHARS_MAX: usize = 200;

@@ -6,8 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 
 use super::caller::{CallerNames, Nobody};
-use crate::core::bridge::{Bridge, Prepared, Settled};
+use crate::core::bridge::Bridge;
+use crate::core::prepared::Prepared;
 use crate::core::publish::Publisher;
+use crate::core::settled::Settled;
 use crate::watch::telemetry::InstanceTelemetry;
 use chatbridge_event::event::Notification;
 

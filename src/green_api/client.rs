@@ -11,8 +11,9 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::answer::{self, Answer};
 use crate::config;
-use crate::core::bridge::Settled;
+use crate::core::settled::Settled;
 use crate::green_api::caller::{ContactDirectory, LOOKUP_MAX};
 use crate::green_api::queue::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 use crate::green_api::watch::Watched;
@@ -80,7 +81,7 @@ pub fn is_loopback(url: &Url) -> bool {
 /// # Errors
 /// As a receive has them.
 pub fn decode(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, QueueError> {
-    super::answer::received(instance, Answer { status: 200, retry_after: None, bytes, complete: true }, &|text| {
+    answer::received(instance, Answer { status: 200, retry_after: None, bytes, complete: true }, &|text| {
         text.to_owned()
     })
 }
@@ -204,14 +205,6 @@ impl InstanceClient {
     }
 }
 
-/// An HTTP answer, read as far as allowed.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) complete: bool,
-}
-
 /// Undocumented upstream (reference §3), but a proxy before it may send one.
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
@@ -223,13 +216,13 @@ impl NotificationQueue for InstanceClient {
         let timeout = self.receive_timeout + self.receive_grace;
         let request = self.request(Method::GET, "receiveNotification", None, timeout);
         let answer = self.send(request, self.response_bytes_max).await?;
-        super::answer::received(self.instance, answer, &|text| self.redact(text))
+        answer::received(self.instance, answer, &|text| self.redact(text))
     }
 
     async fn delete(&self, receipt: Receipt, _proof: &Settled) -> Result<Deletion, QueueError> {
         let request = self.request(Method::DELETE, "deleteNotification", Some(&receipt), self.delete_timeout);
         let answer = self.send(request, SMALL_ANSWER_BYTES_MAX).await?;
-        super::answer::deleted(&answer, &|text| self.redact(text))
+        answer::deleted(&answer, &|text| self.redact(text))
     }
 }
 
@@ -240,7 +233,7 @@ impl ContactDirectory for InstanceClient {
             .header(reqwest::header::CONTENT_TYPE, "application/json")
             .body(serde_json::json!({ "chatId": chat }).to_string());
         let answer = self.send_twice(request, CONTACT_ANSWER_BYTES_MAX).await?;
-        super::answer::contact_name(&answer, &|text| self.redact(text))
+        answer::contact_name(&answer, &|text| self.redact(text))
     }
 }
 

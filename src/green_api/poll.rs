@@ -5,4 +5,4 @@ pub(crate) mod overlap;
 pub mod poller;
 pub(crate) mod rival;
 pub(crate) mod throttle;
-pub(crate) mod weather;
+pub mod weather;

@@ -1,13 +1,13 @@
 //! What every source of notifications has in common.
 //!
 //! A source holds its protocol and nothing else: it receives, lets [`crate::core::bridge::Bridge`] deliver, and settles in
-//! its own idiom. The queue's idiom is deleting; it asks for [`crate::core::bridge::Settled`], which only the bridge makes.
+//! its own idiom. The queue's idiom is deleting; it asks for [`crate::core::settled::Settled`], which only the bridge makes.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::bridge::Settled;
+use crate::core::settled::Settled;
 use chatbridge_event::event::Notification;
 
 /// What a receive hands out: a notification, and the receipt that deletes it.
@@ -172,7 +172,7 @@ pub trait NotificationQueue: Send + Sync + 'static {
     /// And nobody but the bridge makes a proof, out of what nobody but a publisher makes:
     ///
     /// ```compile_fail,E0451
-    /// use chatbridge::core::bridge::{Outcome, Settled};
+    /// use chatbridge::core::settled::{Outcome, Settled};
     /// use chatbridge_event::event::EventId;
     /// fn forged(id: EventId, outcome: Outcome) -> Settled {
     ///     Settled { id, outcome }

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::green_api::watch::uncalled::{Silence, Uncalled};
-use crate::watch::telemetry::{InstanceTelemetry, NOT_CALLED_ADVICE};
+use crate::watch::telemetry::InstanceTelemetry;
+use crate::watch::telemetry::words::NOT_CALLED_ADVICE;
 use chatbridge_event::event::InstanceId;
 
 /// Requests under way at once over all instances.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounterVec};
 use tracing::warn;
 
-use super::door::NotNow;
 use super::listener::ListenerTelemetry;
 
 /// Why a call was refused: the caller's doing, or the configuration's.
@@ -95,6 +94,23 @@ impl fmt::Display for Refused {
             Self::Nameless => "it names no instance",
         })
     }
+}
+
+/// Why there is no 200 yet: the caller is to send the same again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotNow {
+    /// Kafka has not acknowledged in time; what was brought is still on its way, or waits behind what is.
+    #[error("Kafka has not acknowledged it in time")]
+    Late,
+    /// Others wait already.
+    #[error("too many calls for this instance at once")]
+    Crowded,
+    /// The process ends, or the instance is no longer received by webhook.
+    #[error("the bridge is stopping")]
+    Stopping,
+    /// A bug: the task that had it in hand panicked.
+    #[error("delivering it failed unexpectedly; please report the log line")]
+    Panicked,
 }
 
 /// Tells how webhook calls were answered.

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::calls::{CallTelemetry, Refused};
+use super::calls::{CallTelemetry, NotNow, Refused};
 use super::gate::Gate;
 use super::room::Room;
 use crate::config::Webhook;
@@ -24,23 +24,6 @@ const RETRY_AFTER_SECONDS: &str = "10";
 
 /// Proves that what a call brought is safe, so that the caller may forget it.
 pub trait Proof {}
-
-/// Why there is no 200 yet: the caller is to send the same again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotNow {
-    /// Kafka has not acknowledged in time; what was brought is still on its way, or waits behind what is.
-    #[error("Kafka has not acknowledged it in time")]
-    Late,
-    /// Others wait already.
-    #[error("too many calls for this instance at once")]
-    Crowded,
-    /// The process ends, or the instance is no longer received by webhook.
-    #[error("the bridge is stopping")]
-    Stopping,
-    /// A bug: the task that had it in hand panicked.
-    #[error("delivering it failed unexpectedly; please report the log line")]
-    Panicked,
-}
 
 /// How a call was answered, if not with 200.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,8 @@ use super::upstream::{Line, RECEIVE_TIMEOUT};
 use super::world::Shared;
 use super::{Plant, STOP_MAX};
 use crate::core::bridge::Bridge;
-use crate::green_api::poll::poller::{Pacing, Poller};
+use crate::green_api::poll::poller::Poller;
+use crate::green_api::poll::weather::Pacing;
 use crate::watch::telemetry::InstanceTelemetry;
 
 const LIFE_MAX: Duration = Duration::from_secs(5 * 60);

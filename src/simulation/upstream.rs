@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::conditions::one_of;
 use super::story::Happening;
 use super::world::{Shared, World};
-use crate::core::bridge::{self, Settled};
 use crate::core::policy::Policy;
-use crate::green_api::answer;
-use crate::green_api::client::Answer;
+use crate::core::prepared::prepare;
+use crate::core::settled::Settled;
+use crate::green_api::answer::{self, Answer};
 use crate::green_api::queue::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 use chatbridge_lab::green_api::SpentReceipt;
 use chatbridge_lab::green_api::queue::{HandOut, Received as LookedUp};
@@ -79,7 +79,7 @@ impl Line {
         let known = if mutilated { None } else { world.judge.known_id(self.instance, entry) };
         let id = known.unwrap_or_else(|| {
             let notification = received.notification.clone();
-            bridge::prepare(notification, &Policy::default(), Timestamp::UNIX_EPOCH).id().to_string()
+            prepare(notification, &Policy::default(), Timestamp::UNIX_EPOCH).id().to_string()
         });
         world.judge.arrived(self.life, self.instance, entry, &id, mutilated);
         let receipt = received.receipt.as_str().to_owned();

@@ -18,7 +18,6 @@ use serde_with::skip_serializing_none;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::chatapp::overview::{ChatAppView, Overview};
 use crate::core::publish::kafka::Health;
 use crate::core::schema_registry;
 use crate::inbound::descriptors::{Descriptors, DescriptorsView};
@@ -27,8 +26,10 @@ use crate::inbound::server::HttpServer;
 use crate::redact::Redactor;
 use crate::watch::kafka_watch::{self, KafkaStatus};
 use crate::watch::readiness::Readiness;
+use crate::watch::telemetry::chatapp_view::{ChatAppShown, ChatAppView};
 use crate::watch::telemetry::config::{ConfigView, LiveConfig};
 use crate::watch::telemetry::metrics::Metrics;
+use crate::watch::telemetry::scrape;
 use crate::watch::telemetry::status::{InstanceView, StatusBoard};
 
 mod host;
@@ -62,7 +63,7 @@ pub struct Shown {
     /// How the brokers are.
     pub kafka: Arc<Health>,
     /// ChatApp, where it is received.
-    pub chatapp: Option<Overview>,
+    pub chatapp: Option<Arc<dyn ChatAppShown>>,
     /// How the schema registry is, where there is one.
     pub schema_registry: Option<Arc<schema_registry::Health>>,
     /// Which configuration is live.
@@ -117,7 +118,7 @@ impl Shown {
             kafka: kafka_watch::status(&self.kafka, &self.board),
             schema_registry: trouble
                 .map(|trouble| SchemaRegistryStatus { registered: trouble.is_none(), last_error: trouble }),
-            chatapp: self.chatapp.as_ref().map(Overview::view),
+            chatapp: self.chatapp.as_ref().map(|chatapp| chatapp.view()),
         }
     }
 }
@@ -165,7 +166,7 @@ async fn metrics(State(shown): State<Shown>) -> Response {
     if let Some(chatapp) = &shown.chatapp {
         chatapp.refresh();
     }
-    match shown.metrics.render(&shown.board) {
+    match scrape::render(&shown.metrics, &shown.board) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

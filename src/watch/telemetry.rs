@@ -9,32 +9,28 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::bridge::{Outcome, Prepared};
 use crate::core::policy::DropReason;
+use crate::core::prepared::Prepared;
 use crate::core::publish::PublishError;
+use crate::core::settled::Outcome;
 use crate::core::witness::Witness;
 use chatbridge_event::event::{DeadLetterReason, Event, Instance, InstanceId, Kind};
 
 pub mod chatapp;
+pub mod chatapp_view;
 pub mod config;
 pub mod loss_radar;
 pub mod loss_watch;
 pub mod metrics;
+pub mod scrape;
 pub mod spans;
 pub mod status;
+pub mod words;
 
 use metrics::{InstanceMetrics, Metrics};
 use spans::{InstanceSpans, SpanQueue};
-use status::{InstanceStatus, Phase};
-
-/// Who it probably is, and what it costs.
-pub const RIVAL_ADVICE: &str = "stop the other consumer (a second chatbridge, a chat-bot SDK, which empties the queue \
-                                when it starts, or the console's own receiving) or events will miss from Kafka";
-
-/// What keeps GREEN-API from calling (reference §5, §7).
-pub const NOT_CALLED_ADVICE: &str = "look whether its webhookUrl leads here (`chatbridge check --online`), and at what \
-                                     stands before this listener: name, certificate, reverse proxy, firewall. Calls \
-                                     that are refused are counted in chatbridge_webhook_requests_total";
+use status::InstanceStatus;
+use words::{NOT_CALLED, NOT_CALLED_ADVICE, PANIC, Phase, RIVAL_ADVICE};
 
 /// Everything one instance's poller has to tell.
 pub struct InstanceTelemetry {
@@ -102,10 +98,10 @@ impl InstanceTelemetry {
 
     /// Notifications wait at GREEN-API, and it does not call.
     pub fn not_called(&self) {
-        self.metrics.source_error(loss_radar::NOT_CALLED);
+        self.metrics.source_error(NOT_CALLED);
         self.metrics.up.set(0);
         let message = format!("notifications wait at GREEN-API, which does not call: {NOT_CALLED_ADVICE}");
-        self.status.failed(loss_radar::NOT_CALLED, &message);
+        self.status.failed(NOT_CALLED, &message);
     }
 
     /// Nothing waits any more that a call would have to bring.
@@ -212,7 +208,7 @@ impl InstanceTelemetry {
     pub fn poller_panicked(&self) {
         self.metrics.poller_restarts.inc();
         self.metrics.up.set(0);
-        self.status.failed(loss_radar::PANIC, "the poller panicked and is started again: please report the log line");
+        self.status.failed(PANIC, "the poller panicked and is started again: please report the log line");
     }
 
     /// The instance's state, as asked or as told by an event.

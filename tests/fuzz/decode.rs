@@ -14,8 +14,8 @@
 
 #![no_main]
 
-use chatbridge::core::bridge::{prepare, prepare_event};
 use chatbridge::core::policy::Policy;
+use chatbridge::core::prepared::{prepare, prepare_event};
 use chatbridge::green_api::client;
 use chatbridge_event::event::{Body, ChatId, InstanceId, Notification};
 use chatbridge_event::normalize::chatapp;

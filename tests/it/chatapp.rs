@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chatbridge::core::bridge::prepare_event;
 use chatbridge::core::policy::Policy;
+use chatbridge::core::prepared::prepare_event;
 use chatbridge_event::event::{Channel, ChatId, Event, Gap, GapReason, KindName};
 use chatbridge_event::normalize::chatapp::identity::Place;
 use chatbridge_event::normalize::chatapp::{Arrival, fetched, gap, normalize};

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chatbridge::core::bridge::prepare;
 use chatbridge::core::policy::Policy;
+use chatbridge::core::prepared::prepare;
 use chatbridge_event::event::{Body, InstanceId, Notification};
 use chatbridge_event::record::{Record, RecordFactory};
 use jiff::Timestamp;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chatbridge::config::{Calls, Events, UnknownPolicy, load};
-use chatbridge::core::bridge::{prepare, prepare_event, prepare_undecodable};
 use chatbridge::core::policy::Policy;
+use chatbridge::core::prepared::{prepare, prepare_event, prepare_undecodable};
 use chatbridge::core::schema::{self, ConfigKey};
 use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, KindName, Notification, SourceId, Undecodable};
 use chatbridge_event::normalize::chatapp::identity::of_unreadable;

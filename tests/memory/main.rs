@@ -6,8 +6,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use chatbridge::core::bridge::{prepare, prepare_event, prepare_undecodable};
 use chatbridge::core::policy::Policy;
+use chatbridge::core::prepared::{prepare, prepare_event, prepare_undecodable};
 use chatbridge::green_api::client;
 use chatbridge_base::json::Json;
 use chatbridge_event::event::{Channel, Event, EventId, InstanceId, SourceId};

@@ -15,8 +15,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::spool::{Road, Sequence};
-use crate::core::bridge::Settled;
+use super::frame::{Road, Sequence};
+use crate::core::settled::Settled;
 use chatbridge_event::event::EventId;
 use chatbridge_event::normalize::chatapp::identity::{Form, Subject, of_return};
 

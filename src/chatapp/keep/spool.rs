@@ -27,13 +27,12 @@ use crate::chatapp::hear::standing::Marks;
 use chatbridge_event::normalize::chatapp::identity::{Place as SpoolPlace, Subject};
 use uuid::Uuid;
 
-mod frame;
 mod place;
 mod room;
 mod store;
 mod writer;
 
-pub use frame::{Frame, Road};
+pub use super::frame::{Frame, Road, Sequence};
 use place::{FilePlace, Place};
 use store::Store;
 
@@ -41,15 +40,6 @@ use store::Store;
 pub const FILE_NAME: &str = "spool.redb";
 /// Commands on their way to the writer; whoever finds no room waits.
 const COMMANDS_MAX: usize = 1024;
-
-/// A frame's number: later ones are greater, also after a restart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sequence(pub(crate) u64);
-
-impl Sequence {
-    /// Behind every frame.
-    pub(crate) const MAX: Self = Self(u64::MAX);
-}
 
 /// Why a spool cannot be used.
 #[derive(Debug, thiserror::Error)]

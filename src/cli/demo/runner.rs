@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::config::{Config, Instance, Receive};
-use crate::core::bridge::prepare;
 use crate::core::policy::Policy;
+use crate::core::prepared::prepare;
 use chatbridge_event::event::{Body, InstanceId, Notification};
 use chatbridge_event::record::RecordFactory;
 use chatbridge_lab::green_api::generator::Generator;

@@ -3,9 +3,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::{Calls, Events, UnknownPolicy};
+use crate::core::policy::DropReason;
 use crate::core::publish::memory::MemoryPublisher;
 use crate::watch::telemetry::metrics::Metrics;
 use crate::watch::telemetry::status::StatusBoard;
+use chatbridge_event::event::Body;
 use chatbridge_event::event::InstanceId;
 use serde_json::value::RawValue;
 

@@ -12,16 +12,19 @@ use tokio::select;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::weather::Weather;
-use crate::core::bridge::{Bridge, Prepared, Settled};
+use super::weather::{Pacing, Weather};
+use crate::core::bridge::Bridge;
+use crate::core::prepared::Prepared;
 use crate::core::publish::Publisher;
+use crate::core::settled::Settled;
 use crate::green_api::caller::{CallerNames, Nobody};
 use crate::green_api::carrier::Carrier;
 use crate::green_api::ending::Ending;
 use crate::green_api::poll::episode::Over;
 use crate::green_api::queue::{Deletion, NotificationQueue, QueueError, Receipt, Received};
-use crate::watch::telemetry::status::Phase;
-use crate::watch::telemetry::{InstanceTelemetry, RIVAL_ADVICE};
+use crate::watch::telemetry::InstanceTelemetry;
+use crate::watch::telemetry::words::Phase;
+use crate::watch::telemetry::words::RIVAL_ADVICE;
 
 /// An answer that came much sooner than asked for is no long poll; without this wait it would become a hot loop
 /// (reference §2.5).
@@ -34,21 +37,6 @@ const REPEATS_PAUSE: Duration = Duration::from_millis(100);
 const HEAD_START: Duration = Duration::from_millis(2);
 /// So many in a row deserve a word.
 const REPEATS_TOLD_AT: u32 = 50;
-
-/// How a poller paces itself.
-#[derive(Debug, Clone)]
-pub struct Pacing {
-    /// How long a poll was asked to be held.
-    pub receive_timeout: Duration,
-    /// The first wait after a failure.
-    pub retry_min: Duration,
-    /// The longest wait after failures.
-    pub retry_max: Duration,
-    /// The wait while the instance is misconfigured.
-    pub misconfigured_retry: Duration,
-    /// Whether the next receive may begin while a delete is still on its way.
-    pub overlap_delete: bool,
-}
 
 type Answer = Result<Option<Received>, QueueError>;
 

@@ -12,10 +12,24 @@ use super::overlap::Overlap;
 use super::rival::RivalWatch;
 use super::throttle::Throttle;
 use crate::green_api::poll::episode::{Episode, Over};
-use crate::green_api::poll::poller::Pacing;
 use crate::green_api::queue::QueueError;
 use chatbridge_base::retry::Backoff;
 use chatbridge_event::event::{EventId, Notification, SourceId};
+
+/// How a poller paces itself.
+#[derive(Debug, Clone)]
+pub struct Pacing {
+    /// How long a poll was asked to be held.
+    pub receive_timeout: Duration,
+    /// The first wait after a failure.
+    pub retry_min: Duration,
+    /// The longest wait after failures.
+    pub retry_max: Duration,
+    /// The wait while the instance is misconfigured.
+    pub misconfigured_retry: Duration,
+    /// Whether the next receive may begin while a delete is still on its way.
+    pub overlap_delete: bool,
+}
 
 /// Between tries while an instance is starting or not authorised (reference §3, §15.8).
 const WAITING_MIN: Duration = Duration::from_secs(5);

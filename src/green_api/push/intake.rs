@@ -16,12 +16,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::core::bridge::Settled;
 use crate::core::publish::Publisher;
+use crate::core::settled::Settled;
 use crate::green_api::caller::{CallerNames, Nobody};
 use crate::green_api::carrier::Carrier;
 use crate::green_api::ending::Ending;
-use crate::inbound::door::{NotNow, Proof};
+use crate::inbound::calls::NotNow;
+use crate::inbound::door::Proof;
 use crate::watch::telemetry::InstanceTelemetry;
 use chatbridge_event::event::Notification;
 

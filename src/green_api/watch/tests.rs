@@ -6,7 +6,8 @@ use tokio::sync::watch::channel;
 
 use super::*;
 use crate::watch::telemetry::metrics::Metrics;
-use crate::watch::telemetry::status::{InstanceView, Phase, StatusBoard};
+use crate::watch::telemetry::status::{InstanceView, StatusBoard};
+use crate::watch::telemetry::words::Phase;
 
 const INTERVAL: Duration = Duration::from_secs(300);
 
@@ -68,7 +69,9 @@ impl Scene {
     }
 
     fn counted(&self) -> String {
-        let text = String::from_utf8(self.metrics.render(&self.board).expect("rendered")).expect("text");
+        let text =
+            String::from_utf8(crate::watch::telemetry::scrape::render(&self.metrics, &self.board).expect("rendered"))
+                .expect("text");
         let errors = text.lines().find(|line| line.starts_with("chatbridge_source_errors_total"));
         errors.unwrap_or_default().to_owned()
     }

@@ -13,6 +13,7 @@ pub use channel::{ChannelState, ChannelTelemetry, ChannelView, GapView, InFlight
 pub use metrics::{ChatAppMetrics, SpoolGauges};
 
 use super::metrics::Metrics;
+use super::status::WaitsForKafka;
 use chatbridge_event::event::Channel;
 
 /// What stands for channels that nobody subscribed to: calls may name whatever they like, labels have to be few.
@@ -68,12 +69,6 @@ impl ChatAppTelemetry {
         lock(&self.channels).iter().map(|(channel, telemetry)| (channel.clone(), Arc::clone(telemetry))).collect()
     }
 
-    /// How long each channel has waited for Kafka that does.
-    pub(super) fn waits_for_kafka(&self) -> Vec<Duration> {
-        let channels = lock(&self.channels);
-        channels.values().chain([&self.other]).filter_map(|channel| channel.waiting_for_kafka()).collect()
-    }
-
     /// How the connection is.
     #[must_use]
     pub fn connection(&self) -> Connection {
@@ -122,6 +117,13 @@ impl ChatAppTelemetry {
     /// What is on disk, and until when the tokens count; as of this moment.
     pub fn refresh(&self, spool: SpoolGauges, access_ends: Option<Timestamp>, refresh_ends: Option<Timestamp>) {
         self.metrics.refresh(spool, access_ends, refresh_ends);
+    }
+}
+
+impl WaitsForKafka for ChatAppTelemetry {
+    fn waits_for_kafka(&self) -> Vec<Duration> {
+        let channels = lock(&self.channels);
+        channels.values().chain([&self.other]).filter_map(|channel| channel.waiting_for_kafka()).collect()
     }
 }
 

@@ -11,18 +11,12 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::NOT_CALLED_ADVICE;
-use super::status::Phase;
+use super::words::{NOT_CALLED, NOT_CALLED_ADVICE, PANIC, Phase};
 
 /// GREEN-API keeps a notification this long (reference §2.3).
 pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// A delivery that takes so long is held up by Kafka, not merely slow.
 const HELD_UP: Duration = Duration::from_secs(30);
-/// The class of a poller's panic among its errors.
-pub(super) const PANIC: &str = "panic";
-/// The class of the silence of a GREEN-API that has something to push.
-pub(super) const NOT_CALLED: &str = "not_called";
-
 /// From which age of the head on an operator hears of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {

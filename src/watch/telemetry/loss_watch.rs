@@ -168,7 +168,7 @@ fn tell(change: &LossChange) {
 mod tests {
     use jiff::{SignedDuration, Timestamp};
 
-    use super::super::status::Phase;
+    use super::super::words::Phase;
     use super::*;
     use chatbridge_event::event::InstanceId;
 

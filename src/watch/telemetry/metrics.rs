@@ -1,16 +1,13 @@
 //! All metrics, registered once, as typed handles (design: *Metrics*).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
-use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use jiff::Timestamp;
 
-use super::status::StatusBoard;
 use crate::inbound::calls::CallTelemetry;
 use crate::inbound::listener::{self, ListenerTelemetry};
 use chatbridge_event::event::InstanceId;
@@ -28,7 +25,7 @@ const AGES_SECONDS: &[f64] =
 
 /// The process's metrics.
 pub struct Metrics {
-    registry: Registry,
+    pub(super) registry: Registry,
     pub(super) in_flight: IntGauge,
     pub(super) receive_to_ack: Histogram,
     pub(super) event_age: Histogram,
@@ -54,14 +51,14 @@ pub struct Metrics {
     rival_suspected: IntCounterVec,
     poller_restarts: IntCounterVec,
     instance_up: IntGaugeVec,
-    instance_state: IntGaugeVec,
-    instance_phase: IntGaugeVec,
+    pub(super) instance_state: IntGaugeVec,
+    pub(super) instance_phase: IntGaugeVec,
     /// Held while rendering: two scrapes at once must not empty the phases under each other.
-    rendering: Mutex<()>,
-    head_age: IntGaugeVec,
-    until_loss: IntGaugeVec,
-    loss_level: IntGaugeVec,
-    queue_depth: IntGaugeVec,
+    pub(super) rendering: Mutex<()>,
+    pub(super) head_age: IntGaugeVec,
+    pub(super) until_loss: IntGaugeVec,
+    pub(super) loss_level: IntGaugeVec,
+    pub(super) queue_depth: IntGaugeVec,
     spans_exported: IntCounter,
     spans_dropped: IntCounterVec,
     config_generation: IntGauge,
@@ -331,36 +328,6 @@ impl Metrics {
     pub fn kafka_up(&self, up: bool) {
         self.kafka_up.set(i64::from(up));
     }
-
-    /// The text a scrape gets; ages and phases are taken from `board` at this moment.
-    ///
-    /// # Errors
-    /// Where the encoder fails, which would be a bug.
-    pub fn render(&self, board: &StatusBoard) -> prometheus::Result<Vec<u8>> {
-        let _one_at_a_time = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
-        // Made afresh from the board, so that nothing stays of who is gone or of what is no longer known.
-        let of_instance = [&self.head_age, &self.until_loss, &self.loss_level, &self.queue_depth];
-        for family in of_instance.into_iter().chain([&self.instance_phase, &self.instance_state]) {
-            family.reset();
-        }
-        for status in board.instances() {
-            let view = status.view();
-            let instance = status.instance().to_string();
-            self.head_age.with_label_values(&[&instance]).set(view.head_age_seconds);
-            self.until_loss.with_label_values(&[&instance]).set(view.seconds_until_loss);
-            self.loss_level.with_label_values(&[&instance]).set(view.loss_level.number());
-            if let Some(depth) = view.queue_depth {
-                self.queue_depth.with_label_values(&[&instance]).set(depth);
-            }
-            if let Some(state) = &view.state {
-                self.instance_state.with_label_values(&[&instance, state]).set(1);
-            }
-            self.instance_phase.with_label_values(&[instance.as_str(), view.phase.as_str()]).set(1);
-        }
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
-    }
 }
 
 /// Removes the series of some instances, whatever their other labels.
@@ -370,25 +337,6 @@ fn forget_in<B: MetricVecBuilder>(family: &MetricVec<B>, gone: &HashSet<String>)
         if labels.get("instance").is_some_and(|instance| gone.contains(*instance)) {
             // Gone already is as good.
             let _ = family.remove(&labels);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::status::Phase;
-    use super::*;
-
-    #[tokio::test]
-    async fn an_instance_is_in_one_phase_at_a_time() {
-        let (metrics, board) = (Metrics::new(), StatusBoard::default());
-        let status = board.add(InstanceId::new(1));
-        for phase in [Phase::Polling, Phase::Misconfigured] {
-            status.set_phase(phase);
-            let text = String::from_utf8(metrics.render(&board).expect("rendered")).expect("text");
-            let shown: Vec<&str> = text.lines().filter(|line| line.starts_with("chatbridge_instance_phase")).collect();
-            let expected = format!("chatbridge_instance_phase{{instance=\"1\",phase=\"{}\"}} 1", phase.as_str());
-            assert_eq!(shown, [expected]);
         }
     }
 }

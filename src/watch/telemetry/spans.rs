@@ -18,7 +18,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::metrics::Metrics;
-use crate::core::bridge::{Outcome, Prepared};
+use crate::core::prepared::Prepared;
+use crate::core::settled::Outcome;
 use chatbridge_event::event::{EventId, InstanceId};
 use chatbridge_event::trace::{Sampling, SpanId};
 

@@ -7,23 +7,29 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::chatapp::ChatAppTelemetry;
-use super::loss_radar::{Cause, DrainRate, LossLevel, NOT_CALLED, Seen, Thresholds};
+use super::loss_radar::{Cause, DrainRate, LossLevel, Seen, Thresholds};
+use super::words::{LastError, LastEvent, NOT_CALLED, Phase};
 use chatbridge_base::clock::Reading;
 use chatbridge_event::event::InstanceId;
 
 mod view;
 
-pub use view::{InstanceView, LastError, LastEvent, Phase};
+pub use view::InstanceView;
 
 /// Three of the default intervals of asking.
 const QUEUE_DEPTH_VALID: Duration = Duration::from_secs(15 * 60);
 
+/// Something that may wait for Kafka.
+pub trait WaitsForKafka: Send + Sync {
+    /// How long each of its parts has waited for Kafka, of those that wait.
+    fn waits_for_kafka(&self) -> Vec<Duration>;
+}
+
 /// Every instance's status.
 pub struct StatusBoard {
     instances: Mutex<BTreeMap<InstanceId, Arc<InstanceStatus>>>,
-    /// There where ChatApp is received.
-    chatapp: Mutex<Option<Arc<ChatAppTelemetry>>>,
+    /// Others that wait for Kafka.
+    others: Mutex<Vec<Arc<dyn WaitsForKafka>>>,
     thresholds: Thresholds,
     queue_depth_valid: Duration,
 }
@@ -38,7 +44,7 @@ impl StatusBoard {
     /// An empty board. A queue's length that was asked longer ago than `queue_depth_valid` counts as unknown.
     #[must_use]
     pub fn new(thresholds: Thresholds, queue_depth_valid: Duration) -> Self {
-        Self { instances: Mutex::default(), chatapp: Mutex::default(), thresholds, queue_depth_valid }
+        Self { instances: Mutex::default(), others: Mutex::default(), thresholds, queue_depth_valid }
     }
 
     /// Adds an instance; one that is there keeps its status.
@@ -58,9 +64,9 @@ impl StatusBoard {
         self.thresholds
     }
 
-    /// What ChatApp's channels wait for counts as well.
-    pub fn watch_chatapp(&self, chatapp: Arc<ChatAppTelemetry>) {
-        *lock(&self.chatapp) = Some(chatapp);
+    /// Counts the waits of others than instances as well.
+    pub fn watch_others(&self, others: Arc<dyn WaitsForKafka>) {
+        lock(&self.others).push(others);
     }
 
     /// How many instances and channels have waited for Kafka for at least `least`, and how long the one that waits
@@ -71,7 +77,7 @@ impl StatusBoard {
         let waits = lock(&self.instances)
             .values()
             .filter_map(|status| lock(&status.inner).in_hand_since.map(|since| now.duration_since(since)))
-            .chain(lock(&self.chatapp).iter().flat_map(|chatapp| chatapp.waits_for_kafka()))
+            .chain(lock(&self.others).iter().flat_map(|others| others.waits_for_kafka()))
             .filter(|wait| *wait >= least)
             .collect::<Vec<_>>();
         (waits.len(), waits.into_iter().max().unwrap_or_default())

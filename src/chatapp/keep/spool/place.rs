@@ -9,10 +9,9 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, Open
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use redb::Database;
 use redb::backends::FileBackend;
+use redb::{Builder, Database};
 
-use super::store;
 use crate::chatapp::keep::reserve::{self, Disk};
 
 const OWNER_ONLY: u32 = 0o600;
@@ -20,6 +19,14 @@ const OWNER_ONLY: u32 = 0o600;
 const BLOCK_BYTES: u64 = 512;
 const COPY_BYTES: usize = 1024 * 1024;
 const PAGE_BYTES: usize = 4096;
+/// What redb keeps of the file in memory.
+const CACHE_BYTES: usize = 8 * 1024 * 1024;
+
+pub(super) fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
 
 /// Whether the path still leads to the file that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +103,7 @@ impl Place for FilePlace {
     fn open(&self) -> Result<Database, redb::Error> {
         let open = || {
             let backend = FileBackend::new(self.file().try_clone()?)?;
-            Ok(store::builder().create_with_backend(backend)?)
+            Ok(builder().create_with_backend(backend)?)
         };
         match open() {
             Err(redb::Error::Io(error)) if reserve::is_lack_of_room(&error) && self.give_up_reserve() => open(),

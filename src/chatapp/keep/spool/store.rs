@@ -6,8 +6,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 use redb::{
-    Builder, Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, Table, TableDefinition,
-    TableError,
+    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, Table, TableDefinition, TableError,
 };
 
 use uuid::Uuid;
@@ -32,9 +31,6 @@ const FORMS: TableDefinition<'_, u128, (i64, Stored)> = TableDefinition::new("fo
 /// Version 0.1 kept ids here, without what they are forms of. They are not read: what they would have suppressed is
 /// published once more, with the same id.
 const PUBLISHED: TableDefinition<'_, u128, i64> = TableDefinition::new("published");
-
-/// What redb keeps of the file in memory.
-const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Into so many parts the subjects are divided when old ones are forgotten: each part is written anew as a whole.
 pub(super) const PARTS: u16 = 256;
@@ -217,12 +213,6 @@ impl Store {
         }
         done
     }
-}
-
-pub(super) fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder.set_cache_size(CACHE_BYTES);
-    builder
 }
 
 /// So that each table is there for whoever reads first. Where they are, nothing is written: the disk may be full.

@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 use crate::chatapp::keep::forms::{Unproved, Verdict};
-use crate::core::bridge::Settled;
+use crate::core::settled::Settled;
 use chatbridge_event::event::EventId;
 use chatbridge_event::normalize::chatapp::identity::Form;
 

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Letter;
-use crate::core::bridge::{prepare, prepare_event};
 use crate::core::consume::Position;
 use crate::core::policy::{Policy, Verdict};
+use crate::core::prepared::{prepare, prepare_event};
 use crate::core::publish::{PublishError, Publisher};
 use chatbridge_base::retry::Backoff;
 use chatbridge_event::event::{Body, DeadLetterReason, Event, EventId, Notification, SourceId};

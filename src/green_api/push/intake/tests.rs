@@ -8,7 +8,8 @@ use crate::core::bridge::Bridge;
 use crate::core::policy::Policy;
 use crate::core::publish::{Delivered, PublishError, memory};
 use crate::watch::telemetry::metrics::Metrics;
-use crate::watch::telemetry::status::{InstanceStatus, Phase, StatusBoard};
+use crate::watch::telemetry::status::{InstanceStatus, StatusBoard};
+use crate::watch::telemetry::words::Phase;
 use chatbridge_event::event::{Body, InstanceId};
 use chatbridge_event::record::{Record, RecordFactory};
 

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
 use crate::watch::admin::{ProcessView, Shown};
-use crate::watch::telemetry::RIVAL_ADVICE;
 use crate::watch::telemetry::loss_radar::{DrainRate, Forecast, LossLevel, RETENTION};
-use crate::watch::telemetry::status::{InstanceStatus, InstanceView, Phase};
+use crate::watch::telemetry::status::{InstanceStatus, InstanceView};
+use crate::watch::telemetry::words::Phase;
+use crate::watch::telemetry::words::RIVAL_ADVICE;
 
 /// What heals within this time is nobody's concern.
 const HICCUP: Duration = Duration::from_secs(60);

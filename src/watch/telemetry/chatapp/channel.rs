@@ -10,12 +10,13 @@ use serde_with::skip_serializing_none;
 use tokio::time::Instant;
 
 use super::super::metrics::Metrics;
-use super::super::status::{LastError, LastEvent};
+use super::super::words::{LastError, LastEvent};
 use super::lock;
 use super::metrics::ChatAppMetrics;
-use crate::core::bridge::{Outcome, Prepared};
 use crate::core::policy::DropReason;
+use crate::core::prepared::Prepared;
 use crate::core::publish::PublishError;
+use crate::core::settled::Outcome;
 use crate::core::witness::Witness;
 use chatbridge_event::event::{DeadLetterReason, Event, Gap, GapReason};
 

@@ -17,7 +17,9 @@ fn channels_that_nobody_expects_share_one_label() {
     }
     telemetry.of(None).repeat_suppressed();
     telemetry.of(Some(&channel("private-v1.users.685"))).repeat_suppressed();
-    let text = String::from_utf8(all.render(&StatusBoard::default()).expect("rendered")).expect("text");
+    let text =
+        String::from_utf8(crate::watch::telemetry::scrape::render(&all, &StatusBoard::default()).expect("rendered"))
+            .expect("text");
     let labels: std::collections::HashSet<&str> =
         text.lines().filter_map(|line| line.split("channel=\"").nth(1)?.split('"').next()).collect();
     assert_eq!(labels, ["users/685", OTHER].into());
@@ -27,7 +29,7 @@ fn channels_that_nobody_expects_share_one_label() {
 async fn what_a_channel_waits_for_makes_kafka_unusable() {
     let all = Arc::new(Metrics::new());
     let (telemetry, board) = (Arc::new(ChatAppTelemetry::new(all)), StatusBoard::default());
-    board.watch_chatapp(Arc::clone(&telemetry));
+    board.watch_others(telemetry.clone());
     let user = telemetry.expect(&channel("private-v1.users.685"));
     let (first, second) = (user.in_flight(), user.in_flight());
     tokio::time::advance(Duration::from_secs(31)).await;

@@ -5,14 +5,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::{CallPolicy, Calls, Events};
-use crate::core::bridge::{Bridge, Settled};
+use crate::core::bridge::Bridge;
 use crate::core::policy::Policy;
 use crate::core::publish::PublishError;
 use crate::core::publish::memory::MemoryPublisher;
-use crate::green_api::poll::poller::{Pacing, Poller};
+use crate::core::settled::Settled;
+use crate::green_api::poll::poller::Poller;
+use crate::green_api::poll::weather::Pacing;
 use crate::green_api::queue::{Deletion, NotificationQueue, QueueError, Receipt, Received};
 use crate::watch::telemetry::InstanceTelemetry;
-use crate::watch::telemetry::status::{Phase, StatusBoard};
+use crate::watch::telemetry::status::StatusBoard;
+use crate::watch::telemetry::words::Phase;
 use chatbridge_event::event::{Body, DeadLetterReason, Notification};
 use chatbridge_event::record::RecordFactory;
 

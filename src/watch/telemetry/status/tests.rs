@@ -1,7 +1,7 @@
 //! Situations, and what the board says of them.
 
 use super::*;
-use crate::watch::telemetry::loss_radar::PANIC;
+use crate::watch::telemetry::words::PANIC;
 
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 

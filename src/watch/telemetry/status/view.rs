@@ -5,49 +5,8 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use crate::watch::telemetry::loss_radar::{Forecast, LossLevel};
+use crate::watch::telemetry::words::{LastError, LastEvent, Phase};
 use chatbridge_event::event::InstanceId;
-
-/// What an instance's poller is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Not yet polled.
-    Starting,
-    /// Waiting for notifications.
-    Polling,
-    /// Waiting for GREEN-API's webhook calls.
-    Listening,
-    /// A notification is in hand.
-    Delivering,
-    /// GREEN-API does not answer well; trying again soon.
-    BackingOff,
-    /// The instance is not ready; trying again soon.
-    Waiting,
-    /// An operator has to act; trying again rarely.
-    Misconfigured,
-    /// The dead-letter topic takes nothing; trying again rarely.
-    Parked,
-    /// No longer polled.
-    Stopped,
-}
-
-impl Phase {
-    /// The metric's label, the same word as in `/status`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Polling => "polling",
-            Self::Listening => "listening",
-            Self::Delivering => "delivering",
-            Self::BackingOff => "backing_off",
-            Self::Waiting => "waiting",
-            Self::Misconfigured => "misconfigured",
-            Self::Parked => "parked",
-            Self::Stopped => "stopped",
-        }
-    }
-}
 
 /// What `/status` shows of an instance.
 #[skip_serializing_none]
@@ -87,27 +46,4 @@ pub struct InstanceView {
     pub last_error: Option<LastError>,
     /// When it last looked as if somebody else were reading the instance; later errors do not hide it.
     pub rival_suspected_at: Option<Timestamp>,
-}
-
-/// The latest notification.
-#[skip_serializing_none]
-#[derive(Debug, Clone, Serialize)]
-pub struct LastEvent {
-    /// Its kind.
-    pub kind: &'static str,
-    /// When it was received.
-    pub received_at: Timestamp,
-    /// When it happened.
-    pub time: Option<Timestamp>,
-}
-
-/// The latest failure.
-#[derive(Debug, Clone, Serialize)]
-pub struct LastError {
-    /// The metric's label.
-    pub class: String,
-    /// What happened and what to do.
-    pub message: String,
-    /// When.
-    pub at: Timestamp,
 }

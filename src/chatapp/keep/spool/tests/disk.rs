@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use redb::Database;
 
-use super::super::place::{Look, Place, Standing};
-use super::super::store;
+use super::super::place::{Look, Place, Standing, builder};
 use crate::chatapp::keep::reserve::Disk as Size;
 
 const PAGE: usize = 4096;
@@ -72,7 +71,7 @@ impl Disk {
 
 impl Place for Disk {
     fn open(&self) -> Result<Database, redb::Error> {
-        Ok(store::builder().create_with_backend(self.clone())?)
+        Ok(builder().create_with_backend(self.clone())?)
     }
 
     fn look(&self) -> Look {

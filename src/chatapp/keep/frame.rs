@@ -1,9 +1,16 @@
-//! A frame as it lies on disk.
+//! A frame as it lies on disk, its number, and the road by which it came.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Sequence;
+/// A frame's number: later ones are greater, also after a restart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(pub(crate) u64);
+
+impl Sequence {
+    /// Behind every frame.
+    pub(crate) const MAX: Self = Self(u64::MAX);
+}
 
 /// By which road something came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +73,7 @@ struct Head<'f> {
 }
 
 impl Frame {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let head = Head {
             road: self.road,
             channel: self.channel.as_deref().map(Into::into),
@@ -81,7 +88,7 @@ impl Frame {
     }
 
     /// `None` for what was not written by [`Frame::encode`].
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let head: Head<'_> = serde_json::from_slice(&bytes[..end]).ok()?;
         Some(Self {

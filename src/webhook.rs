@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use tokio::sync::Semaphore;
@@ -20,7 +20,8 @@ use crate::http_server::HttpServer;
 use crate::publish::Publisher;
 use crate::source::caller::CallerNames;
 use crate::source::intake::Acknowledged;
-use crate::telemetry::webhook::WebhookTelemetry;
+use crate::telemetry::webhook::{Refused, WebhookTelemetry};
+use chatbridge_event::event;
 
 mod chatapp;
 mod envelope;
@@ -69,16 +70,33 @@ pub async fn serve<P: Publisher, N: CallerNames>(
     telemetry: Arc<WebhookTelemetry>,
     stop: CancellationToken,
 ) {
+    server.serve(router(settings, intakes, callback, telemetry), stop).await;
+}
+
+/// What answers each call. By itself it is for fuzzers, which have no listener.
+pub fn router<P: Publisher, N: CallerNames>(
+    settings: Webhook,
+    intakes: Arc<Intakes<P, N>>,
+    callback: Option<Callback>,
+    telemetry: Arc<WebhookTelemetry>,
+) -> Router {
     // A semaphore's permits are u32 where they are taken and usize where they are made.
     let buffer = Arc::new(Semaphore::new(usize::try_from(settings.buffered_bytes_max).unwrap_or(usize::MAX)));
     let gate = gate::Gate::new(&settings);
     let endpoint = Arc::new(Endpoint { gate, intakes, callback, buffer, settings, telemetry });
-    let router = Router::new()
+    Router::new()
         .route("/green-api", post(green_api::for_whom_the_body_names))
         .route("/green-api/", post(green_api::for_whom_the_body_names))
         .route("/green-api/{instance}", post(green_api::for_whom_the_path_names))
         .route("/chatapp/{secret}", post(chatapp::call))
         .fallback(green_api::elsewhere)
-        .with_state(endpoint);
-    server.serve(router, stop).await;
+        .with_state(endpoint)
+}
+
+/// What a call's body of these bytes means, for fuzzers, which have nobody to call.
+///
+/// # Errors
+/// Where there is nothing in it, or its wrapping may be why it cannot be read.
+pub fn decode(bytes: Vec<u8>) -> Result<event::Body, Refused> {
+    green_api::understood(&HeaderMap::new(), bytes)
 }

@@ -215,7 +215,7 @@ fn status(refused: Refused) -> StatusCode {
 }
 
 /// The bytes as the body of a notification.
-fn understood(head: &HeaderMap, bytes: Vec<u8>) -> Result<event::Body, Refused> {
+pub(super) fn understood(head: &HeaderMap, bytes: Vec<u8>) -> Result<event::Body, Refused> {
     let body = match String::from_utf8(bytes) {
         Ok(text) => read(text)?,
         Err(error) => {

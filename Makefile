@@ -12,7 +12,7 @@ SHELL := /bin/sh
 LONG := soak_ bench_
 ALONE := faults:: isolation::
 
-.PHONY: help demo test faults soak bench micro-bench webhook-load kafka deploy-check sbom
+.PHONY: help demo test faults fuzz soak bench micro-bench webhook-load kafka deploy-check sbom
 
 help: ## Lists these targets (the default).
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -38,6 +38,10 @@ test: ## Runs every check of the code: format, lints, documentation, tests, and 
 faults: ## Does every fault to the bridge and a real Kafka, and writes the table of tests/README.md. Takes about 20 minutes.
 	@deploy/prerequisites.sh test
 	CI=true FAULTS_TABLE=tests/README.md cargo test --locked --test kafka every_fault -- --ignored --nocapture
+
+fuzz: ## Fuzzes the readers of what others send, three targets for ten minutes each, within 256 MiB. FUZZ_SECONDS=20 is quicker.
+	@deploy/prerequisites.sh build
+	@tests/fuzz/run.sh
 
 soak: ## Simulates the delivery loop for a million events, keeps a real Kafka away for ten minutes, kills both ends of ChatApp, then lets everything go wrong at once for ten minutes; prints the figures.
 	@deploy/prerequisites.sh test

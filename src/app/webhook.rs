@@ -26,13 +26,22 @@ pub async fn serve<P: Publisher, N: CallerNames>(
     telemetry: Arc<CallTelemetry>,
     stop: CancellationToken,
 ) {
+    server.serve(router(settings, intakes, callback, telemetry), stop).await;
+}
+
+/// What answers each call. By itself it is for fuzzers, which have no listener.
+pub fn router<P: Publisher, N: CallerNames>(
+    settings: Webhook,
+    intakes: Arc<Intakes<P, N>>,
+    callback: Option<Callback>,
+    telemetry: Arc<CallTelemetry>,
+) -> Router {
     let door = Arc::new(Door::new(settings, telemetry));
-    let router = Router::new()
+    Router::new()
         .fallback(elsewhere)
         .with_state(Arc::clone(&door))
         .merge(green_api::router(Arc::clone(&door), intakes))
-        .merge(chatapp::router(door, callback));
-    server.serve(router, stop).await;
+        .merge(chatapp::router(door, callback))
 }
 
 /// Any other path.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chatbridge_event::record::Record;
 
 pub mod kafka;
-#[cfg(test)]
+// A fuzzer, too, needs acknowledgements without a broker.
+#[cfg(any(test, fuzzing))]
 pub mod memory;
 
 /// The broker's acknowledgement of one record: every in-sync replica has it.

@@ -171,8 +171,8 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Serves one connection to its end, which is the caller's going away, its slowness, or `stop` once a request was
-/// answered.
-async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
+/// answered. By itself it is for fuzzers, which have no socket.
+pub async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: SocketAddr,
     router: Router,

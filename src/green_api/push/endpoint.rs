@@ -125,8 +125,11 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
     }
 }
 
-/// The bytes as the body of a notification.
-fn understood(head: &HeaderMap, bytes: Vec<u8>) -> Result<event::Body, Refused> {
+/// What a call's body of these bytes means, by its head.
+///
+/// # Errors
+/// Where there is nothing in it, or its wrapping may be why it cannot be read.
+pub fn understood(head: &HeaderMap, bytes: Vec<u8>) -> Result<event::Body, Refused> {
     let body = match String::from_utf8(bytes) {
         Ok(text) => read(text)?,
         Err(error) => {

@@ -67,7 +67,11 @@ impl Scene {
 
     /// Starts the bridge, returns when every channel is subscribed.
     pub(crate) fn start(&self) -> Bridge {
-        let mut bridge = Bridge::start(&self.home, &[]);
+        self.started(Bridge::start(&self.home, &[]))
+    }
+
+    /// The same with a bridge that was started another way.
+    pub(crate) fn started(&self, mut bridge: Bridge) -> Bridge {
         bridge.wait_until_ready();
         self.all_subscribed(&mut bridge);
         bridge

@@ -3,28 +3,40 @@
 use std::time::Duration;
 
 use crate::chatapp_bridge::Scene;
-use crate::support::bridge::Bridge;
+use crate::support::bridge::{BINARY, Bridge};
 use crate::support::chatapp::Judgement;
-use crate::support::mounted_disk::MountedDisk;
 use crate::support::needs::or_skip;
+use crate::support::small_disk::SmallDisk;
 
-const MEBIBYTES: usize = 2;
+const MEBIBYTES: u32 = 2;
 const BATCH: usize = 50;
 /// What the bridge takes to Kafka at a time: a kill may repeat as many.
 const IN_HAND_MAX: usize = 512;
 
 struct Stage {
     scene: Scene,
-    disk: MountedDisk,
+    disk: SmallDisk,
     generator: chatbridge_lab::chatapp::generator::Generator,
 }
 
 impl Stage {
     fn new() -> Option<Self> {
         let scene = Scene::new("gap_overlap_seconds = 5\n");
-        let disk = or_skip(MountedDisk::mount(&Scene::state(&scene.home), MEBIBYTES))?;
+        let disk = or_skip(SmallDisk::mount(&Scene::state(&scene.home), MEBIBYTES))?;
         let generator = scene.generator();
         Some(Self { scene, disk, generator })
+    }
+
+    fn launch(&self) -> Bridge {
+        Bridge::start_by(self.disk.command(BINARY), &self.scene.home, &[])
+    }
+
+    fn start(&self) -> Bridge {
+        self.scene.started(self.launch())
+    }
+
+    fn start_without_kafka(&self) -> Bridge {
+        subscribed(&self.scene, self.launch())
     }
 
     fn publish(&mut self, messages: usize) {
@@ -61,9 +73,8 @@ impl Stage {
     }
 }
 
-/// Ready it is when Kafka is back.
-fn start_without_kafka(scene: &Scene) -> Bridge {
-    let mut bridge = Bridge::start(&scene.home, &[]);
+/// It is ready when Kafka is back.
+fn subscribed(scene: &Scene, mut bridge: Bridge) -> Bridge {
     scene.all_subscribed(&mut bridge);
     bridge
 }
@@ -71,7 +82,7 @@ fn start_without_kafka(scene: &Scene) -> Bridge {
 #[test]
 fn a_disk_that_the_spool_filled_is_empty_again_when_kafka_is_back() {
     let Some(mut stage) = Stage::new() else { return };
-    let mut bridge = stage.scene.start();
+    let mut bridge = stage.start();
     for _ in 0..2 {
         let frames = stage.fill(&mut bridge);
         assert!(frames > 200.0, "{frames} frames");
@@ -83,17 +94,17 @@ fn a_disk_that_the_spool_filled_is_empty_again_when_kafka_is_back() {
 #[test]
 fn a_bridge_that_is_stopped_or_killed_on_a_full_disk_starts_on_it_and_empties_it() {
     let Some(mut stage) = Stage::new() else { return };
-    let mut bridge = stage.scene.start();
+    let mut bridge = stage.start();
     stage.fill(&mut bridge);
     bridge.kill();
-    let mut bridge = start_without_kafka(&stage.scene);
+    let mut bridge = stage.start_without_kafka();
     assert!(bridge.metric("chatbridge_chatapp_spool_frames", "") > 200.0);
     assert!(stage.recover(&mut bridge).repeated <= IN_HAND_MAX);
     stage.fill(&mut bridge);
     // Kafka is away, and what was read cannot be written: the stop takes as long as it may.
     bridge.signal("TERM");
     bridge.ended();
-    let mut bridge = start_without_kafka(&stage.scene);
+    let mut bridge = stage.start_without_kafka();
     assert!(stage.recover(&mut bridge).repeated <= IN_HAND_MAX);
     assert!(bridge.terminate().success());
 }
@@ -101,7 +112,7 @@ fn a_bridge_that_is_stopped_or_killed_on_a_full_disk_starts_on_it_and_empties_it
 #[test]
 fn what_lies_on_a_disk_that_others_filled_leaves_it_before_and_after_a_kill() {
     let Some(mut stage) = Stage::new() else { return };
-    let mut bridge = stage.scene.start();
+    let mut bridge = stage.start();
     stage.scene.brokers.broker_down(1).expect("it is up");
     stage.publish(300);
     bridge.wait("something on disk", |bridge| {
@@ -112,10 +123,10 @@ fn what_lies_on_a_disk_that_others_filled_leaves_it_before_and_after_a_kill() {
         (bridge.status()["chatapp"]["spool"]["condition"] != "well").then_some(())
     });
     bridge.kill();
-    let mut bridge = start_without_kafka(&stage.scene);
+    let mut bridge = stage.start_without_kafka();
     stage.scene.brokers.broker_up(1).expect("it is down");
     bridge.wait("an empty spool", |bridge| (bridge.metric("chatbridge_chatapp_spool_frames", "") == 0.0).then_some(()));
-    stage.disk.make_room();
+    stage.disk.free();
     stage.scene.accounted_for(&mut bridge);
     stage.publish(BATCH);
     stage.scene.accounted_for(&mut bridge);
@@ -139,7 +150,7 @@ fn a_spool_whose_file_is_deleted_is_put_back_and_outlives_a_kill() {
     stage.publish(&mut generator, BATCH);
     bridge.wait("a word of it", |bridge| bridge.log().contains("was taken away").then_some(()));
     bridge.kill();
-    let mut bridge = start_without_kafka(&stage);
+    let mut bridge = subscribed(&stage, Bridge::start(&stage.home, &[]));
     assert!(bridge.metric("chatbridge_chatapp_spool_frames", "") > 100.0);
     stage.brokers.broker_up(1).expect("it is down");
     stage.accounted_for(&mut bridge);

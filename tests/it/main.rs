@@ -12,12 +12,12 @@ mod support {
     pub(crate) mod bridge;
     pub(crate) mod chatapp;
     pub(crate) mod http;
-    pub(crate) mod mounted_disk;
     pub(crate) mod needs;
     pub(crate) mod node;
     pub(crate) mod process;
     pub(crate) mod python;
     pub(crate) mod siege;
+    pub(crate) mod small_disk;
     pub(crate) mod soketi;
     pub(crate) mod trial;
 }

@@ -177,7 +177,10 @@ fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize
                         (_, Some(harmed), _) => Kafka::Harmed(&mut harmed.broker),
                         _ => panic!("one broker started a moment ago, another did not"),
                     };
-                    play(&plays[at], at, pace, Ground::new(runtime, kafka), toxiproxy, outcomes);
+                    if !play(&plays[at], at, pace, Ground::new(runtime, kafka), toxiproxy, outcomes) {
+                        // Frozen, perhaps, or closed to all.
+                        (harmed, cluster) = (None, None);
+                    }
                 }
             });
         }
@@ -187,8 +190,15 @@ fn run(plays: &[Play], wanted: VecDeque<usize>, pace: Pace) -> Option<Vec<(usize
     Some(outcomes)
 }
 
-/// One play. What it panics with is its outcome; the others go on.
-fn play(play: &Play, at: usize, pace: Pace, ground: Ground<'_>, toxiproxy: Option<&Toxiproxy>, outcomes: &Outcomes) {
+/// One play, and whether it ended well. What it panics with is its outcome; the others go on.
+fn play(
+    play: &Play,
+    at: usize,
+    pace: Pace,
+    ground: Ground<'_>,
+    toxiproxy: Option<&Toxiproxy>,
+    outcomes: &Outcomes,
+) -> bool {
     let begun = Instant::now();
     let played = catch_unwind(AssertUnwindSafe(|| {
         let mut stage = Stage::new(&play.row, play.way, pace, at as u64, ground, toxiproxy);
@@ -212,5 +222,7 @@ fn play(play: &Play, at: usize, pace: Pace, ground: Ground<'_>, toxiproxy: Optio
         ),
         Err(_) => eprintln!("  {:<58} FAILED ({:.0?})", play.name(), begun.elapsed()),
     }
+    let is_well = outcome.is_ok();
     outcomes.lock().expect("no panic holds it").push((at, outcome));
+    is_well
 }

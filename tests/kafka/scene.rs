@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chatbridge_lab::green_api::generator::Generator;
 use chatbridge_lab::green_api::{JournalEvent, PushConfig, SimulatedInstance, Simulator, SimulatorConfig};
@@ -15,8 +15,10 @@ use crate::support::broker::Broker;
 use crate::support::needs::{or_skip, tests_path};
 use crate::support::way::{Way, Webhook};
 
-/// So long may pass without anything happening.
+/// So long may pass without anything happening …
 const PATIENCE: Duration = Duration::from_secs(120);
+/// … and so long for each event that waits, beside that. Even the slowest machine is far quicker.
+const PATIENCE_EACH: Duration = Duration::from_millis(500);
 /// GREEN-API's 60 s before it pushes the same event again, scaled.
 const PUSH_PAUSE: Duration = Duration::from_millis(200);
 
@@ -148,18 +150,21 @@ impl Scene {
     }
 }
 
-/// Waits until every queue is empty; fails when none gets shorter any more.
-///
-/// How long all of it may take is not ours to say: a slow machine queues as fast as ever, and delivers slowly.
+/// Waits until every queue is empty; fails when none gets shorter any more, or hardly.
 pub(crate) fn wait_until_emptied(runtime: &Runtime, simulator: &Simulator, log: impl Fn() -> String) {
     let mut left = simulator.total_depth();
+    let deadline = Instant::now() + PATIENCE + PATIENCE_EACH * u32::try_from(left).expect("a small number");
     loop {
         let emptied = async { tokio::time::timeout(PATIENCE, simulator.emptied()).await };
         if runtime.block_on(emptied).is_ok() {
             return;
         }
         let now = simulator.total_depth();
-        assert!(now < left, "{now} left, and no fewer for {PATIENCE:?}; log:\n{}", log());
+        assert!(
+            now < left && Instant::now() < deadline,
+            "{now} left, and no or few fewer for {PATIENCE:?}; log:\n{}",
+            log()
+        );
         left = now;
     }
 }

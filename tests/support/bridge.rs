@@ -10,8 +10,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The program.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_chatbridge");
 /// For what takes a second: only what never comes takes so long, however busy the machine.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// An answer of the admin server takes milliseconds.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
 /// A folder with a configuration; gone with the test.
@@ -68,7 +72,7 @@ pub(crate) struct Bridge {
 impl Bridge {
     /// Starts `chatbridge run`, returns when its admin server listens.
     pub(crate) fn start(home: &Home, environment: &[(&str, &str)]) -> Self {
-        Self::start_as(Command::new(env!("CARGO_BIN_EXE_chatbridge")), home, environment)
+        Self::start_by(Command::new(BINARY), home, environment)
     }
 
     /// The same, after the shell's `ulimit` with these arguments.
@@ -76,15 +80,12 @@ impl Bridge {
         // What other tests of this process have open is inherited where librdkafka opened it, and would count.
         let close = "for fd in /proc/self/fd/*; do fd=${fd##*/}; [ \"$fd\" -le 2 ] || eval \"exec $fd>&-\"; done";
         let mut shell = Command::new("bash");
-        shell.args([
-            "-c",
-            &format!("{close}; ulimit {ulimit} && exec \"$0\" \"$@\""),
-            env!("CARGO_BIN_EXE_chatbridge"),
-        ]);
-        Self::start_as(shell, home, environment)
+        shell.args(["-c", &format!("{close}; ulimit {ulimit} && exec \"$0\" \"$@\""), BINARY]);
+        Self::start_by(shell, home, environment)
     }
 
-    fn start_as(command: Command, home: &Home, environment: &[(&str, &str)]) -> Self {
+    /// The same, by a command that ends up as [`BINARY`].
+    pub(crate) fn start_by(command: Command, home: &Home, environment: &[(&str, &str)]) -> Self {
         let mut bridge = Self::launch(command, home, environment);
         bridge.admin = bridge.wait("the admin server", Self::told_address);
         bridge
@@ -147,9 +148,10 @@ impl Bridge {
     /// Status and body of a GET on the admin server.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut answer = String::new();
-        TcpStream::connect(self.admin())
+        let address = self.admin().parse().expect("an address");
+        TcpStream::connect_timeout(&address, ANSWER_MAX)
             .and_then(|mut stream| {
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(ANSWER_MAX))?;
                 write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
                 stream.read_to_string(&mut answer)
             })

@@ -13,6 +13,8 @@ use tokio::runtime;
 /// An address of this machine that nobody else calls from.
 pub(crate) const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const LOOK: Duration = Duration::from_millis(100);
+/// A listener whose backlog is full answers nobody.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// Holds idle connections to one address; one that is closed is opened again. Ends when dropped.
 pub(crate) struct Siege {
@@ -30,6 +32,9 @@ impl Siege {
             let mut held: Vec<Option<TcpStream>> = (0..connections).map(|_| None).collect();
             while !stopped.load(Ordering::Relaxed) {
                 for place in &mut held {
+                    if stopped.load(Ordering::Relaxed) {
+                        return;
+                    }
                     if place.as_ref().is_some_and(is_open) {
                         continue;
                     }
@@ -61,14 +66,14 @@ impl Drop for Siege {
 
 /// A connection from `source`; `receive_bytes` is how much of what it does not read the system takes for it.
 pub(crate) fn connect_from(source: Ipv4Addr, address: SocketAddr, receive_bytes: Option<u32>) -> io::Result<TcpStream> {
-    let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let stream = runtime.block_on(async {
         let socket = TcpSocket::new_v4()?;
         if let Some(bytes) = receive_bytes {
             socket.set_recv_buffer_size(bytes)?;
         }
         socket.bind((source, 0).into())?;
-        socket.connect(address).await?.into_std()
+        tokio::time::timeout(CONNECT_MAX, socket.connect(address)).await??.into_std()
     })?;
     stream.set_nonblocking(false)?;
     Ok(stream)

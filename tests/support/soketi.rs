@@ -65,6 +65,7 @@ impl Soketi {
 
     /// On the same port, with `change` made to its configuration.
     pub(crate) fn restart(&mut self, change: Value) {
+        self.kill();
         merge(&mut self.options, change);
         self.run().expect("it started before");
     }

@@ -5,6 +5,7 @@
 //! pushed, as at the service.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -69,11 +70,16 @@ impl Scene {
              gap_overlap_seconds = {OVERLAP_SECONDS}\n",
             simulator.api_url(),
             soketi.port(),
-            home.config().with_file_name("state").display()
+            state_of(&home).display()
         ));
         fs::write(home.config(), text).expect("writable");
         let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
         Some(Self { simulator, soketi, home, application, config, brokers, topic, _runtime: runtime })
+    }
+
+    /// The folder of what outlives the bridge.
+    pub(crate) fn state(&self) -> PathBuf {
+        state_of(&self.home)
     }
 
     /// Returns when `/status` shows of ChatApp what is waited for.
@@ -116,7 +122,7 @@ impl Scene {
             }
             pushes
         };
-        Load { told, published: 0, stop, thread: thread::spawn(publish) }
+        Load { told, published: 0, stop, thread: Some(thread::spawn(publish)) }
     }
 
     /// Returns when every channel is subscribed, nothing is left to be fetched, and everything has left the disk.
@@ -146,6 +152,10 @@ impl Scene {
             thread::sleep(LOOK_AGAIN);
         }
     }
+}
+
+fn state_of(home: &Home) -> PathBuf {
+    home.config().with_file_name("state")
 }
 
 fn subscribed(status: &Value) -> usize {
@@ -179,19 +189,19 @@ impl Pushes {
     }
 }
 
-/// Events on their way, and how many there were.
+/// Events on their way, and how many there were. Ends when dropped.
 pub(crate) struct Load {
     told: Receiver<usize>,
     published: usize,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Pushes>,
+    thread: Option<JoinHandle<Pushes>>,
 }
 
 impl Load {
     /// Returns when so many events were published.
     pub(crate) fn wait_for(&mut self, position: usize) {
         while self.published < position {
-            self.published = self.told.recv().expect("the load goes on");
+            self.published = self.told.recv_timeout(PATIENCE).expect("the load goes on");
         }
     }
 
@@ -202,13 +212,21 @@ impl Load {
     }
 
     /// Waits for the last of them.
-    pub(crate) fn ended(self) -> Pushes {
-        self.thread.join().expect("the load does not panic")
+    pub(crate) fn ended(mut self) -> Pushes {
+        self.thread.take().expect("it is joined once").join().expect("the load does not panic")
     }
 
     /// Publishes no more.
     pub(crate) fn stopped(self) -> Pushes {
         self.stop.store(true, Ordering::Relaxed);
         self.ended()
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Before who is published to goes. While a failed row unwinds, nothing it says is news.
+        drop(self.thread.take().map(JoinHandle::join));
     }
 }

@@ -16,6 +16,7 @@ use crate::support::broker::Broker;
 use crate::support::needs::or_skip;
 
 mod clock;
+mod disk;
 mod kills;
 pub(super) mod row;
 pub(super) mod stage;
@@ -23,21 +24,21 @@ pub(super) mod table;
 mod tokens;
 
 pub(super) fn rows() -> Vec<Row> {
-    [kills::rows(), clock::rows(), tokens::rows()].into_iter().flatten().collect()
+    [kills::rows(), disk::rows(), clock::rows(), tokens::rows()].into_iter().flatten().collect()
 }
 
 /// A row, and what came of it.
 pub(super) type Played = (Row, Result<Outcome, String>);
 
-/// Plays these rows, in their order. Empty where the machine has no Kafka, or no Pusher server.
+/// Plays these rows, in their order, but for those that the machine has not got what it takes for.
 pub(super) fn play(rows: Vec<Row>, pace: Pace) -> Vec<Played> {
     let mut played = Vec::new();
-    let mut broker: Option<Broker> = None;
+    let mut kept: Option<Broker> = None;
     for (number, row) in rows.into_iter().enumerate() {
-        if broker.is_none() {
-            broker = or_skip(Broker::start());
+        if kept.is_none() {
+            kept = or_skip(Broker::start());
         }
-        let Some(broker) = &mut broker else { break };
+        let Some(broker) = &mut kept else { break };
         let begun = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut stage = Stage::new(&row, pace, number, broker)?;
@@ -47,10 +48,14 @@ pub(super) fn play(rows: Vec<Row>, pace: Pace) -> Vec<Played> {
         let outcome = match outcome {
             Ok(Some(outcome)) => Ok(outcome),
             // The line that says what is missing has been printed.
-            Ok(None) => break,
+            Ok(None) => continue,
             Err(panic) => Err(panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "panicked".to_owned())),
         };
         tell(&row, &outcome, begun);
+        if outcome.is_err() {
+            // Frozen, perhaps.
+            kept = None;
+        }
         played.push((row, outcome));
     }
     played

@@ -49,6 +49,7 @@ impl Load {
     pub(crate) fn pause(&self) {
         self.state.store(PAUSING, Ordering::Relaxed);
         while self.state.load(Ordering::Relaxed) == PAUSING {
+            assert!(self.thread.as_ref().is_some_and(|thread| !thread.is_finished()), "the load has ended");
             thread::sleep(Duration::from_millis(1));
         }
     }

@@ -8,7 +8,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use tokio::runtime::Runtime;
 
-use super::stage::{POLL, Stage};
+use super::stage::{PATIENCE, POLL, Stage};
 
 impl Stage<'_> {
     fn admin(&self) -> AdminClient<DefaultClientContext> {
@@ -29,8 +29,10 @@ impl Stage<'_> {
         let deleted = self.ground.runtime().block_on(self.admin().delete_topics(&[&self.topic], &AdminOptions::new()));
         assert!(deleted.as_ref().is_ok_and(|deleted| deleted.iter().all(Result::is_ok)), "{deleted:?}");
         // The controller answers before the broker has let go of it, and what is taken until then goes with it.
+        let deadline = Instant::now() + PATIENCE;
         let asked = || self.admin().inner().fetch_metadata(Some(&self.topic), Duration::from_secs(5));
         while asked().is_ok_and(|found| found.topics().iter().all(|topic| !topic.partitions().is_empty())) {
+            assert!(Instant::now() < deadline, "{} is not deleted", self.topic);
             thread::sleep(POLL);
         }
         thread::sleep(Duration::from_secs(1));

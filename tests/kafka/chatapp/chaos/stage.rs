@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use super::plan::Act;
 use crate::faults::clock::Clock;
-use crate::support::bridge::{Bridge, Home};
+use crate::support::bridge::{BINARY, Bridge, Home};
 use crate::support::broker::Broker;
 use crate::support::needs::or_skip;
 use crate::support::small_disk::SmallDisk;
@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// What whoever looks after the bridge waits before it is started again.
 const RESTART: Duration = Duration::from_millis(500);
 /// Far more than what waits for Kafka as long as that is away.
-const DISK_MEGABYTES: u32 = 64;
+const DISK_MEBIBYTES: u32 = 64;
 /// How far a gap reaches back.
 pub(super) const OVERLAP_SECONDS: i64 = 5;
 /// Those that events are generated for.
@@ -73,8 +73,7 @@ impl Stage {
         let simulator = runtime.block_on(ChatAppSimulator::start(config.clone())).expect("free ports");
         let home = Home::new("http://127.0.0.1:9", &[], &broker.bootstrap(), "shutdown_timeout_seconds = 5");
         let state = home.config().with_file_name("state");
-        fs::create_dir_all(&state).expect("the temporary directory takes folders");
-        let disk = or_skip(SmallDisk::mount(&state, DISK_MEGABYTES));
+        let disk = or_skip(SmallDisk::mount(&state, DISK_MEBIBYTES));
         let Login { email, password, app_id } = Login::default();
         let mut text = fs::read_to_string(home.config()).expect("written");
         text.push_str(&format!(
@@ -179,7 +178,6 @@ impl Stage {
             self.start_at = Instant::now() + RESTART;
         }
         if self.is_wanted && self.bridge.is_none() && Instant::now() >= self.start_at {
-            const BINARY: &str = env!("CARGO_BIN_EXE_chatbridge");
             let command = self.disk.as_ref().map_or_else(|| Command::new(BINARY), |disk| disk.command(BINARY));
             let environment = self.clock.environment();
             let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, &**value)).collect();

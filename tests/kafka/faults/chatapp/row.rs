@@ -12,6 +12,8 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// Part of the table.
     pub(crate) group: &'static str,
+    /// The bridge's state lies on a disk of so many MiB.
+    pub(super) disk_mebibytes: Option<u32>,
     /// The bridge's environment.
     pub(super) environment: Vec<(&'static str, String)>,
     /// Before the bridge is started for the first time.
@@ -35,6 +37,7 @@ impl Row {
         Self {
             name,
             group,
+            disk_mebibytes: None,
             environment: Vec::new(),
             before: None,
             script: Box::new(script),
@@ -47,6 +50,11 @@ impl Row {
     /// The name as the filter `FAULTS` and the log have it.
     pub(crate) fn full_name(&self) -> String {
         format!("ChatApp: {}", self.name)
+    }
+
+    pub(crate) fn on_disk(mut self, mebibytes: u32) -> Self {
+        self.disk_mebibytes = Some(mebibytes);
+        self
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -2,16 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::super::row::Pace;
 use super::super::topics::make_topic;
 use super::row::Row;
 use crate::chatapp::scene::{Load, Scene};
-use crate::support::bridge::Bridge;
+use crate::support::bridge::{BINARY, Bridge};
 use crate::support::broker::Broker;
 use crate::support::chatapp::Judgement;
+use crate::support::needs::or_skip;
+use crate::support::small_disk::SmallDisk;
 
 /// Events a second, over all channels. Each holds one item or several.
 const EVENTS_PER_SECOND: u32 = 40;
@@ -25,6 +27,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) scene: Scene,
     pub(crate) bridge: Option<Bridge>,
     load: Option<Load>,
+    /// Under the bridge's state.
+    disk: Option<SmallDisk>,
     environment: Vec<(&'static str, String)>,
     /// Everything every bridge of this row logged.
     log: String,
@@ -40,7 +44,7 @@ pub(crate) struct Outcome {
 }
 
 impl<'a> Stage<'a> {
-    /// Everything but the bridge. `None` where the machine has no Pusher server.
+    /// Everything but the bridge. `None` where the machine has not got what it takes.
     pub(super) fn new(row: &Row, pace: Pace, number: usize, broker: &'a mut Broker) -> Option<Self> {
         let topic = format!("chatapp-row-{number}");
         let runtime = Runtime::new().expect("a runtime");
@@ -48,6 +52,10 @@ impl<'a> Stage<'a> {
             make_topic(&runtime, &broker.bootstrap(), &name, PARTITIONS, &[]);
         }
         let scene = Scene::new(&broker.bootstrap(), &topic)?;
+        let disk = match row.disk_mebibytes {
+            Some(mebibytes) => Some(or_skip(SmallDisk::mount(&scene.state(), mebibytes))?),
+            None => None,
+        };
         let environment = row.environment.clone();
         Some(Self {
             pace,
@@ -55,6 +63,7 @@ impl<'a> Stage<'a> {
             scene,
             bridge: None,
             load: None,
+            disk,
             environment,
             log: String::new(),
             recovered: Duration::ZERO,
@@ -96,7 +105,11 @@ impl<'a> Stage<'a> {
     pub(crate) fn start_bridge(&mut self) {
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.bridge = Some(Bridge::start(&self.scene.home, &environment));
+        let home = &self.scene.home;
+        self.bridge = Some(match &self.disk {
+            Some(disk) => Bridge::start_by(disk.command(BINARY), home, &environment),
+            None => Bridge::start(home, &environment),
+        });
     }
 
     /// SIGTERM; it has to end well.
@@ -116,6 +129,16 @@ impl<'a> Stage<'a> {
     pub(crate) fn wait_until_said(&mut self, words: &'static str) {
         let bridge = self.bridge.as_mut().expect("a bridge runs");
         bridge.wait(words, |bridge| bridge.log().contains(words).then_some(()));
+    }
+
+    /// The one that the row asked for.
+    pub(crate) fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("this row has a disk of its own")
+    }
+
+    /// Returns when `/status` shows of what lies on disk what is waited for.
+    pub(crate) fn wait_for_spool(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
+        self.scene.wait(self.bridge.as_ref(), what, |status| is_so(&status["spool"]));
     }
 
     /// Returns when every channel is subscribed.

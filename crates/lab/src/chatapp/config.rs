@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::green_api::JournalConfig;
+use crate::kit::journal::JournalConfig;
 
 /// Everything the simulator can be told; [`Default`] is one licence with two messengers on free loopback ports.
 #[derive(Clone, Debug)]
@@ -34,8 +34,6 @@ pub struct ChatAppSimulatorConfig {
     pub latency: Duration,
     /// The Pusher server's ways.
     pub socket: SocketConfig,
-    /// How events are pushed while a `callbackUrl` is set (§4).
-    pub callback: CallbackConfig,
     /// Messages one chat remembers; beyond it the oldest go.
     pub messages_per_chat_max: usize,
     /// Chats one channel remembers; messages of further ones are pushed and cannot be fetched.
@@ -62,7 +60,6 @@ impl Default for ChatAppSimulatorConfig {
             requests_per_second_max: 50,
             latency: Duration::ZERO,
             socket: SocketConfig::default(),
-            callback: CallbackConfig::default(),
             messages_per_chat_max: 100_000,
             chats_per_channel_max: 10_000,
             body_bytes_max: 16 * 1024 * 1024,
@@ -213,23 +210,4 @@ pub enum Dialect {
     Reverb,
     /// Pusher's own service.
     Pusher,
-}
-
-/// The push to a `callbackUrl` (§4; retries, order and parallelism are open).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallbackConfig {
-    /// How often one body is sent at most. 0 counts as 1.
-    pub attempts_max: u32,
-    /// Before the same body is sent again.
-    pub pause: Duration,
-    /// How long an answer is waited for.
-    pub answer_max: Duration,
-    /// Bodies on their way at the same time. 0 counts as 1, which keeps their order.
-    pub parallel_max: usize,
-}
-
-impl Default for CallbackConfig {
-    fn default() -> Self {
-        Self { attempts_max: 1, pause: Duration::from_secs(1), answer_max: Duration::from_secs(10), parallel_max: 4 }
-    }
 }

@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::kit::journal::JournalConfig;
 
 /// Everything the simulator can be told; [`Default`] is the service as documented, on a free loopback port.
 #[derive(Clone, Debug)]
@@ -203,29 +204,6 @@ pub enum CountKey {
     Latin,
     /// `сount`, its first letter the Cyrillic U+0441, as the WhatsApp pages print it.
     Homoglyph,
-}
-
-/// How much of the past is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalConfig {
-    /// Entries kept in memory; 0 keeps none. Once full the journal stops there and counts what it left
-    /// out, since an oracle that reads it has to know that it is incomplete.
-    pub entries_max: usize,
-    /// Also append every entry to this file, one JSON document a line, without limit.
-    pub file: Option<PathBuf>,
-}
-
-impl Default for JournalConfig {
-    fn default() -> Self {
-        Self { entries_max: 1_000_000, file: None }
-    }
-}
-
-impl JournalConfig {
-    /// Nothing is remembered.
-    pub fn off() -> Self {
-        Self { entries_max: 0, file: None }
-    }
 }
 
 /// An event's place among all events of its instance, counted from 1 in the order they were queued.

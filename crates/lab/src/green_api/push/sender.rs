@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response, Url};
-use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::{Client, Response, Url};
 use tokio::time::timeout;
 
 use super::super::account::Webhook;
 use super::super::config::{Authorization, PushConfig};
 use super::super::journal::PushFailure;
 use super::parcel::Parcel;
+use crate::kit::client::client;
 
 /// Only this is success; other 2xx are not documented.
 const SUCCESS: u16 = 200;
@@ -108,24 +106,6 @@ impl Answer {
 /// What a status means to the sender.
 pub(super) fn outcome(status: u16) -> Result<(), PushFailure> {
     if status == SUCCESS { Ok(()) } else { Err(PushFailure::Status(status)) }
-}
-
-/// Follows no redirect and asks no proxy: the URL is where events go.
-pub(crate) fn client(url: &Url, extra_roots_pem: &[u8]) -> Result<Client, &'static str> {
-    let builder = Client::builder().redirect(Policy::none()).no_proxy();
-    let builder = if url.scheme() == "https" {
-        // Without one, making the client would panic. Whoever runs a process with TLS installs it.
-        CryptoProvider::get_default().ok_or("an https URL needs the process to have a TLS provider")?;
-        let extra = Certificate::from_pem_bundle(extra_roots_pem).map_err(|_| "its extra roots are not PEM")?;
-        builder.tls_certs_merge(extra)
-    } else {
-        // No TLS, so the machine's certificates need not be read, nor even be there.
-        let provider = rustls::crypto::ring::default_provider();
-        let versions = ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions();
-        let tls = versions.map_err(|_| "TLS cannot be set up")?.with_root_certificates(RootCertStore::empty());
-        builder.tls_backend_preconfigured(tls.with_no_client_auth())
-    };
-    builder.build().map_err(|_| "its HTTP client cannot be set up: are there root certificates?")
 }
 
 fn authorization(token: &str, rule: Authorization) -> Result<Option<HeaderValue>, reqwest::header::InvalidHeaderValue> {

@@ -10,6 +10,7 @@ pub(crate) mod journal;
 pub(crate) mod pieces;
 pub(crate) mod rate;
 mod server;
+pub(crate) mod until;
 
 use std::io;
 use std::time::Duration;
@@ -17,7 +18,6 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -73,19 +73,5 @@ impl<E: Entry, F> Kit<E, F> {
     /// Waits, but not beyond the end of the simulator.
     pub(crate) async fn pause(&self, duration: Duration) {
         self.stop.run_until_cancelled(tokio::time::sleep(duration)).await;
-    }
-}
-
-/// Asks until there is an answer: at once, and again after each notification.
-pub(crate) async fn until<T>(changed: &Notify, mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
-        let notified = changed.notified();
-        tokio::pin!(notified);
-        // Registered before the look, so that a change in between is not missed.
-        notified.as_mut().enable();
-        if let Some(found) = look() {
-            return found;
-        }
-        notified.await;
     }
 }

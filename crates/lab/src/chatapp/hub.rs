@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::journal::PublicationId;
 use super::protocol::Goodbye;
-use crate::kit::until;
+use crate::kit::until::until;
 
 /// What a connection's task is to do, in order.
 #[derive(Debug)]

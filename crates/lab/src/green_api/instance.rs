@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::journal::{JournalBody, JournalEntry, JournalEvent, PushFailure};
 use super::method::{Method, Rates};
 use super::queue::{HandOut, Queue, QueueFull, Received};
-use crate::kit::until;
+use crate::kit::until::until;
 
 /// A simulated instance.
 pub(super) struct Instance {

@@ -16,8 +16,9 @@ use super::instance::Instance;
 use super::journal::JournalEntry;
 use super::method::RateLimits;
 use super::push;
+use crate::kit::Kit;
 use crate::kit::control::Controlled;
-use crate::kit::{Kit, until};
+use crate::kit::until::until;
 
 /// The whole simulated service.
 pub(super) struct World {

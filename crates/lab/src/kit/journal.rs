@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::until;
+use super::until::until;
 
 /// How much of the past is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -62,7 +62,7 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-pub use config::{ChatAppSimulatorConfig, Dialect, Licence, Login, PusherApp, SocketConfig, TokenRules};
+pub use config::{ChatAppSimulatorConfig, Dialect, Licence, Login, PusherApp, SocketConfig};
 pub use fault::{Act, Fault, FaultKind, Place};
 pub use journal::{Fate, ItemIds, JournalEntry, JournalEvent, PublicationId, fates};
 pub use world::Event;

@@ -60,10 +60,7 @@ use tokio::net::TcpListener;
 
 pub use account::{Contact, InstanceState};
 pub use coding::Coding;
-pub use config::{
-    Authorization, CountKey, EntryId, PushConfig, Receipts, Redelivery, SimulatedInstance, SimulatorConfig,
-    SpentReceipt,
-};
+pub use config::{EntryId, PushConfig, Receipts, Redelivery, SimulatedInstance, SimulatorConfig, SpentReceipt};
 pub use control::InstanceChange;
 pub use fault::{Effect, Fault, FaultKind};
 pub use journal::{JournalBody, JournalEntry, JournalEvent, PushFailure};
@@ -221,12 +218,7 @@ impl Simulator {
 
     /// Resolves once at least so many long polls wait at the same time.
     pub async fn polls_waiting(&self, polls: usize) {
-        self.handle.world.polls_waiting(|waiting| waiting >= polls).await;
-    }
-
-    /// Resolves once no long poll waits: every client has its answer or has gone away.
-    pub async fn polls_ended(&self) {
-        self.handle.world.polls_waiting(|waiting| waiting == 0).await;
+        self.handle.world.polls_waiting(polls).await;
     }
 
     /// Everything that happened, in order, as far as it was kept (see [`Simulator::journal_left_out`]).

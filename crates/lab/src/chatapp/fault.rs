@@ -171,12 +171,6 @@ impl Fault {
     pub fn after(self, passed: u32) -> Self {
         Self { after: passed, ..self }
     }
-
-    /// Only with this probability.
-    #[must_use]
-    pub fn with_probability(self, probability: f64) -> Self {
-        Self { probability, ..self }
-    }
 }
 
 impl faults::Fault for Fault {

@@ -57,7 +57,7 @@ impl Hub {
         let dice = Rng::with_seed(seed ^ 0x736f_636b_6574);
         Self {
             connections_max,
-            frames_waiting_max: frames_waiting_max.max(1),
+            frames_waiting_max,
             inner: Mutex::new(Inner { open: true, dice, peers: HashMap::new() }),
             changed: Notify::new(),
         }

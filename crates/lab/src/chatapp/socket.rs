@@ -25,6 +25,8 @@ type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;
 /// How long a client may take to ask for a WebSocket, and to answer our close.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 const CLOSE_MAX: Duration = Duration::from_secs(1);
+/// The largest frame taken from a client.
+const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Between two failures to accept or to bind.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -135,7 +137,7 @@ async fn accept(stream: TcpStream, world: &World) -> Option<(Socket, Entry)> {
         asked = protocol::welcome(&world.config.app, uri.path(), uri.query().unwrap_or_default());
         Ok(response)
     };
-    let frame_bytes_max = Some(world.config.socket.frame_bytes_max);
+    let frame_bytes_max = Some(FRAME_BYTES_MAX);
     let limits = WebSocketConfig::default().max_message_size(frame_bytes_max).max_frame_size(frame_bytes_max);
     let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, read, Some(limits));
     let socket = timeout(HANDSHAKE_MAX, accepted).await.ok()?.ok()?;
@@ -210,8 +212,7 @@ impl<'w> Session<'w> {
     }
 
     async fn talk(&mut self) -> Result<Infallible, End> {
-        let socket = &self.world.config.socket;
-        self.say(socket.dialect.established(&self.socket_id, socket.activity_timeout_seconds)).await?;
+        self.say(self.world.config.socket.dialect.established(&self.socket_id)).await?;
         loop {
             let silent_at = self.silent_at();
             tokio::select! {

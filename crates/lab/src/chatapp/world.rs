@@ -22,6 +22,13 @@ use crate::kit::Kit;
 use crate::kit::control::Controlled;
 use crate::kit::rate::Rate;
 
+/// Messages one chat remembers; beyond it the oldest go.
+const MESSAGES_PER_CHAT_MAX: usize = 100_000;
+/// Chats one channel remembers; messages of further ones are pushed and cannot be fetched.
+const CHATS_PER_CHANNEL_MAX: usize = 10_000;
+/// Frames that may wait for a slow client before its connection is reset.
+const FRAMES_WAITING_MAX: usize = 100_000;
+
 /// An event as the application publishes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -54,16 +61,15 @@ pub(super) struct Shared {
 
 impl World {
     pub(super) fn new(config: ChatAppSimulatorConfig, restarts: mpsc::UnboundedSender<Duration>) -> io::Result<Self> {
-        let socket = &config.socket;
         Ok(Self {
             kit: Kit::new(&config.journal, config.body_bytes_max)?,
-            hub: Hub::new(socket.connections_max, socket.frames_waiting_max, config.seed),
+            hub: Hub::new(config.socket.connections_max, FRAMES_WAITING_MAX, config.seed),
             dice: Mutex::new(Rng::with_seed(config.seed)),
             restarts,
-            tokens: Mutex::new(Tokens::new(config.tokens.clone(), config.login.clone(), config.seed)),
+            tokens: Mutex::new(Tokens::new(config.logins_per_day_max, config.login.clone(), config.seed)),
             rate: Mutex::default(),
             shared: Mutex::new(Shared {
-                archive: Archive::new(config.chats_per_channel_max, config.messages_per_chat_max),
+                archive: Archive::new(CHATS_PER_CHANNEL_MAX, MESSAGES_PER_CHAT_MAX),
                 publications: 0,
             }),
             config,

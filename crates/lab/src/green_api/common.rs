@@ -1,7 +1,6 @@
 //! What every instance needs from the simulator.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -16,7 +15,6 @@ pub(super) struct Common {
     pub(super) seed: u64,
     pub(super) queue_rules: QueueRules,
     pub(super) rate_limits: RateLimits,
-    pub(super) count_refresh: Duration,
     /// Events in all queues.
     pub(super) depth: AtomicUsize,
     pub(super) emptied: Notify,

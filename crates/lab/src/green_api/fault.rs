@@ -214,13 +214,6 @@ impl Fault {
         self
     }
 
-    /// Only with this probability.
-    #[must_use]
-    pub fn with_probability(mut self, probability: f64) -> Self {
-        self.probability = probability;
-        self
-    }
-
     /// The request takes effect, the answer is still lost or replaced.
     #[must_use]
     pub fn after_effect(mut self) -> Self {
@@ -253,19 +246,9 @@ impl Fault {
         Self::status(Method::Any, 400, "instance in starting process try later")
     }
 
-    /// 400: the instance is not authorised (reference §3).
-    pub fn not_authorized() -> Self {
-        Self::status(Method::Any, 400, "instance is starting or not authorized")
-    }
-
     /// 400: the instance is no longer paid for (reference §3).
     pub fn expired() -> Self {
         Self::status(Method::Any, 400, "Instance account is expired. Renew your instance from personal area")
-    }
-
-    /// 400: the instance is deleted (reference §3).
-    pub fn deleted() -> Self {
-        Self::status(Method::Any, 400, "Instance is deleted")
     }
 
     /// 401 with an empty body: wrong token (reference §3).

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use tokio::sync::Notify;
@@ -16,6 +17,9 @@ use super::journal::{JournalBody, JournalEntry, JournalEvent, PushFailure};
 use super::method::{Method, Rates};
 use super::queue::{HandOut, Queue, QueueFull, Received};
 use crate::kit::until::until;
+
+/// How stale the answer of `getWebhooksCount` may be (reference §2.6: about 10 s).
+const COUNT_REFRESH: Duration = Duration::from_secs(10);
 
 /// A simulated instance.
 pub(super) struct Instance {
@@ -226,7 +230,7 @@ impl Instance {
         let now = Instant::now();
         let mut inner = self.current(now);
         match inner.counted {
-            Some((at, count)) if now.duration_since(at) < self.common.count_refresh => count,
+            Some((at, count)) if now.duration_since(at) < COUNT_REFRESH => count,
             _ => {
                 let count = inner.queue.len();
                 inner.counted = Some((now, count));

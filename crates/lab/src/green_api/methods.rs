@@ -7,11 +7,11 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::account::InstanceState;
 use super::answers;
-use super::config::{CountKey, SpentReceipt};
+use super::config::SpentReceipt;
 use super::instance::{Instance, Look};
 use super::method::Method;
 use super::world::{World, sleep_until_some};
@@ -43,7 +43,7 @@ pub(super) async fn perform(world: &World, instance: &Arc<Instance>, call: Call<
         Method::Settings => instance.read_account(|account| json(account.settings())),
         Method::SetSettings => set_settings(world, instance, call.body).await,
         Method::Contact => contact(world, instance, call.body).await,
-        Method::Count => count(world, instance),
+        Method::Count => json(&json!({ "count": instance.stale_depth() })),
         Method::Any | Method::Push => answers::nginx(404),
     }
 }
@@ -124,28 +124,15 @@ fn status(instance: &Instance) -> Value {
     json!({ "statusInstance": if online { "online" } else { "offline" } })
 }
 
-/// Reference §5: any of the settings, saved now and in force when the instance has restarted. Until then `getSettings`
-/// says what is in force, and the instance goes on as before.
-async fn set_settings(world: &World, instance: &Arc<Instance>, body: Body) -> Response {
+/// Reference §5: any of the settings. They take effect at once, where the service takes minutes.
+async fn set_settings(world: &World, instance: &Instance, body: Body) -> Response {
     let Ok(body) = world.kit().read_body(body).await else {
         return plain(413, "request entity too large");
     };
     let Ok(settings) = serde_json::from_slice::<BTreeMap<String, Value>>(&body) else {
         return plain(400, "bad request data");
     };
-    let (instance, stop, delay) = (Arc::clone(instance), world.kit().stop.clone(), world.settings_delay);
-    let apply = move || {
-        instance.change_account(|account| settings.into_iter().for_each(|(key, value)| account.set(&key, value)));
-    };
-    if delay.is_zero() {
-        apply();
-    } else {
-        world.kit().spawn(async move {
-            if stop.run_until_cancelled(sleep(delay)).await.is_some() {
-                apply();
-            }
-        });
-    }
+    instance.change_account(|account| settings.into_iter().for_each(|(key, value)| account.set(&key, value)));
     json(&json!({ "saveSettings": true }))
 }
 
@@ -161,15 +148,6 @@ async fn contact(world: &World, instance: &Instance, body: Body) -> Response {
         }
         _ => plain(400, "bad request data"),
     }
-}
-
-/// Reference §2.6.
-fn count(world: &World, instance: &Instance) -> Response {
-    let key = match world.count_key {
-        CountKey::Latin => "count",
-        CountKey::Homoglyph => "\u{441}ount",
-    };
-    json(&json!({ key: instance.stale_depth() }))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::common::Common;
-use super::config::{CountKey, PushConfig, SimulatedInstance, SimulatorConfig, SpentReceipt};
+use super::config::{PushConfig, SimulatedInstance, SimulatorConfig, SpentReceipt};
 use super::fault::Fault;
 use super::instance::Instance;
 use super::journal::JournalEntry;
@@ -26,8 +26,6 @@ pub(super) struct World {
     pub(super) latency: Duration,
     pub(super) long_poll_max: Duration,
     pub(super) spent_receipt: SpentReceipt,
-    pub(super) count_key: CountKey,
-    pub(super) settings_delay: Duration,
     push: Arc<PushConfig>,
     instances_max: usize,
     instances: RwLock<HashMap<u64, Arc<Instance>>>,
@@ -57,7 +55,6 @@ impl World {
                 queue_per_second_max: config.requests_per_second_max,
                 other_per_second_max: config.other_requests_per_second_max,
             },
-            count_refresh: config.count_refresh,
             depth: AtomicUsize::new(0),
             emptied: Notify::new(),
         };
@@ -66,8 +63,6 @@ impl World {
             latency: config.latency,
             long_poll_max: config.long_poll_max,
             spent_receipt: config.spent_receipt,
-            count_key: config.count_key,
-            settings_delay: config.settings_delay,
             push: Arc::new(config.push.clone()),
             instances_max: config.instances_max,
             instances: RwLock::default(),
@@ -128,9 +123,9 @@ impl World {
         }
     }
 
-    /// Resolves once the number of long polls that wait satisfies this.
-    pub(super) async fn polls_waiting(&self, enough: impl Fn(usize) -> bool) {
-        until(&self.waiting_changed, || enough(self.waiting()).then_some(())).await;
+    /// Resolves once at least so many long polls wait.
+    pub(super) async fn polls_waiting(&self, polls: usize) {
+        until(&self.waiting_changed, || (self.waiting() >= polls).then_some(())).await;
     }
 
     /// Long polls that wait right now.

@@ -6,8 +6,9 @@ pub(super) mod runner;
 use std::process::ExitCode;
 
 use super::{EXIT_FAILED, EXIT_USAGE, block_on, complain};
-use crate::cli::demo::runner::chatapp::{CHATAPP_EVENTS_MAX, ChatAppDemo};
-use crate::cli::demo::runner::{Demo, EVENTS_MAX, INSTANCES_MAX};
+use crate::cli::demo::runner::Demo;
+use crate::cli::demo::runner::chatapp::{CHATAPP_EVENTS_MAX, ChatApp};
+use crate::cli::demo::runner::green_api::{EVENTS_MAX, GreenApi, INSTANCES_MAX};
 use crate::config::broker_list;
 use crate::shutdown;
 
@@ -47,14 +48,16 @@ pub(super) fn demo(args: &DemoArgs) -> ExitCode {
         complain(format_args!("--events: at most {CHATAPP_EVENTS_MAX} with --chatapp"));
         return EXIT_USAGE.into();
     }
-    let brokers = brokers.clone();
+    let demo = Demo { events, rate, brokers: brokers.clone(), samples, json };
     block_on(async move {
-        let outcome = match shutdown::on_signal() {
-            Ok(stop) if chatapp => ChatAppDemo { events, rate, brokers, samples, json }.run(stop).await,
-            Ok(stop) => Demo { instances, events, rate, brokers, samples, json }.run(stop).await,
-            Err(error) => Err(error.into()),
+        let outcome = async {
+            let stop = shutdown::on_signal()?;
+            match chatapp {
+                true => demo.run(ChatApp::start(events).await?, stop).await,
+                false => demo.run(GreenApi::start(instances, events).await?, stop).await,
+            }
         };
-        match outcome {
+        match outcome.await {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => EXIT_FAILED.into(),
             Err(error) => {

@@ -8,11 +8,10 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `tokens`, `sign`, `archive`, `rate` | tokens, signatures, what can be fetched, how often: values without a clock |
+//! | `tokens`, `sign`, `archive` | tokens, signatures, what can be fetched: values without a clock |
 //! | `protocol` | the words of the Pusher protocol in four servers' dialects |
 //! | `hub`, `socket` | who is subscribed to what; the connections |
 //! | `call`, `rest`, `trigger`, `control` | HTTP: ChatApp's, Pusher's, our own |
-//! | `callback` | the push to a `callbackUrl` |
 //! | `world` | what they share; an event is published there |
 //! | `fault`, `journal` | what goes wrong; what happened |
 //! | [`generator`] | plausible events |
@@ -36,7 +35,6 @@
 
 mod archive;
 mod call;
-mod callback;
 mod channel;
 mod config;
 mod control;
@@ -45,7 +43,6 @@ pub mod generator;
 mod hub;
 mod journal;
 mod protocol;
-mod rate;
 mod rest;
 mod sign;
 mod socket;
@@ -59,29 +56,24 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-pub use config::{
-    CallbackConfig, ChatAppSimulatorConfig, Dialect, Licence, Login, PusherApp, SocketConfig, TokenRules,
-};
-pub use fault::{Act, Fault, FaultKind, FaultRefused, Place};
+pub use config::{ChatAppSimulatorConfig, Dialect, Licence, Login, PusherApp, SocketConfig};
+pub use fault::{Act, Fault, FaultKind, Place};
 pub use journal::{Fate, ItemIds, JournalEntry, JournalEvent, PublicationId, fates};
 pub use world::Event;
 
-use crate::green_api::server;
+pub use crate::kit::faults::FaultRefused;
+pub use crate::kit::journal::JournalConfig;
+
 use world::World;
 
 /// HTTP connections; the next one is closed at once.
 const CONNECTIONS_MAX: usize = 10_000;
-
-/// How often the journal's file is brought up to date.
-const JOURNAL_FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A running simulator. Clones are handles to the same one; dropping the last stops it.
 #[derive(Clone)]
@@ -115,21 +107,18 @@ impl ChatAppSimulator {
         let (api_url, socket_url) =
             (format!("http://{}", api.local_addr()?), format!("ws://{}", sockets.local_addr()?));
         let (restart, restarts) = mpsc::unbounded_channel();
-        let stop = CancellationToken::new();
-        let world = Arc::new(World::new(config, restart, stop.clone())?);
+        let world = Arc::new(World::new(config, restart)?);
         let router = Router::new()
             .route("/apps/{id}/events", post(trigger::one))
             .route("/apps/{id}/batch_events", post(trigger::many))
             .nest("/simulator", control::router())
             .fallback(rest::call)
             .with_state(Arc::clone(&world));
-        let tasks = &world.tasks;
-        tasks.spawn(server::serve(api, router, CONNECTIONS_MAX, tasks.clone(), stop));
-        tasks.spawn(socket::serve(Arc::clone(&world), sockets, restarts));
-        if world.config.journal.file.is_some() {
-            tasks.spawn(flush_journal(Arc::clone(&world)));
-        }
-        tasks.close();
+        world.kit.serve(api, router, CONNECTIONS_MAX);
+        world.kit.spawn(socket::serve(Arc::clone(&world), sockets, restarts));
+        let flushed = Arc::clone(&world);
+        world.kit.spawn(async move { flushed.kit.flush_journal().await });
+        world.kit.tasks.close();
         Ok(Self { handle: Arc::new(Handle { world, api_url, socket_url }) })
     }
 
@@ -155,12 +144,12 @@ impl ChatAppSimulator {
     /// # Errors
     /// Where it cannot happen, or there are too many.
     pub fn add_fault(&self, fault: Fault) -> Result<(), FaultRefused> {
-        self.handle.world.faults.add(fault)
+        self.handle.world.kit.faults.add(fault)
     }
 
     /// Nothing goes wrong any more. What waits in a fault already stays in it.
     pub fn clear_faults(&self) {
-        self.handle.world.faults.clear();
+        self.handle.world.kit.faults.clear();
     }
 
     /// Strikes everything that is there now. Who is cut off is no longer subscribed when this returns.
@@ -182,37 +171,30 @@ impl ChatAppSimulator {
     /// Everything that happened, in order, as far as it was kept (see [`Self::journal_left_out`]).
     #[must_use]
     pub fn journal(&self) -> Vec<JournalEntry> {
-        self.handle.world.journal.after(0)
+        self.handle.world.kit.journal.after(0)
     }
 
     /// What happened after the entry with this sequence number.
     #[must_use]
     pub fn journal_after(&self, sequence: u64) -> Vec<JournalEntry> {
-        self.handle.world.journal.after(sequence)
+        self.handle.world.kit.journal.after(sequence)
     }
 
     /// Entries that found no room in the journal. Unless it is 0, the journal proves nothing.
     #[must_use]
     pub fn journal_left_out(&self) -> u64 {
-        self.handle.world.journal.left_out()
+        self.handle.world.kit.journal.left_out()
     }
 
     /// The first entry the journal has, or will have, that satisfies this. Waits for ever without a journal in memory.
     pub async fn journalled(&self, wanted: impl Fn(&JournalEntry) -> bool) -> JournalEntry {
-        self.handle.world.journal.find(wanted).await
+        self.handle.world.kit.journal.find(|sequence| self.journal_after(sequence), wanted).await
     }
 
     /// Stops serving: connections close, the journal's file is complete. Other clones can still look at the journal.
     pub async fn stop(self) {
         self.handle.world.end();
-        self.handle.world.tasks.wait().await;
-        self.handle.world.journal.flush();
-    }
-}
-
-async fn flush_journal(world: Arc<World>) {
-    let mut tick = tokio::time::interval(JOURNAL_FLUSH_INTERVAL);
-    while world.stop.run_until_cancelled(tick.tick()).await.is_some() {
-        world.journal.flush();
+        self.handle.world.kit.tasks.wait().await;
+        self.handle.world.kit.journal.flush();
     }
 }

@@ -9,13 +9,11 @@
 //! | --- | --- |
 //! | `queue` | one instance's queue as a value: order, receipts, redelivery, retention |
 //! | `account` | state, settings, contacts |
-//! | `instance`, `world` | one instance behind its lock; all of them |
+//! | `instance`, `world`, `common` | one instance behind its lock; all of them; what each needs of the whole |
 //! | `method`, `methods` | which methods there are; what they do |
 //! | `push` | the queue's other way out: to a webhook |
-//! | `fault`, `fault_plan` | what can go wrong; when it does |
-//! | `journal`, `ledger` | what happened; where it is written down |
+//! | `fault`, `journal` | what can go wrong; what happened |
 //! | `routes`, `answers`, `debug_endpoint`, `control` | HTTP |
-//! | `server` | connections, and losing them on purpose |
 //! | [`generator`] | plausible events |
 //!
 //! ```no_run
@@ -33,23 +31,21 @@
 //! ```
 
 mod account;
-pub(crate) mod answers;
+mod answers;
 mod coding;
+mod common;
 mod config;
 mod control;
 mod debug_endpoint;
 mod fault;
-mod fault_plan;
 pub mod generator;
 mod instance;
 mod journal;
-mod ledger;
 mod method;
 mod methods;
 mod push;
 pub mod queue;
 mod routes;
-pub(crate) mod server;
 mod world;
 
 #[cfg(test)]
@@ -58,25 +54,22 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::body::Bytes;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub use account::{Contact, InstanceState};
 pub use coding::Coding;
-pub use config::{
-    Authorization, CountKey, EntryId, JournalConfig, PushConfig, Receipts, Redelivery, SimulatedInstance,
-    SimulatorConfig, SpentReceipt,
-};
+pub use config::{EntryId, PushConfig, Receipts, Redelivery, SimulatedInstance, SimulatorConfig, SpentReceipt};
 pub use control::InstanceChange;
-pub use fault::{Effect, Fault, FaultKind, MeaninglessFault};
+pub use fault::{Effect, Fault, FaultKind};
 pub use journal::{JournalBody, JournalEntry, JournalEvent, PushFailure};
 pub use method::Method;
-pub(crate) use push::client as push_client;
 pub use world::AddInstanceError;
 
+pub use crate::kit::journal::JournalConfig;
+
+use crate::kit::control::Controlled as _;
 use instance::Instance;
 use world::World;
 
@@ -105,13 +98,12 @@ pub struct Simulator {
 struct Handle {
     world: Arc<World>,
     url: String,
-    stop: CancellationToken,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.stop.cancel();
-        self.world.common.ledger.flush();
+        self.world.kit().stop.cancel();
+        self.world.kit().journal.flush();
     }
 }
 
@@ -121,28 +113,21 @@ impl fmt::Debug for Simulator {
     }
 }
 
-/// How often the journal's file is brought up to date.
-const JOURNAL_FLUSH_INTERVAL: Duration = Duration::from_millis(100);
-
 impl Simulator {
     /// Binds, starts to serve, and returns. Fails when the address is taken, the journal's file cannot be
     /// opened, or two instances share an id.
     pub async fn start(config: SimulatorConfig) -> io::Result<Self> {
-        let stop = CancellationToken::new();
+        let world = Arc::new(World::new(&config)?);
         // Whatever fails below, what was started before ends.
-        let unless_started = stop.clone().drop_guard();
-        let world = Arc::new(World::new(&config, stop.clone())?);
+        let unless_started = world.kit().stop.clone().drop_guard();
         let listener = TcpListener::bind(config.listen).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let tasks = world.tasks.clone();
-        let router = routes::router(Arc::clone(&world));
-        tasks.spawn(server::serve(listener, router, config.connections_max, tasks.clone(), stop.clone()));
-        if world.common.ledger.has_file() {
-            tasks.spawn(flush_journal(Arc::clone(&world)));
-        }
-        tasks.close();
+        world.kit().serve(listener, routes::router(Arc::clone(&world)), config.connections_max);
+        let flushed = Arc::clone(&world);
+        world.kit().spawn(async move { flushed.kit().flush_journal().await });
+        world.kit().tasks.close();
         unless_started.disarm();
-        Ok(Self { handle: Arc::new(Handle { world, url, stop }) })
+        Ok(Self { handle: Arc::new(Handle { world, url }) })
     }
 
     /// `http://127.0.0.1:port`: the `api_url` of every instance (reference §1), and the address of the debug
@@ -204,20 +189,16 @@ impl Simulator {
     }
 
     /// From now on this goes wrong, after the faults that were added before. Beyond 10,000 faults that can
-    /// still happen, further ones are ignored with a warning, and so are those that never can ([`MeaninglessFault`]).
+    /// still happen, further ones are ignored with a warning, and so are those that never can.
     pub fn add_fault(&self, fault: Fault) {
-        if let Err(why) = fault.check() {
+        if let Err(why) = self.handle.world.kit().faults.add(fault) {
             tracing::warn!(%why, "a simulated fault is ignored");
-            return;
-        }
-        if !self.handle.world.common.faults.add(fault) {
-            tracing::warn!(faults_max = fault_plan::FAULTS_MAX, "too many simulated faults; this one is ignored");
         }
     }
 
     /// Nothing goes wrong any more. Requests that wait in a fault already stay in it.
     pub fn clear_faults(&self) {
-        self.handle.world.common.faults.clear();
+        self.handle.world.kit().faults.clear();
     }
 
     /// Events in an instance's queue.
@@ -237,12 +218,7 @@ impl Simulator {
 
     /// Resolves once at least so many long polls wait at the same time.
     pub async fn polls_waiting(&self, polls: usize) {
-        self.handle.world.polls_waiting(|waiting| waiting >= polls).await;
-    }
-
-    /// Resolves once no long poll waits: every client has its answer or has gone away.
-    pub async fn polls_ended(&self) {
-        self.handle.world.polls_waiting(|waiting| waiting == 0).await;
+        self.handle.world.polls_waiting(polls).await;
     }
 
     /// Everything that happened, in order, as far as it was kept (see [`Simulator::journal_left_out`]).
@@ -257,42 +233,26 @@ impl Simulator {
 
     /// Entries that found no room in the journal. Unless it is 0, the journal proves nothing.
     pub fn journal_left_out(&self) -> u64 {
-        self.handle.world.common.ledger.left_out()
+        self.handle.world.kit().journal.left_out()
     }
 
     /// The first entry the journal has, or will have, that satisfies this. Waits for ever without a journal
     /// in memory.
     pub async fn journalled(&self, wanted: impl Fn(&JournalEntry) -> bool) -> JournalEntry {
-        let mut seen = 0;
-        let find = || {
-            let fresh = self.journal_after(seen);
-            seen = fresh.last().map_or(seen, |last| last.sequence);
-            fresh.into_iter().find(&wanted)
-        };
-        self.handle.world.common.ledger.watch(find).await
+        self.handle.world.kit().journal.find(|sequence| self.journal_after(sequence), wanted).await
     }
 
     /// Stops serving: long polls end empty, connections close, the journal's file is complete. Other clones
     /// can still look at queues and journal.
     pub async fn stop(self) {
-        self.handle.stop.cancel();
-        self.handle.world.tasks.wait().await;
+        self.handle.world.kit().stop.cancel();
+        self.handle.world.kit().tasks.wait().await;
         // Looking at the journal lets what is too old expire, so that the file says so too.
         drop(self.journal());
-        self.handle.world.common.ledger.flush();
+        self.handle.world.kit().journal.flush();
     }
 
     fn instance(&self, id: u64) -> Result<Arc<Instance>, UnknownInstance> {
         self.handle.world.instance(id).ok_or(UnknownInstance(id))
-    }
-}
-
-async fn flush_journal(world: Arc<World>) {
-    let mut tick = tokio::time::interval(JOURNAL_FLUSH_INTERVAL);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => world.common.ledger.flush(),
-            () = world.stop.cancelled() => return,
-        }
     }
 }

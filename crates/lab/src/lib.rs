@@ -3,4 +3,5 @@
 
 pub mod chatapp;
 pub mod green_api;
+mod kit;
 pub mod oracle;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::frame::excerpt;
+use super::excerpt::excerpt;
 use chatbridge_base::json::Json;
 
 /// The key's name and a signature, good for one channel on one connection and never kept beyond it.

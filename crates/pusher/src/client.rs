@@ -188,7 +188,10 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
                 self.heard_at = self.empty_at;
                 Input::Frame(text)
             }
-            Heard::Binary(bytes) => Input::Binary(bytes),
+            Heard::Binary(bytes) => {
+                self.read_at = Some(Timestamp::now());
+                Input::Binary(bytes)
+            }
             Heard::TooLarge => Input::TooLarge,
             Heard::Closed { code, detail } => Input::Closed { code: *code, detail: detail.clone() },
         }
@@ -281,10 +284,68 @@ async fn turned(socket: &mut Option<Socket>, reading: bool, empty_at: &mut Optio
 mod tests {
     use futures_util::{FutureExt as _, SinkExt as _};
     use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
     use tokio_tungstenite::accept_async;
     use tokio_tungstenite::tungstenite::Message;
 
     use super::*;
+
+    /// Tells the test what it took.
+    struct Taker(mpsc::UnboundedSender<ReceivedFrame>);
+
+    impl EventSink for Taker {
+        async fn accept(&self, frame: ReceivedFrame) {
+            drop(self.0.send(frame));
+        }
+    }
+
+    struct Nobody;
+
+    impl Authorizer for Nobody {
+        async fn authorise(&self, _socket_id: &str, _channel: &str) -> Result<Auth, AuthFailure> {
+            pending().await
+        }
+
+        async fn renew_token(&self) -> bool {
+            false
+        }
+    }
+
+    impl Observer for Nobody {
+        fn heard(&self, _at: Reading) {}
+
+        fn reported(&self, _report: &Report, _at: Reading) {}
+    }
+
+    #[tokio::test]
+    async fn a_binary_frame_has_the_time_at_which_it_was_read_itself() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("ws://{}", listener.local_addr().expect("bound")).parse().expect("a URL");
+        let (taker, mut taken) = mpsc::unbounded_channel();
+        let client = Client {
+            link: Link::new(&url, "key", None, &Limits::default()).expect("a link"),
+            channels: Vec::new(),
+            limits: Limits::default(),
+            authorizer: Arc::new(Nobody),
+            sink: Arc::new(Taker(taker)),
+            observer: Arc::new(Nobody),
+            reconnect: Reconnect::default(),
+        };
+        let server = async {
+            let stream = listener.accept().await.expect("a client").0;
+            let mut server = accept_async(stream).await.expect("a WebSocket");
+            server.send(Message::text("no frame")).await.expect("it reads");
+            let text = taken.recv().await.expect("a text frame");
+            server.send(Message::binary(b"bytes".to_vec())).await.expect("it reads");
+            (text, taken.recv().await.expect("a binary frame"))
+        };
+        let (text, binary) = select! {
+            () = client.run(CancellationToken::new()) => unreachable!("nobody stops it"),
+            frames = server => frames,
+        };
+        assert_eq!(binary.received, Received::Unreadable { bytes: b"bytes".to_vec() });
+        assert!(binary.received_at > text.received_at, "it was sent after the other was taken");
+    }
 
     #[tokio::test]
     async fn a_frame_that_lay_there_says_nothing_of_the_time_at_which_it_is_read() {

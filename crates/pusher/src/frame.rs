@@ -7,10 +7,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::auth::Auth;
+use super::excerpt::excerpt;
 use chatbridge_base::json::Json;
 
-/// What others say is repeated up to here.
-const EXCERPT_CHARS_MAX: usize = 200;
 /// Names of connections are short: longer ones are nonsense.
 const SOCKET_ID_BYTES_MAX: usize = 128;
 const ACTIVITY_TIMEOUT_SECONDS_MAX: f64 = 86_400.0;
@@ -166,11 +165,6 @@ fn is_socket_id(id: &str) -> bool {
 
 fn seconds(number: f64) -> Option<Duration> {
     (number > 0.0).then(|| Duration::from_secs_f64(number.min(ACTIVITY_TIMEOUT_SECONDS_MAX)))
-}
-
-/// Others' words for our logs: short, and on one line.
-pub(super) fn excerpt(text: &str) -> String {
-    text.chars().take(EXCERPT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl ClientFrame {

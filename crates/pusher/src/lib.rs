@@ -19,6 +19,7 @@ mod auth;
 mod channels;
 mod client;
 mod code;
+mod excerpt;
 mod frame;
 mod limits;
 mod link;

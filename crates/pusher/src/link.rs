@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use url::Url;
 
-use super::frame::excerpt;
+use super::excerpt::excerpt;
 use super::limits::Limits;
 
 /// The system asks after a silent peer this often; our own pings are quicker, but for a connection being closed.

@@ -18,9 +18,8 @@ pub(super) enum Call {
     AllChats,
     Chats(Line),
     Messages(Line, String),
+    /// Of which there are none.
     Callbacks,
-    SetCallback(Line),
-    RemoveCallback(Line),
     Authorise,
 }
 
@@ -48,12 +47,6 @@ impl Call {
             ("GET", ["v1", "licenses", licence, "messengers", messenger, "chats", chat, "messages"]) => {
                 Self::Messages(line(licence, messenger)?, (*chat).to_owned())
             }
-            ("PUT", ["v1", "licenses", licence, "messengers", messenger, "callbackUrl"]) => {
-                Self::SetCallback(line(licence, messenger)?)
-            }
-            ("DELETE", ["v1", "licenses", licence, "messengers", messenger, "callbackUrl"]) => {
-                Self::RemoveCallback(line(licence, messenger)?)
-            }
             ("POST", ["broadcasting", "auth"]) => Self::Authorise,
             _ => return None,
         })
@@ -79,9 +72,7 @@ impl Call {
     /// The channel it is about.
     pub(super) fn line(&self) -> Option<&Line> {
         match self {
-            Self::Chats(line) | Self::Messages(line, _) | Self::SetCallback(line) | Self::RemoveCallback(line) => {
-                Some(line)
-            }
+            Self::Chats(line) | Self::Messages(line, _) => Some(line),
             _ => None,
         }
     }

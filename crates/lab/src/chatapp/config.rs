@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::green_api::JournalConfig;
+use crate::kit::journal::JournalConfig;
 
 /// Everything the simulator can be told; [`Default`] is one licence with two messengers on free loopback ports.
 #[derive(Clone, Debug)]
@@ -26,20 +26,14 @@ pub struct ChatAppSimulatorConfig {
     pub company: u64,
     /// The one user: `cabinetUserId` of the tokens, and the user channel (§2.2, §3.2).
     pub user: u64,
-    /// How long tokens live, and how many there may be.
-    pub tokens: TokenRules,
+    /// `v1.tokens.make` in any 24 hours (§2.2: 100).
+    pub logins_per_day_max: usize,
     /// REST requests and channel authorisations together, of everybody (§2.3: 50 per address).
     pub requests_per_second_max: u32,
     /// Added to each request before it is looked at.
     pub latency: Duration,
     /// The Pusher server's ways.
     pub socket: SocketConfig,
-    /// How events are pushed while a `callbackUrl` is set (§4).
-    pub callback: CallbackConfig,
-    /// Messages one chat remembers; beyond it the oldest go.
-    pub messages_per_chat_max: usize,
-    /// Chats one channel remembers; messages of further ones are pushed and cannot be fetched.
-    pub chats_per_channel_max: usize,
     /// The largest body a POST may carry, in bytes.
     pub body_bytes_max: usize,
     /// What is remembered of everything that happened.
@@ -58,13 +52,10 @@ impl Default for ChatAppSimulatorConfig {
             licences: vec![Licence::new(1229, ["grWhatsApp", "telegram"])],
             company: 2224,
             user: 685,
-            tokens: TokenRules::default(),
+            logins_per_day_max: 100,
             requests_per_second_max: 50,
             latency: Duration::ZERO,
             socket: SocketConfig::default(),
-            callback: CallbackConfig::default(),
-            messages_per_chat_max: 100_000,
-            chats_per_channel_max: 10_000,
             body_bytes_max: 16 * 1024 * 1024,
             journal: JournalConfig::default(),
             seed: 0,
@@ -109,18 +100,11 @@ pub struct PusherApp {
     pub key: String,
     /// What signatures are made with; absent from every `Debug` output.
     pub secret: String,
-    /// Whether it may be used; otherwise 4003 (§5.5).
-    pub enabled: bool,
 }
 
 impl Default for PusherApp {
     fn default() -> Self {
-        Self {
-            id: "1001".to_owned(),
-            key: "ChatsAppApiProdKey".to_owned(),
-            secret: "simulated".to_owned(),
-            enabled: true,
-        }
+        Self { id: "1001".to_owned(), key: "ChatsAppApiProdKey".to_owned(), secret: "simulated".to_owned() }
     }
 }
 
@@ -146,58 +130,20 @@ impl Licence {
     }
 }
 
-/// The rules of §2.2 and §2.3.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenRules {
-    /// Of an access token (24 h).
-    pub access_lifetime: Duration,
-    /// Of a refresh token (14 days).
-    pub refresh_lifetime: Duration,
-    /// Whether a refresh makes the old refresh token void (open).
-    pub refresh_voids_old: bool,
-    /// `v1.tokens.make` in any 24 hours (100).
-    pub logins_per_day_max: usize,
-}
-
-impl Default for TokenRules {
-    fn default() -> Self {
-        Self {
-            access_lifetime: Duration::from_secs(24 * 60 * 60),
-            refresh_lifetime: Duration::from_secs(14 * 24 * 60 * 60),
-            // The stricter one: it catches a client that loses the new pair.
-            refresh_voids_old: true,
-            logins_per_day_max: 100,
-        }
-    }
-}
-
 /// The Pusher server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketConfig {
     /// Whose ways it has.
     pub dialect: Dialect,
-    /// `activity_timeout` in seconds; the dialect's own when absent (§5.1).
-    pub activity_timeout_seconds: Option<u64>,
     /// How long a client may be silent (§6: 120 s); what happens then is the dialect's.
     pub silence_max: Duration,
     /// Open sockets; the next one is told 4100 or its like.
     pub connections_max: usize,
-    /// The largest frame taken from a client, in bytes.
-    pub frame_bytes_max: usize,
-    /// Frames that may wait for a slow client before its connection is reset.
-    pub frames_waiting_max: usize,
 }
 
 impl Default for SocketConfig {
     fn default() -> Self {
-        Self {
-            dialect: Dialect::default(),
-            activity_timeout_seconds: None,
-            silence_max: Duration::from_secs(120),
-            connections_max: 1_000,
-            frame_bytes_max: 1024 * 1024,
-            frames_waiting_max: 100_000,
-        }
+        Self { dialect: Dialect::default(), silence_max: Duration::from_secs(120), connections_max: 1_000 }
     }
 }
 
@@ -213,23 +159,4 @@ pub enum Dialect {
     Reverb,
     /// Pusher's own service.
     Pusher,
-}
-
-/// The push to a `callbackUrl` (§4; retries, order and parallelism are open).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallbackConfig {
-    /// How often one body is sent at most. 0 counts as 1.
-    pub attempts_max: u32,
-    /// Before the same body is sent again.
-    pub pause: Duration,
-    /// How long an answer is waited for.
-    pub answer_max: Duration,
-    /// Bodies on their way at the same time. 0 counts as 1, which keeps their order.
-    pub parallel_max: usize,
-}
-
-impl Default for CallbackConfig {
-    fn default() -> Self {
-        Self { attempts_max: 1, pause: Duration::from_secs(1), answer_max: Duration::from_secs(10), parallel_max: 4 }
-    }
 }

@@ -2,12 +2,12 @@
 //!
 //! | request | does |
 //! | --- | --- |
-//! | `POST /faults` ([`Fault`]), `GET /faults`, `DELETE /faults` | adds, lists, clears |
 //! | `POST /acts` ([`Act`]) | strikes now |
 //! | `POST /publish` `{"channel":"…","name":"…","body":{…}}` | publishes; a body that is text goes as it is |
 //! | `POST /generate?events=&seed=&first=` | publishes generated events |
 //! | `GET /status` | sockets and subscribers |
-//! | `GET /journal?after=` | JSON lines, from that sequence number on |
+//!
+//! Faults ([`super::Fault`]) and the journal are as in [`control`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,56 +18,24 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::fault::{Act, Fault};
+use super::fault::Act;
 use super::generator::{GENERATED_EVENTS_MAX, Generator};
 use super::world::{Event, World};
-use crate::green_api::answers;
-
-/// Entries one answer holds at most; ask again after the last.
-const JOURNAL_LINES_MAX: usize = 100_000;
+use crate::kit::answers::json;
+use crate::kit::control::{self, Answer};
 
 pub(super) fn router() -> Router<Arc<World>> {
-    Router::new()
-        .route("/faults", post(add_fault).get(list_faults).delete(clear_faults))
+    control::router()
         .route("/acts", post(act))
         .route("/publish", post(publish))
         .route("/generate", post(generate))
         .route("/status", get(status))
-        .route("/journal", get(journal))
-}
-
-type Answer = Result<Response, Response>;
-
-fn json(value: &Value) -> Response {
-    answers::json_text(200, value.to_string())
-}
-
-async fn read<T: DeserializeOwned>(world: &World, body: Body) -> Result<T, Response> {
-    let bytes = axum::body::to_bytes(body, world.config.body_bytes_max).await;
-    let bytes = bytes.map_err(|_| answers::plain(413, "the body is too large"))?;
-    serde_json::from_slice(&bytes).map_err(|error| answers::plain(400, error.to_string()))
-}
-
-async fn add_fault(State(world): State<Arc<World>>, body: Body) -> Answer {
-    let fault: Fault = read(&world, body).await?;
-    world.faults.add(fault).map_err(|refused| answers::plain(400, refused.to_string()))?;
-    Ok(json(&json!({"faults": world.faults.pending().len()})))
-}
-
-async fn list_faults(State(world): State<Arc<World>>) -> Response {
-    json(&json!(world.faults.pending()))
-}
-
-async fn clear_faults(State(world): State<Arc<World>>) -> Response {
-    world.faults.clear();
-    json(&json!({"faults": 0}))
 }
 
 async fn act(State(world): State<Arc<World>>, body: Body) -> Answer {
-    let act: Act = read(&world, body).await?;
+    let act: Act = world.kit.read_json(body).await?;
     world.strike(&act);
     Ok(json(&json!({})))
 }
@@ -81,7 +49,7 @@ struct Publish {
 }
 
 async fn publish(State(world): State<Arc<World>>, body: Body) -> Answer {
-    let Publish { channel, name, body } = read(&world, body).await?;
+    let Publish { channel, name, body } = world.kit.read_json(body).await?;
     let body = match body {
         Value::String(text) => text,
         other => other.to_string(),
@@ -127,23 +95,4 @@ async fn status(State(world): State<Arc<World>>) -> Response {
         })
         .collect();
     json(&json!({"sockets": world.hub.sockets(), "subscribers": channels}))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JournalFrom {
-    #[serde(default)]
-    after: u64,
-}
-
-async fn journal(State(world): State<Arc<World>>, Query(from): Query<JournalFrom>) -> Response {
-    let entries = world.journal.after(from.after);
-    let mut lines = Vec::new();
-    for entry in entries.iter().take(JOURNAL_LINES_MAX) {
-        if let Err(error) = serde_json::to_writer(&mut lines, entry) {
-            return answers::plain(500, error.to_string());
-        }
-        lines.push(b'\n');
-    }
-    answers::json_lines(lines.into())
 }

@@ -1,13 +1,9 @@
 //! What can be made to go wrong, as values that also travel as JSON (`POST /simulator/faults`, `/simulator/acts`): a
 //! [`Fault`] meets whatever comes to its place, an [`Act`] strikes what is there now.
 
-use std::sync::{Mutex, PoisonError};
-
-use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
-/// Faults that may be active at once; more are refused.
-const FAULTS_MAX: usize = 10_000;
+use crate::kit::faults::{self, Terms, certain};
 
 /// One thing that goes wrong, where, how often.
 ///
@@ -29,10 +25,6 @@ pub struct Fault {
     /// How likely each is to meet it, 0 to 1.
     #[serde(default = "certain")]
     pub probability: f64,
-}
-
-fn certain() -> f64 {
-    1.0
 }
 
 /// Where something goes wrong.
@@ -158,16 +150,8 @@ pub enum Act {
     },
 }
 
-/// Why a fault was not added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FaultRefused {
-    /// It could never happen.
-    #[error("this cannot go wrong there; see the kinds' descriptions for where they happen")]
-    Meaningless,
-    /// There are as many as may be.
-    #[error("there are too many faults already; clear them first")]
-    TooMany,
-}
+/// Why a fault can never happen.
+const MEANINGLESS: &str = "this cannot go wrong there; see the kinds' descriptions for where they happen";
 
 impl Fault {
     /// Every time. Narrow it with the methods below.
@@ -187,19 +171,25 @@ impl Fault {
     pub fn after(self, passed: u32) -> Self {
         Self { after: passed, ..self }
     }
+}
 
-    /// Only with this probability.
-    #[must_use]
-    pub fn with_probability(self, probability: f64) -> Self {
-        Self { probability, ..self }
+impl faults::Fault for Fault {
+    type Place = Place;
+
+    fn concerns(&self, place: Place) -> bool {
+        self.place.covers(place)
     }
 
-    fn can_happen(&self) -> bool {
+    fn terms(&self) -> Terms {
+        Terms { after: self.after, times: self.times, probability: self.probability }
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
         use FaultKind::{
             Close, Delay, Drop, Duplicate, Garbled, Hang, InvalidToken, Mute, ObjectData, Refuse, Reset, Status,
             Strike, Truncate,
         };
-        match self.kind {
+        let can_happen = match self.kind {
             Status { .. } | Reset => self.place.is_http() || self.place == Place::Connect,
             InvalidToken | Garbled | Truncate { .. } | Hang { .. } => self.place.is_http(),
             Delay { .. } => self.place != Place::Publication,
@@ -207,108 +197,32 @@ impl Fault {
             Mute => matches!(self.place, Place::Connect | Place::Subscribe),
             Refuse => self.place == Place::Subscribe,
             Drop | Duplicate | ObjectData | Strike { .. } => self.place == Place::Publication,
-        }
-    }
-}
-
-/// The active faults and the dice.
-pub(super) struct FaultPlan(Mutex<Plan>);
-
-struct Plan {
-    dice: Rng,
-    faults: Vec<Active>,
-}
-
-struct Active {
-    fault: Fault,
-    matched: u32,
-    happened: u32,
-}
-
-impl Active {
-    fn is_spent(&self) -> bool {
-        self.fault.times.is_some_and(|times| self.happened >= times)
-    }
-
-    fn hits(&mut self, here: Place, dice: &mut Rng) -> bool {
-        if !self.fault.place.covers(here) || self.is_spent() {
-            return false;
-        }
-        let before = self.matched;
-        self.matched = before.saturating_add(1);
-        let hit = before >= self.fault.after && (self.fault.probability >= 1.0 || dice.f64() < self.fault.probability);
-        self.happened = self.happened.saturating_add(u32::from(hit));
-        hit
-    }
-}
-
-impl FaultPlan {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(Mutex::new(Plan { dice: Rng::with_seed(seed), faults: Vec::new() }))
-    }
-
-    /// Adds one behind the others. Spent ones make room.
-    pub(super) fn add(&self, fault: Fault) -> Result<(), FaultRefused> {
-        if !fault.can_happen() {
-            return Err(FaultRefused::Meaningless);
-        }
-        self.with(|plan| {
-            plan.faults.retain(|active| !active.is_spent());
-            if plan.faults.len() >= FAULTS_MAX {
-                return Err(FaultRefused::TooMany);
-            }
-            plan.faults.push(Active { fault, matched: 0, happened: 0 });
-            Ok(())
-        })
-    }
-
-    pub(super) fn clear(&self) {
-        self.with(|plan| plan.faults.clear());
-    }
-
-    /// Those that can still happen.
-    pub(super) fn pending(&self) -> Vec<Fault> {
-        self.with(|plan| plan.faults.iter().filter(|one| !one.is_spent()).map(|one| one.fault.clone()).collect())
-    }
-
-    /// What, if anything, goes wrong here and now.
-    pub(super) fn draw(&self, here: Place) -> Option<FaultKind> {
-        self.with(|Plan { dice, faults }| {
-            faults.iter_mut().find_map(|active| active.hits(here, dice).then(|| active.fault.kind.clone()))
-        })
-    }
-
-    fn with<T>(&self, use_it: impl FnOnce(&mut Plan) -> T) -> T {
-        use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        if can_happen { Ok(()) } else { Err(MEANINGLESS) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::faults::Fault as _;
     use super::*;
 
     #[test]
-    fn the_first_that_applies_happens_as_often_as_it_may() {
-        let plan = FaultPlan::new(1);
-        let status = |code| FaultKind::Status { code };
-        plan.add(Fault::new(Place::Messages, status(500)).after(1).times(1)).expect("it can happen");
-        plan.add(Fault::new(Place::Rest, status(429)).times(2)).expect("it can happen");
-        let drawn: Vec<_> = (0..4).map(|_| plan.draw(Place::Messages)).collect();
-        assert_eq!(drawn, [Some(status(429)), Some(status(500)), Some(status(429)), None]);
-        assert_eq!(plan.draw(Place::Auth), None);
-        assert!(plan.pending().is_empty());
+    fn a_fault_of_every_call_is_one_of_pages_and_of_no_authorisation() {
+        let fault = Fault::new(Place::Rest, FaultKind::Status { code: 429 });
+        let concerned = [Place::Rest, Place::Messages, Place::Auth].map(|place| fault.concerns(place));
+        assert_eq!(concerned, [true, true, false]);
     }
 
     #[test]
     fn what_cannot_happen_is_refused() {
-        let plan = FaultPlan::new(1);
         for (place, kind) in [
             (Place::Rest, FaultKind::Drop),
             (Place::Publication, FaultKind::Garbled),
             (Place::Subscribe, FaultKind::Reset),
             (Place::Auth, FaultKind::Mute),
         ] {
-            assert_eq!(plan.add(Fault::new(place, kind)), Err(FaultRefused::Meaningless));
+            assert_eq!(Fault::new(place, kind).check(), Err(MEANINGLESS));
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::journal::PublicationId;
 use super::protocol::Goodbye;
+use crate::kit::until::until;
 
 /// What a connection's task is to do, in order.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl Hub {
         let dice = Rng::with_seed(seed ^ 0x736f_636b_6574);
         Self {
             connections_max,
-            frames_waiting_max: frames_waiting_max.max(1),
+            frames_waiting_max,
             inner: Mutex::new(Inner { open: true, dice, peers: HashMap::new() }),
             changed: Notify::new(),
         }
@@ -169,15 +170,7 @@ impl Hub {
 
     /// Resolves once so many sockets are subscribed to a channel.
     pub(super) async fn subscribed(&self, channel: &str, sockets: usize) {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.subscribers(channel) == sockets {
-                return;
-            }
-            changed.await;
-        }
+        until(&self.changed, || (self.subscribers(channel) == sockets).then_some(())).await;
     }
 
     /// Who reads so slowly that nothing more fits is reset, as servers do.

@@ -61,9 +61,6 @@ pub(super) fn welcome(app: &PusherApp, path: &str, query: &str) -> Result<(), Un
     if key != app.key {
         return Err(Unwelcome::new(4001, format!("App key {key} does not exist.")));
     }
-    if !app.enabled {
-        return Err(Unwelcome::new(4003, "The app is not enabled."));
-    }
     match parameter("protocol").as_deref() {
         Some("7") => {}
         None | Some("") => return Err(Unwelcome::new(4008, "No protocol version supplied")),
@@ -100,8 +97,8 @@ pub(super) enum Silence {
 }
 
 impl Dialect {
-    pub(super) fn established(self, socket_id: &str, activity_timeout_seconds: Option<u64>) -> String {
-        let timeout = activity_timeout_seconds.unwrap_or(if self == Self::Pusher { 120 } else { 30 });
+    pub(super) fn established(self, socket_id: &str) -> String {
+        let timeout = if self == Self::Pusher { 120 } else { 30 };
         let data = json!({"socket_id": socket_id, "activity_timeout": timeout}).to_string();
         json!({"event": "pusher:connection_established", "data": data}).to_string()
     }
@@ -207,7 +204,6 @@ mod tests {
         assert_eq!(code(&app, "/app/k", "version=1"), Err(4008));
         assert_eq!(code(&app, "/app/k", "protocol=4"), Err(4007));
         assert_eq!(code(&app, "/app/k", "protocol=7&version=eight"), Err(4006));
-        assert_eq!(code(&PusherApp { enabled: false, ..app }, "/app/k", "protocol=7"), Err(4003));
     }
 
     #[test]
@@ -227,7 +223,7 @@ mod tests {
     fn dialects_differ_where_the_reference_says_so() {
         let parse = |text: String| serde_json::from_str::<Value>(&text).expect("JSON");
         for dialect in [Dialect::Soketi, Dialect::LaravelWebsockets, Dialect::Reverb, Dialect::Pusher] {
-            let established = parse(dialect.established("1.2", None));
+            let established = parse(dialect.established("1.2"));
             let data: Value = serde_json::from_str(established["data"].as_str().expect("text")).expect("JSON");
             assert_eq!(data["activity_timeout"], if dialect == Dialect::Pusher { 120 } else { 30 });
             assert_eq!(data["socket_id"], "1.2");

@@ -9,17 +9,16 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request};
 use axum::response::Response;
 use serde_json::{Value, json};
-use url::{Url, form_urlencoded};
+use url::form_urlencoded;
 
 use super::archive::{Page, PageRequest};
 use super::call::Call;
-use super::callback::{self, Callback};
 use super::channel::Line;
 use super::config::Login;
 use super::fault::FaultKind;
 use super::tokens::{NoToken, Pair};
 use super::world::{World, unix_seconds};
-use crate::green_api::answers::{self, Hangup};
+use crate::kit::answers::{self, Hangup};
 
 /// §2.3. The only code that the vendor names; the others are made up, as their real ones are not known.
 const INVALID_TOKEN: Failure = Failure { status: 403, code: "ApiInvalidTokenError" };
@@ -29,7 +28,6 @@ const TOO_MANY_REQUESTS: Failure = Failure { status: 429, code: "ApiTooManyReque
 const NOT_YOURS: Failure = Failure { status: 403, code: "ApiAccessDeniedError" };
 const NO_SUCH_PATH: Failure = Failure { status: 404, code: "ApiNotFoundError" };
 const MEANINGLESS: Failure = Failure { status: 422, code: "ApiValidationError" };
-const CALLBACK_DEAD: Failure = Failure { status: 422, code: "ApiCallbackUrlError" };
 const TOO_LARGE: Failure = Failure { status: 413, code: "ApiPayloadTooLargeError" };
 
 /// What a page of HTML in place of JSON looks like.
@@ -54,7 +52,7 @@ type Answer = Result<Value, Failure>;
 /// One request. What is checked first is not known; here it is path, rate, fault, token.
 pub(super) async fn call(State(world): State<Arc<World>>, request: Request<Body>) -> Response {
     if !world.config.latency.is_zero() {
-        world.pause(world.config.latency).await;
+        world.kit.pause(world.config.latency).await;
     }
     let (parts, body) = request.into_parts();
     let Some(call) = Call::parse(&parts.method, parts.uri.path()) else {
@@ -69,14 +67,14 @@ pub(super) async fn call(State(world): State<Arc<World>>, request: Request<Body>
         Some(FaultKind::Garbled) => answers::json_text(200, GARBAGE),
         Some(FaultKind::Reset) => answers::hang_up(Hangup::Reset),
         Some(FaultKind::Hang { duration_ms }) => {
-            world.pause(Duration::from_millis(duration_ms)).await;
+            world.kit.pause(Duration::from_millis(duration_ms)).await;
             answers::hang_up(Hangup::Close)
         }
         Some(FaultKind::Truncate { bytes }) => {
             answers::truncated(perform(&world, call, &parts, body).await, bytes).await
         }
         Some(FaultKind::Delay { duration_ms }) => {
-            world.pause(Duration::from_millis(duration_ms)).await;
+            world.kit.pause(Duration::from_millis(duration_ms)).await;
             perform(&world, call, &parts, body).await
         }
         _ => perform(&world, call, &parts, body).await,
@@ -92,7 +90,7 @@ async fn perform(world: &Arc<World>, call: Call, parts: &Parts, body: Body) -> R
     if call.line().is_some_and(|line| !world.config.lines().any(|ours| ours == *line)) {
         return NOT_YOURS.into_response();
     }
-    let Ok(body) = axum::body::to_bytes(body, world.config.body_bytes_max).await else {
+    let Ok(body) = world.kit.read_body(body).await else {
         return TOO_LARGE.into_response();
     };
     let query: Vec<(String, String)> =
@@ -114,12 +112,7 @@ async fn perform(world: &Arc<World>, call: Call, parts: &Parts, body: Body) -> R
         Call::AllChats => all_chats(world, &query),
         Call::Chats(line) => page(&query, |request| world.shared().archive.chats(|one| *one == line, request)),
         Call::Messages(line, chat) => page(&query, |request| world.shared().archive.messages(&line, &chat, request)),
-        Call::Callbacks => Ok(callbacks(world)),
-        Call::SetCallback(line) => set_callback(world, line, &body).await,
-        Call::RemoveCallback(line) => {
-            world.shared().callbacks.remove(&line);
-            Ok(Value::Null)
-        }
+        Call::Callbacks => Ok(json!([])),
     };
     match answer {
         Ok(data) => answers::json_text(200, json!({"success": true, "data": data}).to_string()),
@@ -192,34 +185,6 @@ fn all_chats(world: &World, query: &[(String, String)]) -> Answer {
     let wanted = wanted.transpose().map_err(|_| MEANINGLESS)?;
     let has = |line: &Line| wanted.as_ref().is_none_or(|ids| ids.contains(&line.licence));
     page(query, |request| world.shared().archive.chats(has, request))
-}
-
-fn callbacks(world: &World) -> Value {
-    let entry = |(line, callback): (&Line, &Callback)| {
-        json!({
-            "licenseId": line.licence,
-            "messengerType": line.messenger,
-            "events": callback.events,
-            "url": callback.url.as_str(),
-        })
-    };
-    world.shared().callbacks.iter().map(entry).collect()
-}
-
-/// The URL has to answer 200 to an empty POST first (§4).
-async fn set_callback(world: &World, line: Line, body: &[u8]) -> Answer {
-    #[derive(serde::Deserialize)]
-    struct Wanted {
-        url: String,
-        events: std::collections::BTreeSet<String>,
-    }
-    let Wanted { url, events } = serde_json::from_slice(body).map_err(|_| MEANINGLESS)?;
-    let url: Url = url.parse().map_err(|_| MEANINGLESS)?;
-    if !callback::answers_an_empty_post(&world.config.callback, &url).await {
-        return Err(CALLBACK_DEAD);
-    }
-    world.shared().callbacks.insert(line, Callback { url, events });
-    Ok(Value::Null)
 }
 
 /// A form, as pusher-js sends it, or JSON (§3.1).

@@ -1,11 +1,10 @@
 //! The signatures of the Pusher protocol: of a channel for a socket (§5.3), of a request to the HTTP API (§8.2).
 
-use std::fmt::Write as _;
-
 use md5::{Digest as _, Md5};
 use ring::hmac;
 
 use super::config::PusherApp;
+use crate::kit::hex;
 
 /// How far a request's clock may be from ours, in seconds (Pusher's own limit).
 const CLOCK_SKEW_SECONDS_MAX: u64 = 600;
@@ -14,7 +13,7 @@ impl PusherApp {
     /// `auth` of a private channel: `<key>:<hex>`.
     pub(super) fn authorise(&self, socket_id: &str, channel: &str) -> String {
         let tag = hmac::sign(&self.hmac_key(), format!("{socket_id}:{channel}").as_bytes());
-        format!("{}:{}", self.key, hex(tag.as_ref()))
+        format!("{}:{}", self.key, hex::encode(tag.as_ref()))
     }
 
     /// Whether `auth` is what [`Self::authorise`] gave.
@@ -33,7 +32,7 @@ impl PusherApp {
         if stamp.abs_diff(request.unix_seconds) > CLOCK_SKEW_SECONDS_MAX {
             return Err("auth_timestamp is not of now");
         }
-        if !request.body.is_empty() && value("body_md5") != Some(&hex(&Md5::digest(request.body))) {
+        if !request.body.is_empty() && value("body_md5") != Some(&hex::encode(&Md5::digest(request.body))) {
             return Err("body_md5 is not the body's");
         }
         let signature = value("auth_signature").ok_or("no auth_signature")?;
@@ -41,7 +40,7 @@ impl PusherApp {
     }
 
     fn signed(&self, signature: &str, text: &str) -> bool {
-        from_hex(signature).is_some_and(|tag| hmac::verify(&self.hmac_key(), text.as_bytes(), &tag).is_ok())
+        hex::decode(signature).is_some_and(|tag| hmac::verify(&self.hmac_key(), text.as_bytes(), &tag).is_ok())
     }
 
     fn hmac_key(&self) -> hmac::Key {
@@ -70,20 +69,6 @@ impl ApiRequest<'_> {
         parameters.sort();
         format!("{}\n{}\n{}", self.method, self.path, parameters.join("&"))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn from_hex(digits: &str) -> Option<Vec<u8>> {
-    let nibble = |digit: &u8| char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
-    pairs.iter().map(|[high, low]| Some(nibble(high)? << 4 | nibble(low)?)).collect()
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;
 /// How long a client may take to ask for a WebSocket, and to answer our close.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 const CLOSE_MAX: Duration = Duration::from_secs(1);
+/// The largest frame taken from a client.
+const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Between two failures to accept or to bind.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -37,11 +39,11 @@ pub(super) async fn serve(
     let Ok(address) = listener.local_addr() else { return };
     loop {
         let accepted = tokio::select! {
-            () = world.stop.cancelled() => return,
+            () = world.kit.stop.cancelled() => return,
             Some(downtime) = restarts.recv() => {
                 drop(listener);
-                world.pause(downtime).await;
-                listener = match world.stop.run_until_cancelled(bind(address)).await {
+                world.kit.pause(downtime).await;
+                listener = match world.kit.stop.run_until_cancelled(bind(address)).await {
                     Some(listener) => listener,
                     None => return,
                 };
@@ -52,8 +54,8 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let world = Arc::clone(&world);
-                world.tasks.clone().spawn(async move { connection(stream, &world).await });
+                let served = Arc::clone(&world);
+                world.kit.spawn(async move { connection(stream, &served).await });
             }
             Err(error) => {
                 tracing::warn!(%error, "the simulated Pusher server failed to accept a connection");
@@ -78,7 +80,9 @@ async fn bind(address: SocketAddr) -> TcpListener {
 /// One connection from its first byte to its last.
 async fn connection(stream: TcpStream, world: &World) {
     // Whom the hub does not know yet is cut off at the end; the others get their goodbye from it.
-    let Some(Some((mut socket, entry))) = world.stop.run_until_cancelled(accept(stream, world)).await else { return };
+    let Some(Some((mut socket, entry))) = world.kit.stop.run_until_cancelled(accept(stream, world)).await else {
+        return;
+    };
     let refused = match entry {
         Entry::Mute => return idle(&mut socket, world).await,
         Entry::Unwelcome(unwelcome) => unwelcome,
@@ -115,7 +119,7 @@ async fn accept(stream: TcpStream, world: &World) -> Option<(Socket, Entry)> {
             reset(&stream);
             return None;
         }
-        Some(FaultKind::Delay { duration_ms }) => world.pause(Duration::from_millis(duration_ms)).await,
+        Some(FaultKind::Delay { duration_ms }) => world.kit.pause(Duration::from_millis(duration_ms)).await,
         Some(FaultKind::Status { code }) => refusal = StatusCode::from_u16(code).ok(),
         Some(FaultKind::Close { code }) => entry = Some(Entry::Unwelcome(Unwelcome::new(code, "simulated"))),
         Some(FaultKind::Mute) => entry = Some(Entry::Mute),
@@ -133,7 +137,7 @@ async fn accept(stream: TcpStream, world: &World) -> Option<(Socket, Entry)> {
         asked = protocol::welcome(&world.config.app, uri.path(), uri.query().unwrap_or_default());
         Ok(response)
     };
-    let frame_bytes_max = Some(world.config.socket.frame_bytes_max);
+    let frame_bytes_max = Some(FRAME_BYTES_MAX);
     let limits = WebSocketConfig::default().max_message_size(frame_bytes_max).max_frame_size(frame_bytes_max);
     let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, read, Some(limits));
     let socket = timeout(HANDSHAKE_MAX, accepted).await.ok()?.ok()?;
@@ -144,7 +148,7 @@ async fn accept(stream: TcpStream, world: &World) -> Option<(Socket, Entry)> {
 /// Left open and left alone, until the client goes.
 async fn idle(socket: &mut Socket, world: &World) {
     let gone = async { while socket.next().await.is_some_and(|heard| heard.is_ok()) {} };
-    world.stop.run_until_cancelled(gone).await;
+    world.kit.stop.run_until_cancelled(gone).await;
 }
 
 /// Sends a close frame and waits for the answer, within bounds.
@@ -197,19 +201,18 @@ impl<'w> Session<'w> {
     }
 
     async fn run(mut self) {
-        self.world.journal.record(JournalEvent::Connected { socket: self.socket_id.clone() });
+        self.world.record(JournalEvent::Connected { socket: self.socket_id.clone() });
         let Err(end) = self.talk().await;
         self.world.hub.leave(&self.socket_id);
         let code = match end {
             End::Gone => None,
             End::Goodbye(how) => self.depart(how).await,
         };
-        self.world.journal.record(JournalEvent::Disconnected { socket: self.socket_id, code });
+        self.world.record(JournalEvent::Disconnected { socket: self.socket_id, code });
     }
 
     async fn talk(&mut self) -> Result<Infallible, End> {
-        let socket = &self.world.config.socket;
-        self.say(socket.dialect.established(&self.socket_id, socket.activity_timeout_seconds)).await?;
+        self.say(self.world.config.socket.dialect.established(&self.socket_id)).await?;
         loop {
             let silent_at = self.silent_at();
             tokio::select! {
@@ -238,7 +241,7 @@ impl<'w> Session<'w> {
                 self.say(text).await?;
                 if let Some(publication) = publication {
                     let socket = self.socket_id.clone();
-                    self.world.journal.record(JournalEvent::Written { publication, socket });
+                    self.world.record(JournalEvent::Written { publication, socket });
                 }
                 if !self.world.config.socket.dialect.counts_what_it_hears() {
                     self.notice();
@@ -277,7 +280,7 @@ impl<'w> Session<'w> {
                 if self.world.hub.unsubscribe(&self.socket_id, &channel) {
                     let socket = self.socket_id.clone();
                     let channel = Some(channel);
-                    self.world.journal.record(JournalEvent::Unsubscribed { socket, channel, silently: false });
+                    self.world.record(JournalEvent::Unsubscribed { socket, channel, silently: false });
                 }
                 Ok(())
             }
@@ -296,20 +299,20 @@ impl<'w> Session<'w> {
         };
         match world.fault(Place::Subscribe) {
             Some(FaultKind::Mute) => return Ok(()),
-            Some(FaultKind::Delay { duration_ms }) => world.pause(Duration::from_millis(duration_ms)).await,
+            Some(FaultKind::Delay { duration_ms }) => world.kit.pause(Duration::from_millis(duration_ms)).await,
             Some(FaultKind::Refuse) => is_good = false,
             _ => {}
         }
         if !is_good {
             let refused = dialect.refused(&channel);
-            world.journal.record(JournalEvent::Refused { socket, channel });
+            world.record(JournalEvent::Refused { socket, channel });
             return self.say(refused).await;
         }
         let subscribed = dialect.subscribed(&channel);
         // Events queue up behind the word that it is live, which is said at once. Whom the hub has dismissed finds its
         // goodbye next.
         if world.hub.subscribe(&socket, &channel) {
-            world.journal.record(JournalEvent::Subscribed { socket, channel });
+            world.record(JournalEvent::Subscribed { socket, channel });
         }
         self.say(subscribed).await
     }
@@ -342,7 +345,7 @@ impl<'w> Session<'w> {
                 self.notice();
                 if self.world.hub.unsubscribe_from_all(&self.socket_id) {
                     let socket = self.socket_id.clone();
-                    self.world.journal.record(JournalEvent::Unsubscribed { socket, channel: None, silently: true });
+                    self.world.record(JournalEvent::Unsubscribed { socket, channel: None, silently: true });
                 }
                 Ok(())
             }

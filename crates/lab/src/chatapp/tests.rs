@@ -1,7 +1,6 @@
 //! The simulator from outside: over HTTP and WebSockets, as a client sees it.
 
 mod acts;
-mod callback;
 mod client;
 mod rest;
 mod socket;

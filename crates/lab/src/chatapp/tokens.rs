@@ -5,15 +5,18 @@ use std::collections::VecDeque;
 use fastrand::Rng;
 use subtle::ConstantTimeEq;
 
-use super::config::{Login, TokenRules};
+use super::config::Login;
 
 /// Pairs that are remembered; the oldest is forgotten, and so void.
 const PAIRS_MAX: usize = 10_000;
 const DAY_SECONDS: u64 = 24 * 60 * 60;
+/// How long tokens live (§2.2).
+const ACCESS_SECONDS: u64 = DAY_SECONDS;
+const REFRESH_SECONDS: u64 = 14 * DAY_SECONDS;
 
 /// All tokens of the cabinet. Moments are UNIX seconds.
 pub(super) struct Tokens {
-    rules: TokenRules,
+    logins_per_day_max: usize,
     login: Login,
     dice: Rng,
     pairs: VecDeque<Pair>,
@@ -40,9 +43,9 @@ pub(super) enum NoToken {
 }
 
 impl Tokens {
-    pub(super) fn new(rules: TokenRules, login: Login, seed: u64) -> Self {
+    pub(super) fn new(logins_per_day_max: usize, login: Login, seed: u64) -> Self {
         let dice = Rng::with_seed(seed ^ 0x746f_6b65_6e73);
-        Self { rules, login, dice, pairs: VecDeque::new(), logins_at: VecDeque::new() }
+        Self { logins_per_day_max, login, dice, pairs: VecDeque::new(), logins_at: VecDeque::new() }
     }
 
     /// `v1.tokens.make`. A wrong login counts as well: the limit is there against trying.
@@ -50,7 +53,7 @@ impl Tokens {
         while self.logins_at.front().is_some_and(|at| at + DAY_SECONDS <= now) {
             self.logins_at.pop_front();
         }
-        if self.logins_at.len() >= self.rules.logins_per_day_max {
+        if self.logins_at.len() >= self.logins_per_day_max {
             return Err(NoToken::TooManyLogins);
         }
         self.logins_at.push_back(now);
@@ -60,14 +63,12 @@ impl Tokens {
         Ok(self.add(now))
     }
 
-    /// `v1.tokens.refresh`. The old access token lives on to its own end.
+    /// `v1.tokens.refresh`. The old access token lives on to its own end; the old refresh token is void from now on,
+    /// which catches a client that loses the new pair. What the service does is open.
     pub(super) fn refresh(&mut self, token: &str, now: u64) -> Result<Pair, NoToken> {
-        let voids_old = self.rules.refresh_voids_old;
         let is_it = |pair: &&mut Pair| same(&pair.refresh, token) && now < pair.refresh_end;
         let old = self.pairs.iter_mut().find(is_it).ok_or(NoToken::Invalid)?;
-        if voids_old {
-            old.refresh_end = 0;
-        }
+        old.refresh_end = 0;
         Ok(self.add(now))
     }
 
@@ -93,9 +94,9 @@ impl Tokens {
         }
         let pair = Pair {
             access: self.token(),
-            access_end: now + self.rules.access_lifetime.as_secs(),
+            access_end: now + ACCESS_SECONDS,
             refresh: self.token(),
-            refresh_end: now + self.rules.refresh_lifetime.as_secs(),
+            refresh_end: now + REFRESH_SECONDS,
         };
         self.pairs.push_back(pair.clone());
         pair
@@ -115,41 +116,37 @@ fn same(left: &str, right: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn tokens(rules: TokenRules) -> Tokens {
-        Tokens::new(rules, Login::default(), 1)
+    fn tokens(logins_per_day_max: usize) -> Tokens {
+        Tokens::new(logins_per_day_max, Login::default(), 1)
     }
 
     #[test]
     fn a_pair_lives_as_long_as_it_says() {
-        let mut tokens = tokens(TokenRules { access_lifetime: Duration::from_secs(10), ..TokenRules::default() });
+        let mut tokens = tokens(9);
         let pair = tokens.make(&Login::default(), 1_000).expect("the login is right");
-        assert_eq!((pair.access_end, pair.refresh_end), (1_010, 1_000 + 14 * DAY_SECONDS));
-        assert!(tokens.knows(&pair.access, 1_009));
-        assert!(!tokens.knows(&pair.access, 1_010));
+        assert_eq!((pair.access_end, pair.refresh_end), (1_000 + DAY_SECONDS, 1_000 + 14 * DAY_SECONDS));
+        assert!(tokens.knows(&pair.access, pair.access_end - 1));
+        assert!(!tokens.knows(&pair.access, pair.access_end));
         assert!(!tokens.knows(&pair.refresh, 1_000), "the other one is for refreshing only");
         assert_eq!(tokens.refresh(&pair.refresh, pair.refresh_end).err(), Some(NoToken::Invalid));
     }
 
     #[test]
-    fn a_refresh_gives_a_new_pair_each_time_and_voids_the_old_token_where_told_so() {
-        for (refresh_voids_old, again) in [(true, Some(NoToken::Invalid)), (false, None)] {
-            let mut tokens = tokens(TokenRules { refresh_voids_old, ..TokenRules::default() });
-            let first = tokens.make(&Login::default(), 0).expect("a pair");
-            let second = tokens.refresh(&first.refresh, 1).expect("a pair");
-            assert!(second.access != first.access && second.refresh != first.refresh);
-            assert!(tokens.knows(&first.access, 1) && tokens.knows(&second.access, 1));
-            assert_eq!(tokens.refresh(&first.refresh, 2).err(), again, "voids: {refresh_voids_old}");
-            assert!(tokens.refresh(&second.refresh, 2).is_ok());
-        }
+    fn a_refresh_gives_a_new_pair_each_time_and_voids_the_old_token() {
+        let mut tokens = tokens(9);
+        let first = tokens.make(&Login::default(), 0).expect("a pair");
+        let second = tokens.refresh(&first.refresh, 1).expect("a pair");
+        assert!(second.access != first.access && second.refresh != first.refresh);
+        assert!(tokens.knows(&first.access, 1) && tokens.knows(&second.access, 1));
+        assert_eq!(tokens.refresh(&first.refresh, 2).err(), Some(NoToken::Invalid));
+        assert!(tokens.refresh(&second.refresh, 2).is_ok());
     }
 
     #[test]
     fn so_many_logins_in_any_day_and_wrong_ones_count() {
-        let mut tokens = tokens(TokenRules { logins_per_day_max: 2, ..TokenRules::default() });
+        let mut tokens = tokens(2);
         let wrong = Login { password: "no".to_owned(), ..Login::default() };
         assert_eq!(tokens.make(&wrong, 0).err(), Some(NoToken::WrongLogin));
         let pair = tokens.make(&Login::default(), 5).expect("a pair");
@@ -161,7 +158,7 @@ mod tests {
 
     #[test]
     fn all_can_be_made_to_end_at_once() {
-        let mut tokens = tokens(TokenRules::default());
+        let mut tokens = tokens(9);
         let pair = tokens.make(&Login::default(), 0).expect("a pair");
         tokens.expire_access();
         assert!(!tokens.knows(&pair.access, 0));

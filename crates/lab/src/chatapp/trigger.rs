@@ -6,14 +6,14 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Request;
 use axum::http::request::Parts;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use super::sign::ApiRequest;
 use super::world::{Event, World, unix_seconds};
-use crate::green_api::answers;
+use crate::kit::answers;
 
 /// soketi's limits (§5.6).
 const EVENT_BYTES_MAX: usize = 100 * 1024;
@@ -75,8 +75,7 @@ async fn read<T: DeserializeOwned>(world: &World, app: &str, request: Request<Bo
     if app != world.config.app.id {
         return Err(answers::plain(404, "there is no such app"));
     }
-    let body = axum::body::to_bytes(body, world.config.body_bytes_max).await;
-    let body = body.map_err(|_| answers::plain(413, "the body is too large"))?;
+    let body = world.kit.read_body(body).await.map_err(IntoResponse::into_response)?;
     let query: Vec<_> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let signed = ApiRequest {
         method: method.as_str(),

@@ -1,27 +1,33 @@
 //! Everything the parts of the simulator share, and what they do together: publish an event, strike.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fastrand::Rng;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::archive::{Archive, text};
-use super::callback::{self, Callback};
 use super::channel::Line;
 use super::config::ChatAppSimulatorConfig;
-use super::fault::{Act, FaultKind, FaultPlan, Place};
+use super::fault::{Act, Fault, FaultKind, Place};
 use super::hub::Hub;
-use super::journal::{ItemIds, Journal, JournalEvent, PublicationId};
+use super::journal::{ItemIds, JournalEntry, JournalEvent, PublicationId};
 use super::protocol::{self, Goodbye};
-use super::rate::Rate;
 use super::tokens::Tokens;
+use crate::kit::Kit;
+use crate::kit::control::Controlled;
+use crate::kit::rate::Rate;
+
+/// Messages one chat remembers; beyond it the oldest go.
+const MESSAGES_PER_CHAT_MAX: usize = 100_000;
+/// Chats one channel remembers; messages of further ones are pushed and cannot be fetched.
+const CHATS_PER_CHANNEL_MAX: usize = 10_000;
+/// Frames that may wait for a slow client before its connection is reset.
+const FRAMES_WAITING_MAX: usize = 100_000;
 
 /// An event as the application publishes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,17 +42,10 @@ pub struct Event {
 
 pub(super) struct World {
     pub(super) config: ChatAppSimulatorConfig,
-    pub(super) faults: FaultPlan,
+    pub(super) kit: Kit<JournalEntry, Fault>,
     pub(super) hub: Hub,
-    pub(super) journal: Journal,
-    /// Bodies on their way to callback URLs.
-    pub(super) callbacks_on_their_way: Semaphore,
-    /// And those that wait for their turn.
-    pub(super) callbacks_waiting: Arc<Semaphore>,
-    /// Everything that runs; the end of the simulator waits for it.
-    pub(super) tasks: TaskTracker,
-    pub(super) runtime: tokio::runtime::Handle,
-    pub(super) stop: CancellationToken,
+    /// Thrown for faults.
+    dice: Mutex<Rng>,
     /// How long the socket server shall be away.
     restarts: mpsc::UnboundedSender<Duration>,
     tokens: Mutex<Tokens>,
@@ -57,32 +56,20 @@ pub(super) struct World {
 /// What a publication changes; the order of the publications is the order of its lock.
 pub(super) struct Shared {
     pub(super) archive: Archive,
-    pub(super) callbacks: BTreeMap<Line, Callback>,
     publications: PublicationId,
 }
 
 impl World {
-    pub(super) fn new(
-        config: ChatAppSimulatorConfig,
-        restarts: mpsc::UnboundedSender<Duration>,
-        stop: CancellationToken,
-    ) -> io::Result<Self> {
-        let socket = &config.socket;
+    pub(super) fn new(config: ChatAppSimulatorConfig, restarts: mpsc::UnboundedSender<Duration>) -> io::Result<Self> {
         Ok(Self {
-            faults: FaultPlan::new(config.seed),
-            hub: Hub::new(socket.connections_max, socket.frames_waiting_max, config.seed),
-            journal: Journal::open(&config.journal)?,
-            callbacks_on_their_way: Semaphore::new(config.callback.parallel_max.clamp(1, 1_000)),
-            callbacks_waiting: Arc::new(Semaphore::new(callback::WAITING_MAX)),
-            tasks: TaskTracker::new(),
-            runtime: tokio::runtime::Handle::current(),
-            stop,
+            kit: Kit::new(&config.journal, config.body_bytes_max)?,
+            hub: Hub::new(config.socket.connections_max, FRAMES_WAITING_MAX, config.seed),
+            dice: Mutex::new(Rng::with_seed(config.seed)),
             restarts,
-            tokens: Mutex::new(Tokens::new(config.tokens.clone(), config.login.clone(), config.seed)),
+            tokens: Mutex::new(Tokens::new(config.logins_per_day_max, config.login.clone(), config.seed)),
             rate: Mutex::default(),
             shared: Mutex::new(Shared {
-                archive: Archive::new(config.chats_per_channel_max, config.messages_per_chat_max),
-                callbacks: BTreeMap::new(),
+                archive: Archive::new(CHATS_PER_CHANNEL_MAX, MESSAGES_PER_CHAT_MAX),
                 publications: 0,
             }),
             config,
@@ -105,14 +92,19 @@ impl World {
 
     /// What goes wrong here and now; the journal knows.
     pub(super) fn fault(&self, place: Place) -> Option<FaultKind> {
-        let kind = self.faults.draw(place)?;
+        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = self.kit.faults.draw(place, &mut dice)?.kind.clone();
         let fault = serde_json::to_string(&kind).unwrap_or_default();
-        self.journal.record(JournalEvent::Faulted { place, fault });
+        self.record(JournalEvent::Faulted { place, fault });
         Some(kind)
     }
 
-    /// Publishes: remembers what REST gives back, sends it to who is subscribed and to the callback URL.
-    pub(super) fn publish(self: &Arc<Self>, event: &Event) -> PublicationId {
+    pub(super) fn record(&self, what: JournalEvent) {
+        self.kit.journal.record(|stamp| JournalEntry::new(stamp, what));
+    }
+
+    /// Publishes: remembers what REST gives back, and sends it to who is subscribed.
+    pub(super) fn publish(&self, event: &Event) -> PublicationId {
         let mut shared = self.shared();
         let fault = self.fault(Place::Publication);
         if let Some(FaultKind::Strike { act }) = &fault {
@@ -127,10 +119,10 @@ impl World {
         let publication = shared.publications;
         let items = items(&event.body);
         let line = Line::of_channel(&event.channel);
-        let fetchable = line.as_ref().is_some_and(|line| shared.archive.take(line, &event.name, &items));
+        let fetchable = line.is_some_and(|line| shared.archive.take(&line, &event.name, &items));
         let frame = protocol::event(&event.channel, &event.name, &event.body, fault == Some(FaultKind::ObjectData));
         self.hub.publish(&event.channel, &frame, publication, copies, |subscribers| {
-            self.journal.record(JournalEvent::Published {
+            self.record(JournalEvent::Published {
                 publication,
                 channel: event.channel.clone(),
                 name: event.name.clone(),
@@ -140,12 +132,6 @@ impl World {
                 subscribers,
             });
         });
-        if copies > 0
-            && let Some(callback) = line.and_then(|line| shared.callbacks.get(&line))
-            && callback.events.contains(&event.name)
-        {
-            callback::send(self, callback.url.clone(), unwrapped(&event.body), publication, copies);
-        }
         publication
     }
 
@@ -158,7 +144,7 @@ impl World {
             Act::Silence { duration_ms } => self.hub.silence_all(Duration::from_millis(duration_ms)),
             Act::UnsubscribeSilently => {
                 for socket in self.hub.unsubscribe_all() {
-                    self.journal.record(JournalEvent::Unsubscribed { socket, channel: None, silently: true });
+                    self.record(JournalEvent::Unsubscribed { socket, channel: None, silently: true });
                 }
             }
             Act::ErrorFrame { code } => self.hub.tell_all(&dialect.error(code, "simulated")),
@@ -174,27 +160,23 @@ impl World {
 
     /// Ends everything: open sockets hear the dialect's goodbye.
     pub(super) fn end(&self) {
-        self.stop.cancel();
+        self.kit.stop.cancel();
         self.hub.close(self.config.socket.dialect.at_shutdown());
-        self.journal.flush();
+        self.kit.journal.flush();
     }
+}
 
-    /// Waits, but not beyond the end of the simulator.
-    pub(super) async fn pause(&self, duration: Duration) {
-        self.stop.run_until_cancelled(tokio::time::sleep(duration)).await;
+impl Controlled for World {
+    type Entry = JournalEntry;
+    type Fault = Fault;
+
+    fn kit(&self) -> &Kit<JournalEntry, Fault> {
+        &self.kit
     }
 }
 
 pub(super) fn unix_seconds() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
-}
-
-/// What a callback URL gets: never inside `payload` (§1.2).
-fn unwrapped(body: &str) -> String {
-    match serde_json::from_str::<Value>(body) {
-        Ok(whole) if whole.get("data").is_none() && whole["payload"].is_object() => whole["payload"].to_string(),
-        _ => body.to_owned(),
-    }
 }
 
 /// `data[]`, also inside `payload` (§1.2).

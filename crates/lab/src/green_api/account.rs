@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// `stateInstance` (reference §6). It changes the answer of `getStateInstance` and nothing else: which
 /// methods a `starting` or `notAuthorized` instance refuses is not documented, so those refusals are
-/// faults ([`super::Fault::starting`], [`super::Fault::not_authorized`]).
+/// faults ([`super::Fault::starting`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum InstanceState {

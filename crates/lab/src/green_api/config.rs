@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::kit::journal::JournalConfig;
 
 /// Everything the simulator can be told; [`Default`] is the service as documented, on a free loopback port.
 #[derive(Clone, Debug)]
@@ -27,17 +28,8 @@ pub struct SimulatorConfig {
     pub redelivery: Redelivery,
     /// Whether an event handed out again keeps its receipt (reference §2.1, open).
     pub receipts: Receipts,
-    /// The first `receiptId` of each instance (reference §2.1: small counters and seven digits were both seen).
-    pub first_receipt: u64,
     /// What a delete with a spent or unknown receipt is told (reference §2.2, contradictory).
     pub spent_receipt: SpentReceipt,
-    /// The spelling of the one key in the answer of `getWebhooksCount` (reference §2.6).
-    pub count_key: CountKey,
-    /// How stale the answer of `getWebhooksCount` may be (reference §2.6: about 10 s).
-    pub count_refresh: Duration,
-    /// Between `setSettings` and its effect (reference §5: up to 5 minutes). The handles of the simulator's own,
-    /// [`super::Simulator::change`] and its like, take effect at once.
-    pub settings_delay: Duration,
     /// How events are pushed while a `webhookUrl` is set (reference §7).
     pub push: PushConfig,
     /// No long poll waits longer than this, whatever `receiveTimeout` asks. 60 s changes nothing
@@ -69,11 +61,7 @@ impl Default for SimulatorConfig {
             latency: Duration::ZERO,
             redelivery: Redelivery::default(),
             receipts: Receipts::default(),
-            first_receipt: 1,
             spent_receipt: SpentReceipt::default(),
-            count_key: CountKey::default(),
-            count_refresh: Duration::from_secs(10),
-            settings_delay: Duration::ZERO,
             push: PushConfig::default(),
             long_poll_max: Duration::from_secs(60),
             queue_events_max: 1_000_000,
@@ -157,8 +145,6 @@ pub struct PushConfig {
     pub pause: Duration,
     /// Events an instance pushes in a second at most (about 50). 0 counts as 1.
     pub events_per_second_max: u32,
-    /// What the token becomes.
-    pub authorization: Authorization,
     /// Certificates in PEM that an `https` URL's may rest on, beside the machine's own.
     pub extra_roots_pem: Vec<u8>,
 }
@@ -169,20 +155,9 @@ impl Default for PushConfig {
             answer_max: Duration::from_secs(180),
             pause: Duration::from_secs(60),
             events_per_second_max: 50,
-            authorization: Authorization::default(),
             extra_roots_pem: Vec::new(),
         }
     }
-}
-
-/// The `Authorization` header of a push; none for an empty token (reference §7, the exact rule is open).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Authorization {
-    /// `Bearer <token>`, unless the token itself begins with `Basic ` or `Bearer `.
-    #[default]
-    Bearer,
-    /// The token, whatever it is.
-    Verbatim,
 }
 
 /// The answer to a delete whose receipt is spent or was never given (reference §2.2).
@@ -193,39 +168,6 @@ pub enum SpentReceipt {
     ResultFalse,
     /// 500 `findUnAckedMessage`, with a `path` that contains the token.
     AlreadyGone,
-}
-
-/// The key in the answer of `getWebhooksCount` (reference §2.6).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CountKey {
-    /// `count`.
-    #[default]
-    Latin,
-    /// `сount`, its first letter the Cyrillic U+0441, as the WhatsApp pages print it.
-    Homoglyph,
-}
-
-/// How much of the past is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalConfig {
-    /// Entries kept in memory; 0 keeps none. Once full the journal stops there and counts what it left
-    /// out, since an oracle that reads it has to know that it is incomplete.
-    pub entries_max: usize,
-    /// Also append every entry to this file, one JSON document a line, without limit.
-    pub file: Option<PathBuf>,
-}
-
-impl Default for JournalConfig {
-    fn default() -> Self {
-        Self { entries_max: 1_000_000, file: None }
-    }
-}
-
-impl JournalConfig {
-    /// Nothing is remembered.
-    pub fn off() -> Self {
-        Self { entries_max: 0, file: None }
-    }
 }
 
 /// An event's place among all events of its instance, counted from 1 in the order they were queued.

@@ -4,39 +4,34 @@
 //! | --- | --- |
 //! | `POST /instances` `{"id":1101,"token":"…"}` | adds an instance |
 //! | `PATCH /instances/{id}` ([`InstanceChange`]) | changes its state, settings, webhook or contacts: from queue to push and back |
-//! | `POST /faults` ([`Fault`]), `GET /faults`, `DELETE /faults` | adds, lists, clears |
 //! | `POST /enqueue/{id}` | queues the body verbatim, JSON or not |
 //! | `POST /generate/{id}?events=&seed=&chats=&first=` | queues generated events |
 //! | `GET /depth` | events in each queue |
 //! | `GET /waiting` | long polls that wait right now |
 //! | `GET /emptied?timeout_seconds=` | waits until every queue is empty |
-//! | `GET /journal?after=` | JSON lines, from that sequence number on |
+//!
+//! Faults ([`super::Fault`]) and the journal are as in [`control`].
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use std::vec::IntoIter;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, patch, post};
-use hyper::body::{Body as HttpBody, Bytes, Frame};
-use serde::de::DeserializeOwned;
+use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::account::{Contact, InstanceState};
-use super::answers;
 use super::config::SimulatedInstance;
-use super::fault::Fault;
 use super::generator::{GENERATED_EVENTS_MAX, Generator};
 use super::instance::Instance;
-use super::journal::JournalEntry;
 use super::world::World;
+use crate::kit::answers;
+use crate::kit::control::{self, Answer, Controlled as _, Refusal};
 
 /// What `PATCH /simulator/instances/{id}` changes; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -81,48 +76,14 @@ const EMPTIED_TIMEOUT_SECONDS: u64 = 60;
 const EMPTIED_TIMEOUT_SECONDS_MAX: u64 = 3600;
 
 pub(super) fn router() -> Router<Arc<World>> {
-    Router::new()
+    control::router()
         .route("/instances", post(add_instance))
         .route("/instances/{id}", patch(change_instance))
-        .route("/faults", post(add_fault).get(list_faults).delete(clear_faults))
         .route("/enqueue/{id}", post(enqueue))
         .route("/generate/{id}", post(generate))
         .route("/depth", get(depth))
         .route("/waiting", get(waiting))
         .route("/emptied", get(emptied))
-        .route("/journal", get(journal))
-}
-
-/// Why a request was not granted.
-pub(super) struct Refusal {
-    status: u16,
-    reason: String,
-}
-
-impl Refusal {
-    pub(super) fn new(status: u16, reason: impl ToString) -> Self {
-        Self { status, reason: reason.to_string() }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        answers::plain(self.status, self.reason)
-    }
-}
-
-type Answer = Result<Response, Refusal>;
-
-/// Reads a request's body up to the configured size.
-pub(super) async fn read_body(world: &World, body: Body) -> Result<Bytes, Refusal> {
-    let bytes_max = world.body_bytes_max;
-    let too_large = |_| Refusal::new(413, format!("the body is larger than {bytes_max} bytes"));
-    axum::body::to_bytes(body, bytes_max).await.map_err(too_large)
-}
-
-async fn read_json<T: DeserializeOwned>(world: &World, body: Body) -> Result<T, Refusal> {
-    let bytes = read_body(world, body).await?;
-    serde_json::from_slice(&bytes).map_err(|error| Refusal::new(400, error))
 }
 
 fn find(world: &World, id: u64) -> Result<Arc<Instance>, Refusal> {
@@ -130,7 +91,7 @@ fn find(world: &World, id: u64) -> Result<Arc<Instance>, Refusal> {
 }
 
 async fn add_instance(State(world): State<Arc<World>>, body: Body) -> Answer {
-    let made: SimulatedInstance = read_json(&world, body).await?;
+    let made: SimulatedInstance = world.kit().read_json(body).await?;
     let id = made.id;
     world.add(made).map_err(|error| Refusal::new(409, error))?;
     Ok(answers::json(&json!({ "id": id })))
@@ -138,31 +99,13 @@ async fn add_instance(State(world): State<Arc<World>>, body: Body) -> Answer {
 
 async fn change_instance(State(world): State<Arc<World>>, Path(id): Path<u64>, body: Body) -> Answer {
     let instance = find(&world, id)?;
-    read_json::<InstanceChange>(&world, body).await?.apply(&instance);
+    world.kit().read_json::<InstanceChange>(body).await?.apply(&instance);
     Ok(answers::json(&json!({ "id": id })))
-}
-
-async fn add_fault(State(world): State<Arc<World>>, body: Body) -> Answer {
-    let fault: Fault = read_json(&world, body).await?;
-    fault.check().map_err(|meaningless| Refusal::new(400, meaningless))?;
-    if !world.common.faults.add(fault) {
-        return Err(Refusal::new(409, "there are too many faults already"));
-    }
-    Ok(answers::json(&json!({ "faults": world.common.faults.pending().len() })))
-}
-
-async fn list_faults(State(world): State<Arc<World>>) -> Response {
-    answers::json(&world.common.faults.pending())
-}
-
-async fn clear_faults(State(world): State<Arc<World>>) -> Response {
-    world.common.faults.clear();
-    answers::json(&json!({ "faults": 0 }))
 }
 
 async fn enqueue(State(world): State<Arc<World>>, Path(id): Path<u64>, body: Body) -> Answer {
     let instance = find(&world, id)?;
-    let body = read_body(&world, body).await?;
+    let body = world.kit().read_body(body).await?;
     let entry = instance.enqueue(body).map_err(|full| Refusal::new(503, full))?;
     Ok(answers::json(&json!({ "entry": entry })))
 }
@@ -220,42 +163,7 @@ async fn emptied(State(world): State<Arc<World>>, Query(wanted): Query<Emptied>)
     let emptied = tokio::select! {
         () = world.emptied() => true,
         () = tokio::time::sleep(Duration::from_secs(seconds)) => false,
-        () = world.stop.cancelled() => false,
+        () = world.kit().stop.cancelled() => false,
     };
     answers::json(&json!({ "emptied": emptied }))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JournalFrom {
-    #[serde(default)]
-    after: u64,
-}
-
-async fn journal(State(world): State<Arc<World>>, Query(from): Query<JournalFrom>) -> Response {
-    answers::json_lines(Body::new(JournalLines(world.journal_after(from.after).into_iter())))
-}
-
-/// The journal written a piece at a time: whole, it could be as large as everything ever queued.
-struct JournalLines(IntoIter<JournalEntry>);
-
-const LINES_PER_FRAME: usize = 256;
-
-impl HttpBody for JournalLines {
-    type Data = Bytes;
-    type Error = serde_json::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let mut lines = Vec::new();
-        for entry in self.0.by_ref().take(LINES_PER_FRAME) {
-            if let Err(error) = serde_json::to_writer(&mut lines, &entry) {
-                return Poll::Ready(Some(Err(error)));
-            }
-            lines.push(b'\n');
-        }
-        Poll::Ready((!lines.is_empty()).then(|| Ok(Frame::data(Bytes::from(lines)))))
-    }
 }

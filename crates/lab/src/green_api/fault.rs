@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::coding::Coding;
 use super::method::Method;
+use crate::kit::faults::{self, Terms, certain};
 
 /// One thing that goes wrong, where, how often.
 ///
@@ -32,10 +33,6 @@ pub struct Fault {
     /// How likely each matching request is to meet it, 0 to 1.
     #[serde(default = "certain")]
     pub probability: f64,
-}
-
-fn certain() -> f64 {
-    1.0
 }
 
 /// Whether a request that meets a fault still does what it asked for: a delete may be done and its answer
@@ -162,32 +159,35 @@ impl FaultKind {
     }
 }
 
-/// Why a fault can never happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MeaninglessFault {
-    /// The kind is an answer of the HTTP queue's.
-    #[error(
-        "a push cannot go wrong like this: use status, nginx, reset, delay, truncate, compressed, trickle, overlap or twice"
-    )]
-    NotOfPushes,
-    /// The kind is about the sender of a push.
-    #[error("only a push can go wrong like this: set `method` to `push`")]
-    OnlyOfPushes,
-}
+/// Why the kind, an answer of the HTTP queue's, cannot happen to a push.
+const NOT_OF_PUSHES: &str = "a push cannot go wrong like this: use status, nginx, reset, delay, truncate, compressed, trickle, overlap or twice";
+/// Why the kind, which is about the sender of a push, cannot happen to a request.
+const ONLY_OF_PUSHES: &str = "only a push can go wrong like this: set `method` to `push`";
 
-impl Fault {
-    /// Whether the kind can happen to the method.
-    pub(super) fn check(&self) -> Result<(), MeaninglessFault> {
+impl faults::Fault for Fault {
+    type Place = (u64, Method);
+
+    fn concerns(&self, (instance, method): Self::Place) -> bool {
+        self.method.covers(method) && self.instance.is_none_or(|only| only == instance)
+    }
+
+    fn terms(&self) -> Terms {
+        Terms { after: self.after, times: self.times, probability: self.probability }
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
         use FaultKind::{Compressed, Delay, Nginx, Overlap, Reset, Status, Trickle, Truncate, Twice};
         match (&self.kind, self.method) {
             (Trickle { .. } | Overlap { .. } | Twice, Method::Push) => Ok(()),
-            (Trickle { .. } | Overlap { .. } | Twice, _) => Err(MeaninglessFault::OnlyOfPushes),
+            (Trickle { .. } | Overlap { .. } | Twice, _) => Err(ONLY_OF_PUSHES),
             (Status { .. } | Nginx { .. } | Reset | Delay { .. } | Truncate { .. } | Compressed { .. }, _) => Ok(()),
-            (_, Method::Push) => Err(MeaninglessFault::NotOfPushes),
+            (_, Method::Push) => Err(NOT_OF_PUSHES),
             _ => Ok(()),
         }
     }
+}
 
+impl Fault {
     /// A fault of every instance, every time, in place of the effect. Narrow it with the methods below.
     pub fn new(method: Method, kind: FaultKind) -> Self {
         Self { instance: None, method, kind, effect: Effect::Skipped, after: 0, times: None, probability: 1.0 }
@@ -211,13 +211,6 @@ impl Fault {
     #[must_use]
     pub fn after(mut self, requests: u32) -> Self {
         self.after = requests;
-        self
-    }
-
-    /// Only with this probability.
-    #[must_use]
-    pub fn with_probability(mut self, probability: f64) -> Self {
-        self.probability = probability;
         self
     }
 
@@ -253,19 +246,9 @@ impl Fault {
         Self::status(Method::Any, 400, "instance in starting process try later")
     }
 
-    /// 400: the instance is not authorised (reference §3).
-    pub fn not_authorized() -> Self {
-        Self::status(Method::Any, 400, "instance is starting or not authorized")
-    }
-
     /// 400: the instance is no longer paid for (reference §3).
     pub fn expired() -> Self {
         Self::status(Method::Any, 400, "Instance account is expired. Renew your instance from personal area")
-    }
-
-    /// 400: the instance is deleted (reference §3).
-    pub fn deleted() -> Self {
-        Self::status(Method::Any, 400, "Instance is deleted")
     }
 
     /// 401 with an empty body: wrong token (reference §3).
@@ -341,6 +324,7 @@ impl Fault {
 
 #[cfg(test)]
 mod tests {
+    use super::faults::Fault as _;
     use super::*;
 
     #[test]
@@ -366,8 +350,8 @@ mod tests {
     fn a_push_has_faults_of_its_own() {
         let check = |method, kind| Fault::new(method, kind).check();
         assert_eq!(check(Method::Push, FaultKind::Twice), Ok(()));
-        assert_eq!(check(Method::Any, FaultKind::Twice), Err(MeaninglessFault::OnlyOfPushes));
-        assert_eq!(check(Method::Push, FaultKind::EmptyObject), Err(MeaninglessFault::NotOfPushes));
+        assert_eq!(check(Method::Any, FaultKind::Twice), Err(ONLY_OF_PUSHES));
+        assert_eq!(check(Method::Push, FaultKind::EmptyObject), Err(NOT_OF_PUSHES));
         assert_eq!(Fault::reset_after(Method::Push).check(), Ok(()));
         assert_eq!(Fault::stolen().check(), Ok(()));
     }

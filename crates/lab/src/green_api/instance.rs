@@ -1,20 +1,25 @@
-//! One instance: its queue, account, counters and journal behind one lock, which is never held across an
-//! await. Instances share nothing but two counters and the ledger's numbers.
+//! One instance: its queue, account and counters behind one lock, which is never held across an
+//! await.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::account::{Account, Webhook};
+use super::common::Common;
 use super::config::{EntryId, SimulatedInstance};
 use super::fault::Fault;
 use super::journal::{JournalBody, JournalEntry, JournalEvent, PushFailure};
 use super::method::{Method, Rates};
 use super::queue::{HandOut, Queue, QueueFull, Received};
-use super::world::Common;
+use crate::kit::until::until;
+
+/// How stale the answer of `getWebhooksCount` may be (reference §2.6: about 10 s).
+const COUNT_REFRESH: Duration = Duration::from_secs(10);
 
 /// A simulated instance.
 pub(super) struct Instance {
@@ -33,7 +38,6 @@ struct Inner {
     account: Account,
     rates: Rates,
     dice: fastrand::Rng,
-    journal: Vec<JournalEntry>,
     counted: Option<(Instant, usize)>,
 }
 
@@ -67,7 +71,6 @@ impl Instance {
             account,
             rates: Rates::default(),
             dice: fastrand::Rng::with_seed(seed),
-            journal: Vec::new(),
             counted: None,
         };
         Self {
@@ -96,24 +99,21 @@ impl Instance {
     pub(super) fn admit(&self, method: Method, now: Instant) -> Admission {
         let mut inner = self.lock();
         if !inner.rates.admits(method, self.common.rate_limits, now) {
-            self.record(&mut inner, now, JournalEvent::RateLimited { method });
+            self.record(JournalEvent::RateLimited { method });
             return Admission::TooMany;
         }
-        Admission::Admitted(self.draw_fault(&mut inner, method, now))
+        Admission::Admitted(self.draw_fault(&mut inner, method))
     }
 
     /// Throws the dice for a push.
     pub(super) fn push_fault(&self) -> Option<Arc<Fault>> {
-        self.draw_fault(&mut self.lock(), Method::Push, Instant::now())
+        self.draw_fault(&mut self.lock(), Method::Push)
     }
 
-    fn draw_fault(&self, inner: &mut Inner, method: Method, now: Instant) -> Option<Arc<Fault>> {
-        if self.common.faults.is_empty() {
-            return None;
-        }
-        let fault = self.common.faults.draw(self.id, method, &mut inner.dice)?;
+    fn draw_fault(&self, inner: &mut Inner, method: Method) -> Option<Arc<Fault>> {
+        let fault = self.common.kit.faults.draw((self.id, method), &mut inner.dice)?;
         let name = fault.kind.name().to_owned();
-        self.record(inner, now, JournalEvent::Faulted { method, fault: name });
+        self.record(JournalEvent::Faulted { method, fault: name });
         Some(fault)
     }
 
@@ -122,7 +122,7 @@ impl Instance {
         let mut inner = self.current(now);
         let entry = inner.queue.enqueue(body.clone(), now)?;
         self.common.depth.fetch_add(1, Ordering::SeqCst);
-        self.record(&mut inner, now, JournalEvent::Enqueued { entry, body: JournalBody(body) });
+        self.record(JournalEvent::Enqueued { entry, body: JournalBody(body) });
         drop(inner);
         self.changed.notify_waiters();
         Ok(entry)
@@ -136,7 +136,7 @@ impl Instance {
         match inner.queue.receive(now) {
             Received::Event(out) => {
                 let (entry, receipt) = (out.entry, out.receipt);
-                self.record(&mut inner, now, JournalEvent::HandedOut { entry, receipt });
+                self.record(JournalEvent::HandedOut { entry, receipt });
                 Look::Event(out)
             }
             Received::Nothing { .. } if inner.account.is_silent() => Look::Silent,
@@ -166,12 +166,12 @@ impl Instance {
         let entry = inner.queue.delete(receipt);
         match (entry, refused) {
             (Some(entry), _) => {
-                self.record(&mut inner, now, removed(entry));
+                self.record(removed(entry));
                 drop(inner);
                 self.common.shrink(1);
                 self.changed.notify_waiters();
             }
-            (None, Some(refused)) => self.record(&mut inner, now, refused),
+            (None, Some(refused)) => self.record(refused),
             (None, None) => {}
         }
         entry
@@ -179,28 +179,28 @@ impl Instance {
 
     /// Resolves once a `webhookUrl` is set.
     pub(super) async fn webhook(&self) -> Webhook {
-        wait_for(&self.account_changed, || self.read_account(Account::webhook)).await
+        until(&self.account_changed, || self.read_account(Account::webhook)).await
     }
 
     /// Resolves once events are to go anywhere but there.
     pub(super) async fn webhook_replaced(&self, webhook: &Webhook) {
         let replaced = || (self.read_account(Account::webhook).as_ref() != Some(webhook)).then_some(());
-        wait_for(&self.account_changed, replaced).await;
+        until(&self.account_changed, replaced).await;
     }
 
     /// Resolves with the oldest event once there is one.
     pub(super) async fn head(&self) -> (EntryId, Bytes) {
-        wait_for(&self.changed, || self.current(Instant::now()).queue.head()).await
+        until(&self.changed, || self.current(Instant::now()).queue.head()).await
     }
 
     /// Notes that a push of this event begins.
     pub(super) fn pushed(&self, entry: EntryId) {
-        self.record(&mut self.lock(), Instant::now(), JournalEvent::Pushed { entry });
+        self.record(JournalEvent::Pushed { entry });
     }
 
     /// Notes how a push of this event failed.
     pub(super) fn push_failed(&self, entry: EntryId, why: PushFailure) {
-        self.record(&mut self.lock(), Instant::now(), JournalEvent::PushFailed { entry, why });
+        self.record(JournalEvent::PushFailed { entry, why });
     }
 
     /// Removes an event that `webhook` has answered with 200, unless events no longer go there: what then becomes of
@@ -209,7 +209,7 @@ impl Instance {
         let now = Instant::now();
         let mut inner = self.current(now);
         if inner.account.webhook().as_ref() == Some(webhook) && inner.queue.remove(entry).is_some() {
-            self.record(&mut inner, now, JournalEvent::Acknowledged { entry });
+            self.record(JournalEvent::Acknowledged { entry });
             drop(inner);
             self.common.shrink(1);
         }
@@ -230,7 +230,7 @@ impl Instance {
         let now = Instant::now();
         let mut inner = self.current(now);
         match inner.counted {
-            Some((at, count)) if now.duration_since(at) < self.common.count_refresh => count,
+            Some((at, count)) if now.duration_since(at) < COUNT_REFRESH => count,
             _ => {
                 let count = inner.queue.len();
                 inner.counted = Some((now, count));
@@ -253,14 +253,6 @@ impl Instance {
         self.account_changed.notify_waiters();
     }
 
-    /// The kept entries with a number above `after`, up to and including `latest`.
-    pub(super) fn journal_between(&self, after: u64, latest: u64) -> Vec<JournalEntry> {
-        let inner = self.lock();
-        let first = inner.journal.partition_point(|entry| entry.sequence <= after);
-        let end = inner.journal.partition_point(|entry| entry.sequence <= latest);
-        inner.journal[first..end.max(first)].to_vec()
-    }
-
     /// The state as of `now`: events older than the retention have vanished (reference §2.3).
     fn current(&self, now: Instant) -> MutexGuard<'_, Inner> {
         let mut inner = self.lock();
@@ -268,33 +260,20 @@ impl Instance {
         if !expired.is_empty() {
             self.common.shrink(expired.len());
             for entry in expired {
-                self.record(&mut inner, now, JournalEvent::Expired { entry });
+                self.record(JournalEvent::Expired { entry });
             }
         }
         inner
     }
 
-    fn record(&self, inner: &mut Inner, now: Instant, what: JournalEvent) {
-        self.common.ledger.record(&mut inner.journal, self.id, now, what);
+    /// What changes the queue is recorded under its lock, so that the order of the entries is that of the effects.
+    fn record(&self, what: JournalEvent) {
+        self.common.kit.journal.record(|stamp| JournalEntry::new(stamp, self.id, what));
     }
 
     /// A panic elsewhere must not take the simulator with it: the state is valid between any two statements
     /// that can panic.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Asks until there is an answer: at once, and again after each notification.
-async fn wait_for<T>(changed: &Notify, mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
-        let notified = changed.notified();
-        tokio::pin!(notified);
-        // Registered before the look, so that a change in between is not missed.
-        notified.as_mut().enable();
-        if let Some(found) = look() {
-            return found;
-        }
-        notified.await;
     }
 }

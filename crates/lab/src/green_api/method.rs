@@ -1,9 +1,9 @@
 //! The methods the simulator answers, and how often each may be called.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+
+use crate::kit::rate::Rate;
 
 /// A GREEN-API method; in a [`super::Fault`] also all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,39 +81,22 @@ pub(super) struct RateLimits {
     pub(super) other_per_second_max: u32,
 }
 
-/// Counts the calls of one instance. How the service measures a second is not documented; here it is a
-/// window that opens with the first call after the last one closed.
+/// Counts the calls of one instance.
 #[derive(Debug, Default)]
-pub(super) struct Rates {
-    windows: [Option<Window>; Method::COUNT],
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    opened_at: Instant,
-    calls: u32,
-}
+pub(super) struct Rates([Rate; Method::COUNT]);
 
 impl Rates {
     /// Counts one call; false when it is one too many (reference §4: 429).
     pub(super) fn admits(&mut self, method: Method, limits: RateLimits, now: Instant) -> bool {
         let max = if method.is_queue() { limits.queue_per_second_max } else { limits.other_per_second_max };
-        let window = &mut self.windows[method.index()];
-        match window {
-            Some(open) if now.duration_since(open.opened_at) < Duration::from_secs(1) => {
-                open.calls = open.calls.saturating_add(1);
-                open.calls <= max
-            }
-            _ => {
-                *window = Some(Window { opened_at: now, calls: 1 });
-                max > 0
-            }
-        }
+        self.0[method.index()].admits(max, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -7,14 +7,16 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::account::InstanceState;
 use super::answers;
-use super::config::{CountKey, SpentReceipt};
+use super::config::SpentReceipt;
 use super::instance::{Instance, Look};
 use super::method::Method;
 use super::world::{World, sleep_until_some};
+use crate::kit::answers::{json, plain};
+use crate::kit::control::Controlled as _;
 
 /// `receiveTimeout` in seconds: what is allowed, and what counts when it is absent (reference §2.1).
 const RECEIVE_TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 5..=60;
@@ -36,12 +38,12 @@ pub(super) async fn perform(world: &World, instance: &Arc<Instance>, call: Call<
     match call.method {
         Method::Receive => receive(world, instance, call.query, false).await,
         Method::Delete => delete(world, instance, &call, false),
-        Method::State => answers::json(&instance.read_account(|account| account.state.answer())),
-        Method::Status => answers::json(&status(instance)),
-        Method::Settings => instance.read_account(|account| answers::json(account.settings())),
+        Method::State => json(&instance.read_account(|account| account.state.answer())),
+        Method::Status => json(&status(instance)),
+        Method::Settings => instance.read_account(|account| json(account.settings())),
         Method::SetSettings => set_settings(world, instance, call.body).await,
         Method::Contact => contact(world, instance, call.body).await,
-        Method::Count => count(world, instance),
+        Method::Count => json(&json!({ "count": instance.stale_depth() })),
         Method::Any | Method::Push => answers::nginx(404),
     }
 }
@@ -72,7 +74,7 @@ async fn receive(world: &World, instance: &Instance, query: Option<&str>, thief:
                 }
                 return answers::event(&out);
             }
-            Look::Pushes => return answers::plain(400, answers::WEBHOOK_URL_IS_SET),
+            Look::Pushes => return plain(400, answers::WEBHOOK_URL_IS_SET),
             Look::Silent => return answers::empty(),
             Look::Nothing { hidden_until } => hidden_until,
         };
@@ -81,7 +83,7 @@ async fn receive(world: &World, instance: &Instance, query: Option<&str>, thief:
             () = changed => {}
             () = sleep_until_some(hidden_until) => {}
             () = sleep_until(deadline) => return answers::empty(),
-            () = world.stop.cancelled() => return answers::empty(),
+            () = world.kit().stop.cancelled() => return answers::empty(),
         }
     }
 }
@@ -101,10 +103,10 @@ fn receive_timeout(query: Option<&str>) -> Duration {
 /// Reference §2.2.
 fn delete(world: &World, instance: &Instance, call: &Call<'_>, thief: bool) -> Response {
     let Some(receipt) = call.argument.and_then(|receipt| receipt.parse().ok()) else {
-        return answers::plain(400, "Parameter receiptId must be a Number");
+        return plain(400, "Parameter receiptId must be a Number");
     };
     if instance.read_account(|account| account.webhook().is_some()) {
-        return answers::plain(400, answers::WEBHOOK_URL_IS_SET);
+        return plain(400, answers::WEBHOOK_URL_IS_SET);
     }
     if thief {
         instance.steal(receipt);
@@ -122,52 +124,30 @@ fn status(instance: &Instance) -> Value {
     json!({ "statusInstance": if online { "online" } else { "offline" } })
 }
 
-/// Reference §5: any of the settings, saved now and in force when the instance has restarted. Until then `getSettings`
-/// says what is in force, and the instance goes on as before.
-async fn set_settings(world: &World, instance: &Arc<Instance>, body: Body) -> Response {
-    let Ok(body) = axum::body::to_bytes(body, world.body_bytes_max).await else {
-        return answers::plain(413, "request entity too large");
+/// Reference §5: any of the settings. They take effect at once, where the service takes minutes.
+async fn set_settings(world: &World, instance: &Instance, body: Body) -> Response {
+    let Ok(body) = world.kit().read_body(body).await else {
+        return plain(413, "request entity too large");
     };
     let Ok(settings) = serde_json::from_slice::<BTreeMap<String, Value>>(&body) else {
-        return answers::plain(400, "bad request data");
+        return plain(400, "bad request data");
     };
-    let (instance, stop, delay) = (Arc::clone(instance), world.stop.clone(), world.settings_delay);
-    let apply = move || {
-        instance.change_account(|account| settings.into_iter().for_each(|(key, value)| account.set(&key, value)));
-    };
-    if delay.is_zero() {
-        apply();
-    } else {
-        world.tasks.spawn(async move {
-            if stop.run_until_cancelled(sleep(delay)).await.is_some() {
-                apply();
-            }
-        });
-    }
-    answers::json(&json!({ "saveSettings": true }))
+    instance.change_account(|account| settings.into_iter().for_each(|(key, value)| account.set(&key, value)));
+    json(&json!({ "saveSettings": true }))
 }
 
 /// Reference §6: any chat but a group; a name that was not set is empty.
 async fn contact(world: &World, instance: &Instance, body: Body) -> Response {
-    let Ok(body) = axum::body::to_bytes(body, world.body_bytes_max).await else {
-        return answers::plain(413, "request entity too large");
+    let Ok(body) = world.kit().read_body(body).await else {
+        return plain(413, "request entity too large");
     };
     let request: Option<Value> = serde_json::from_slice(&body).ok();
     match request.as_ref().and_then(|request| request["chatId"].as_str()) {
         Some(chat) if !chat.is_empty() && !chat.ends_with("@g.us") => {
-            answers::json(&instance.read_account(|account| account.contact(chat)).answer(chat))
+            json(&instance.read_account(|account| account.contact(chat)).answer(chat))
         }
-        _ => answers::plain(400, "bad request data"),
+        _ => plain(400, "bad request data"),
     }
-}
-
-/// Reference §2.6.
-fn count(world: &World, instance: &Instance) -> Response {
-    let key = match world.count_key {
-        CountKey::Latin => "count",
-        CountKey::Homoglyph => "\u{441}ount",
-    };
-    answers::json(&json!({ key: instance.stale_depth() }))
 }
 
 #[cfg(test)]

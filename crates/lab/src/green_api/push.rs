@@ -20,7 +20,6 @@ use super::instance::Instance;
 use super::journal::PushFailure;
 use parcel::Parcel;
 use sender::Sender;
-pub(crate) use sender::client;
 
 /// Pushes the events of one instance until `stop`, whenever it has a webhook.
 pub(super) async fn run(instance: Arc<Instance>, config: Arc<PushConfig>, stop: CancellationToken) {

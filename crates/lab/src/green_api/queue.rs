@@ -30,7 +30,7 @@ impl From<&SimulatorConfig> for QueueRules {
             retention: config.retention,
             redelivery: config.redelivery,
             receipts: config.receipts,
-            first_receipt: config.first_receipt,
+            first_receipt: 1,
             events_max: config.queue_events_max,
         }
     }

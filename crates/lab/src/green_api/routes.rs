@@ -11,13 +11,15 @@ use axum::routing::post;
 use axum::{Router, http};
 use tokio::time::sleep;
 
-use super::answers::{self, Hangup};
+use super::answers;
 use super::fault::{Effect, Fault, FaultKind};
 use super::instance::{Admission, Instance};
 use super::method::Method;
 use super::methods::{Call, perform, perform_with_thief};
 use super::world::World;
 use super::{control, debug_endpoint};
+use crate::kit::answers::{Hangup, hang_up, json_text, plain, truncated};
+use crate::kit::control::Controlled as _;
 
 /// Everything the simulator answers.
 pub(super) fn router(world: Arc<World>) -> Router {
@@ -74,20 +76,20 @@ async fn call(State(world): State<Arc<World>>, request: Request<Body>) -> Respon
         return answers::nginx(404);
     };
     let Ok(id) = parsed.instance.parse() else {
-        return answers::plain(400, "Parameter idInstance not an integer");
+        return plain(400, "Parameter idInstance not an integer");
     };
     let Some(instance) = world.instance(id) else {
         return answers::nginx(403);
     };
     let Some(token) = parsed.token else {
-        return answers::plain(400, "Parameter apiTokenInstance not define");
+        return plain(400, "Parameter apiTokenInstance not define");
     };
     if !instance.knows(token) {
         return answers::unauthorized();
     }
     let call = Call { method, path, query: request.uri.query(), argument: parsed.argument, body };
     match instance.admit(method, tokio::time::Instant::now()) {
-        Admission::TooMany => answers::plain(429, answers::TOO_MANY_REQUESTS),
+        Admission::TooMany => plain(429, answers::TOO_MANY_REQUESTS),
         Admission::Admitted(None) => perform(&world, &instance, call).await,
         Admission::Admitted(Some(fault)) => misbehave(&world, &instance, call, &fault).await,
     }
@@ -97,12 +99,12 @@ async fn misbehave(world: &World, instance: &Arc<Instance>, call: Call<'_>, faul
     let path = call.path;
     match &fault.kind {
         FaultKind::Delay { duration_ms } => {
-            pause(world, *duration_ms).await;
+            world.kit().pause(Duration::from_millis(*duration_ms)).await;
             return perform(world, instance, call).await;
         }
         FaultKind::Truncate { bytes } => {
             let answer = perform(world, instance, call).await;
-            return answers::truncated(answer, *bytes).await;
+            return truncated(answer, *bytes).await;
         }
         FaultKind::OtherStatus { code } => {
             return answers::under_another_status(perform(world, instance, call).await, *code).await;
@@ -124,15 +126,15 @@ async fn misbehave(world: &World, instance: &Arc<Instance>, call: Call<'_>, faul
             answers::status(*code, body.clone(), *retry_after_seconds)
         }
         FaultKind::Nginx { code } => answers::nginx(*code),
-        FaultKind::Reset => answers::hang_up(Hangup::Reset),
+        FaultKind::Reset => hang_up(Hangup::Reset),
         FaultKind::Hang { duration_ms } => {
-            pause(world, *duration_ms).await;
-            answers::hang_up(Hangup::Close)
+            world.kit().pause(Duration::from_millis(*duration_ms)).await;
+            hang_up(Hangup::Close)
         }
         FaultKind::EmptyAtOnce => answers::empty(),
-        FaultKind::EmptyBody => answers::json_text(200, Body::empty()),
-        FaultKind::EmptyObject => answers::json_text(200, "{}"),
-        FaultKind::RawBody { body } => answers::json_text(200, body.clone()),
+        FaultKind::EmptyBody => json_text(200, Body::empty()),
+        FaultKind::EmptyObject => json_text(200, "{}"),
+        FaultKind::RawBody { body } => json_text(200, body.clone()),
         FaultKind::ResultFalse => answers::result_false(),
         FaultKind::AlreadyGone => answers::already_gone(path),
         FaultKind::Delay { .. }
@@ -142,15 +144,7 @@ async fn misbehave(world: &World, instance: &Arc<Instance>, call: Call<'_>, faul
         | FaultKind::StolenBySecondConsumer
         | FaultKind::Trickle { .. }
         | FaultKind::Overlap { .. }
-        | FaultKind::Twice => answers::hang_up(Hangup::Close),
-    }
-}
-
-/// Waits, but not beyond the end of the simulator.
-async fn pause(world: &World, duration_ms: u64) {
-    tokio::select! {
-        () = sleep(Duration::from_millis(duration_ms)) => {}
-        () = world.stop.cancelled() => {}
+        | FaultKind::Twice => hang_up(Hangup::Close),
     }
 }
 

@@ -6,42 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::config::{CountKey, PushConfig, SimulatedInstance, SimulatorConfig, SpentReceipt};
-use super::fault_plan::FaultPlan;
+use super::common::Common;
+use super::config::{PushConfig, SimulatedInstance, SimulatorConfig, SpentReceipt};
+use super::fault::Fault;
 use super::instance::Instance;
 use super::journal::JournalEntry;
-use super::ledger::Ledger;
 use super::method::RateLimits;
 use super::push;
-use super::queue::QueueRules;
-
-/// What every instance needs from the simulator.
-pub(super) struct Common {
-    pub(super) seed: u64,
-    pub(super) queue_rules: QueueRules,
-    pub(super) rate_limits: RateLimits,
-    pub(super) count_refresh: Duration,
-    pub(super) faults: FaultPlan,
-    pub(super) ledger: Ledger,
-    /// Events in all queues.
-    pub(super) depth: AtomicUsize,
-    emptied: Notify,
-}
-
-impl Common {
-    /// Counts events that have left a queue.
-    pub(super) fn shrink(&self, events: usize) {
-        if self.depth.fetch_sub(events, Ordering::SeqCst) == events {
-            self.emptied.notify_waiters();
-        }
-    }
-}
+use crate::kit::Kit;
+use crate::kit::control::Controlled;
+use crate::kit::until::until;
 
 /// The whole simulated service.
 pub(super) struct World {
@@ -49,16 +26,7 @@ pub(super) struct World {
     pub(super) latency: Duration,
     pub(super) long_poll_max: Duration,
     pub(super) spent_receipt: SpentReceipt,
-    pub(super) count_key: CountKey,
-    pub(super) body_bytes_max: usize,
-    pub(super) settings_delay: Duration,
     push: Arc<PushConfig>,
-    /// Everything that runs; the end of the simulator waits for it.
-    pub(super) tasks: TaskTracker,
-    /// Instances are added from threads of no runtime as well.
-    runtime: Handle,
-    /// The end: polls and sleeps in progress stop waiting.
-    pub(super) stop: CancellationToken,
     instances_max: usize,
     instances: RwLock<HashMap<u64, Arc<Instance>>>,
     /// Long polls that wait right now.
@@ -78,17 +46,15 @@ pub enum AddInstanceError {
 }
 
 impl World {
-    pub(super) fn new(config: &SimulatorConfig, stop: CancellationToken) -> io::Result<Self> {
+    pub(super) fn new(config: &SimulatorConfig) -> io::Result<Self> {
         let common = Common {
+            kit: Kit::new(&config.journal, config.body_bytes_max)?,
             seed: config.seed,
             queue_rules: config.into(),
             rate_limits: RateLimits {
                 queue_per_second_max: config.requests_per_second_max,
                 other_per_second_max: config.other_requests_per_second_max,
             },
-            count_refresh: config.count_refresh,
-            faults: FaultPlan::default(),
-            ledger: Ledger::open(&config.journal)?,
             depth: AtomicUsize::new(0),
             emptied: Notify::new(),
         };
@@ -97,21 +63,18 @@ impl World {
             latency: config.latency,
             long_poll_max: config.long_poll_max,
             spent_receipt: config.spent_receipt,
-            count_key: config.count_key,
-            body_bytes_max: config.body_bytes_max,
-            settings_delay: config.settings_delay,
             push: Arc::new(config.push.clone()),
-            tasks: TaskTracker::new(),
-            runtime: Handle::current(),
-            stop,
             instances_max: config.instances_max,
             instances: RwLock::default(),
             waiting: AtomicUsize::new(0),
             waiting_changed: Notify::new(),
         };
+        // Where one is refused, those before it end.
+        let unless_whole = world.kit().stop.clone().drop_guard();
         for instance in &config.instances {
             world.add(instance.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         }
+        unless_whole.disarm();
         Ok(world)
     }
 
@@ -124,8 +87,8 @@ impl World {
             return Err(AddInstanceError::TooMany(instances.len()));
         }
         let instance = Arc::new(Instance::new(made, Arc::clone(&self.common)));
-        let pushes = push::run(Arc::clone(&instance), Arc::clone(&self.push), self.stop.clone());
-        self.tasks.spawn_on(pushes, &self.runtime);
+        let pushes = push::run(Arc::clone(&instance), Arc::clone(&self.push), self.kit().stop.clone());
+        self.kit().spawn(pushes);
         instances.insert(instance.id(), instance);
         Ok(())
     }
@@ -139,19 +102,6 @@ impl World {
             self.instances.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
         all.sort_by_key(|instance| instance.id());
         all
-    }
-
-    /// The kept entries of all instances with a number above `after`, in order and without gaps that would
-    /// be filled later: who asks again after the last one misses none.
-    pub(super) fn journal_after(&self, after: u64) -> Vec<JournalEntry> {
-        let instances = self.instances();
-        // Looking lets what is too old expire, before the end of this reading is fixed.
-        instances.iter().for_each(|instance| instance.expire());
-        let latest = self.common.ledger.latest();
-        let mut entries: Vec<_> =
-            instances.iter().flat_map(|instance| instance.journal_between(after, latest)).collect();
-        entries.sort_unstable_by_key(|entry| entry.sequence);
-        entries
     }
 
     /// Resolves once every queue is empty, be it by deletes or by age.
@@ -173,17 +123,9 @@ impl World {
         }
     }
 
-    /// Resolves once the number of long polls that wait satisfies this.
-    pub(super) async fn polls_waiting(&self, enough: impl Fn(usize) -> bool) {
-        loop {
-            let changed = self.waiting_changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if enough(self.waiting()) {
-                return;
-            }
-            changed.await;
-        }
+    /// Resolves once at least so many long polls wait.
+    pub(super) async fn polls_waiting(&self, polls: usize) {
+        until(&self.waiting_changed, || (self.waiting() >= polls).then_some(())).await;
     }
 
     /// Long polls that wait right now.
@@ -196,6 +138,21 @@ impl World {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         self.waiting_changed.notify_waiters();
         WaitingPoll(self)
+    }
+}
+
+impl Controlled for World {
+    type Entry = JournalEntry;
+    type Fault = Fault;
+
+    fn kit(&self) -> &Kit<JournalEntry, Fault> {
+        &self.common.kit
+    }
+
+    fn journal_after(&self, sequence: u64) -> Vec<JournalEntry> {
+        // Looking lets what is too old expire, so that the journal says so too.
+        self.instances().iter().for_each(|instance| instance.expire());
+        self.kit().journal.after(sequence)
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Broker {
 }
 
 /// A record as the consumer saw it.
-pub(super) struct Appeared {
+pub(crate) struct Appeared {
     pub(super) id: String,
     pub(super) at: Instant,
     record: ConsumedRecord,

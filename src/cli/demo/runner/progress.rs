@@ -25,14 +25,14 @@ impl Progress {
         Self { bar, quiet, next_line: Instant::now() + PLAIN_LINE_INTERVAL }
     }
 
-    pub(super) fn show(&mut self, done: u64, told: impl FnOnce() -> String) {
+    pub(super) fn show(&mut self, done: u64, told: String) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
-            bar.set_message(told());
+            bar.set_message(told);
         } else if !self.quiet && Instant::now() >= self.next_line {
             self.next_line = Instant::now() + PLAIN_LINE_INTERVAL;
             // A closed pipe ends the demo at the summary, where it is an error.
-            drop(writeln!(io::stdout(), "{}", told()));
+            drop(writeln!(io::stdout(), "{told}"));
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chatbridge_lab::chatapp::{ChatAppSimulator, ChatAppSimulatorConfig, Login, TokenRules};
+use chatbridge_lab::chatapp::{ChatAppSimulator, ChatAppSimulatorConfig, Login};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -68,8 +68,7 @@ impl Stage {
     pub(super) fn new(seed: u64) -> Option<Self> {
         let broker = or_skip(Broker::start_with(&[("auto.create.topics.enable", "true")]))?;
         let runtime = Runtime::new().expect("a runtime");
-        let tokens = TokenRules { logins_per_day_max: 10_000, ..TokenRules::default() };
-        let config = ChatAppSimulatorConfig { seed, tokens, ..ChatAppSimulatorConfig::default() };
+        let config = ChatAppSimulatorConfig { seed, logins_per_day_max: 10_000, ..ChatAppSimulatorConfig::default() };
         let simulator = runtime.block_on(ChatAppSimulator::start(config.clone())).expect("free ports");
         let home = Home::new("http://127.0.0.1:9", &[], &broker.bootstrap(), "shutdown_timeout_seconds = 5");
         let state = home.config().with_file_name("state");

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::soon;
 use crate::chatapp::{ChatAppSimulator, Login};
-use crate::green_api::push_client;
+use crate::kit::client::client;
 
 /// REST with an access token.
 pub(super) struct Api {
@@ -23,7 +23,7 @@ impl Api {
     /// Without a token.
     pub(super) fn new(simulator: &ChatAppSimulator) -> Self {
         let base = simulator.api_url().to_owned();
-        let http = push_client(&base.parse().expect("a URL"), &[]).expect("a client");
+        let http = client(&base.parse().expect("a URL"), &[]).expect("a client");
         Self { http, base, access: String::new(), refresh: String::new() }
     }
 

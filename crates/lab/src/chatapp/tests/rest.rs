@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::*;
-use crate::chatapp::{Act, Fault, FaultKind, Place, TokenRules};
+use crate::chatapp::{Act, Fault, FaultKind, Place};
 
 const CHATS: &str = "/v1/licenses/1229/messengers/telegram/chats";
 
@@ -30,8 +30,8 @@ async fn a_token_is_asked_for_everywhere_and_refreshed_by_its_header() {
 
 #[tokio::test]
 async fn logins_are_counted() {
-    let tokens = TokenRules { logins_per_day_max: 2, ..TokenRules::default() };
-    let simulator = start(ChatAppSimulatorConfig { tokens, ..ChatAppSimulatorConfig::default() }).await;
+    let config = ChatAppSimulatorConfig { logins_per_day_max: 2, ..ChatAppSimulatorConfig::default() };
+    let simulator = start(config).await;
     let api = Api::log_in(&simulator).await;
     let wrong = json!({"email": "a", "password": "b", "appId": "c"});
     let code = |answer: (u16, serde_json::Value)| answer.1["error"]["code"].clone();

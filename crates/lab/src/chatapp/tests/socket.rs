@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::chatapp::{Dialect, Fault, FaultKind, Place, PusherApp, SocketConfig};
+use crate::chatapp::{Dialect, Fault, FaultKind, Place, SocketConfig};
 
 const GOOD: &str = "/app/ChatsAppApiProdKey?protocol=7";
 
@@ -25,9 +25,6 @@ async fn who_is_not_welcome_is_told_why_and_closed() {
     for (path, code) in [("/app/wrong?protocol=7", 4001), ("/app/ChatsAppApiProdKey", 4008), ("/other", 4005)] {
         assert_eq!(turned_away(&simulator, path).await, (code.into(), Some(code)), "{path}");
     }
-    let app = PusherApp { enabled: false, ..PusherApp::default() };
-    let disabled = start(ChatAppSimulatorConfig { app, ..speaking(Dialect::Soketi) }).await;
-    assert_eq!(turned_away(&disabled, GOOD).await, (4003, Some(4003)));
     let socket = SocketConfig { connections_max: 1, ..SocketConfig::default() };
     let small = start(ChatAppSimulatorConfig { socket, ..ChatAppSimulatorConfig::default() }).await;
     let _first = Client::connect(&small).await;

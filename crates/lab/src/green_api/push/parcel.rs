@@ -1,14 +1,11 @@
 //! A push's body on its way: whole, in pieces, or lost half-way.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::body::{Body as HttpBody, Bytes, Frame};
-use tokio::time::{Sleep, sleep};
+use hyper::body::Bytes;
+
+use crate::kit::pieces::Pieces;
 
 /// The bytes of one event, and how they are sent.
 pub(super) struct Parcel {
@@ -64,50 +61,9 @@ impl Parcel {
         {
             return all.into();
         }
-        let end = if self.is_broken { End::Flushing } else { End::Whole };
-        reqwest::Body::wrap(Pieces { rest: self.pieces, pause: self.pause, waiting: None, end })
-    }
-}
-
-struct Pieces {
-    rest: VecDeque<Bytes>,
-    pause: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
-    end: End,
-}
-
-#[derive(Clone, Copy)]
-enum End {
-    Whole,
-    /// hyper writes what it has before it asks again; failing at once would discard the bytes.
-    Flushing,
-    Broken,
-}
-
-impl HttpBody for Pieces {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if let Some(waiting) = &mut self.waiting {
-            ready!(waiting.as_mut().poll(context));
-            self.waiting = None;
-        }
-        if let Some(piece) = self.rest.pop_front() {
-            self.waiting = (!self.rest.is_empty()).then(|| Box::pin(sleep(self.pause)));
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
-        match self.end {
-            End::Whole => Poll::Ready(None),
-            End::Flushing => {
-                self.end = End::Broken;
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            End::Broken => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
-        }
+        reqwest::Body::wrap(match self.is_broken {
+            true => Pieces::broken_off(self.pieces),
+            false => Pieces::apart(self.pieces, self.pause),
+        })
     }
 }

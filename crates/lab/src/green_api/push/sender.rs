@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response, Url};
-use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::{Client, Response, Url};
 use tokio::time::timeout;
 
 use super::super::account::Webhook;
-use super::super::config::{Authorization, PushConfig};
+use super::super::config::PushConfig;
 use super::super::journal::PushFailure;
 use super::parcel::Parcel;
+use crate::kit::client::client;
 
 /// Only this is success; other 2xx are not documented.
 const SUCCESS: u16 = 200;
@@ -61,8 +59,8 @@ impl Sender {
 impl Target {
     fn new(webhook: &Webhook, config: &PushConfig) -> Result<Self, &'static str> {
         let url = Url::parse(&webhook.url).map_err(|_| "its webhookUrl is not a URL")?;
-        let authorization = authorization(&webhook.token, config.authorization)
-            .map_err(|_| "its webhookUrlToken does not fit into a header")?;
+        let authorization =
+            authorization(&webhook.token).map_err(|_| "its webhookUrlToken does not fit into a header")?;
         let http = client(&url, &config.extra_roots_pem)?;
         Ok(Self { http, url, authorization })
     }
@@ -110,34 +108,13 @@ pub(super) fn outcome(status: u16) -> Result<(), PushFailure> {
     if status == SUCCESS { Ok(()) } else { Err(PushFailure::Status(status)) }
 }
 
-/// Follows no redirect and asks no proxy: the URL is where events go.
-pub(crate) fn client(url: &Url, extra_roots_pem: &[u8]) -> Result<Client, &'static str> {
-    let builder = Client::builder().redirect(Policy::none()).no_proxy();
-    let builder = if url.scheme() == "https" {
-        // Without one, making the client would panic. Whoever runs a process with TLS installs it.
-        CryptoProvider::get_default().ok_or("an https URL needs the process to have a TLS provider")?;
-        let extra = Certificate::from_pem_bundle(extra_roots_pem).map_err(|_| "its extra roots are not PEM")?;
-        builder.tls_certs_merge(extra)
-    } else {
-        // No TLS, so the machine's certificates need not be read, nor even be there.
-        let provider = rustls::crypto::ring::default_provider();
-        let versions = ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions();
-        let tls = versions.map_err(|_| "TLS cannot be set up")?.with_root_certificates(RootCertStore::empty());
-        builder.tls_backend_preconfigured(tls.with_no_client_auth())
-    };
-    builder.build().map_err(|_| "its HTTP client cannot be set up: are there root certificates?")
-}
-
-fn authorization(token: &str, rule: Authorization) -> Result<Option<HeaderValue>, reqwest::header::InvalidHeaderValue> {
+/// `Bearer <token>`, unless the token itself begins with `Basic ` or `Bearer `; none for an empty one (reference §7).
+fn authorization(token: &str) -> Result<Option<HeaderValue>, reqwest::header::InvalidHeaderValue> {
     if token.is_empty() {
         return Ok(None);
     }
     let has_scheme = ["Basic ", "Bearer "].iter().any(|scheme| token.starts_with(scheme));
-    let text = match rule {
-        Authorization::Bearer if !has_scheme => format!("Bearer {token}"),
-        Authorization::Bearer | Authorization::Verbatim => token.to_owned(),
-    };
-    let mut value = HeaderValue::try_from(text)?;
+    let mut value = HeaderValue::try_from(if has_scheme { token.to_owned() } else { format!("Bearer {token}") })?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
@@ -148,16 +125,15 @@ mod tests {
 
     #[test]
     fn a_plain_token_becomes_a_bearer_and_a_scheme_stays() {
-        let header = |token, rule| {
-            let value = authorization(token, rule).expect("a header");
+        let header = |token| {
+            let value = authorization(token).expect("a header");
             value.map(|value| value.to_str().expect("ASCII").to_owned())
         };
-        assert_eq!(header("", Authorization::Bearer), None);
-        assert_eq!(header("abc", Authorization::Bearer).as_deref(), Some("Bearer abc"));
-        assert_eq!(header("Basic dTpw", Authorization::Bearer).as_deref(), Some("Basic dTpw"));
-        assert_eq!(header("Bearer abc", Authorization::Bearer).as_deref(), Some("Bearer abc"));
-        assert_eq!(header("Basically", Authorization::Bearer).as_deref(), Some("Bearer Basically"));
-        assert_eq!(header("abc", Authorization::Verbatim).as_deref(), Some("abc"));
-        authorization("a\nb", Authorization::Bearer).expect_err("no header");
+        assert_eq!(header(""), None);
+        assert_eq!(header("abc").as_deref(), Some("Bearer abc"));
+        assert_eq!(header("Basic dTpw").as_deref(), Some("Basic dTpw"));
+        assert_eq!(header("Bearer abc").as_deref(), Some("Bearer abc"));
+        assert_eq!(header("Basically").as_deref(), Some("Bearer Basically"));
+        authorization("a\nb").expect_err("no header");
     }
 }

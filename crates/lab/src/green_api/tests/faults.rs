@@ -27,9 +27,7 @@ async fn replaced_answers_are_verbatim_and_take_nothing() {
         (Fault::forbidden(), 403, "403 Forbidden"),
         (Fault::not_found(), 404, "404 Not Found"),
         (Fault::starting(), 400, "instance in starting process try later"),
-        (Fault::not_authorized(), 400, "instance is starting or not authorized"),
         (Fault::expired(), 400, "Instance account is expired."),
-        (Fault::deleted(), 400, "Instance is deleted"),
         (Fault::webhook_url_is_set(), 400, "custom webhook url is set. Please clear webhook url and wait"),
         (Fault::quota_exceeded(Method::Receive), 466, "QUOTE_EXCEEDED"),
     ];
@@ -167,7 +165,7 @@ async fn the_seed_decides_which_requests_are_hit() {
     let mut runs = Vec::new();
     for seed in [1, 1, 2] {
         let (simulator, client) = start(crate::green_api::SimulatorConfig { seed, ..config() }).await;
-        simulator.add_fault(Fault::status(Method::Delete, 500, "").with_probability(0.5));
+        simulator.add_fault(Fault { probability: 0.5, ..Fault::status(Method::Delete, 500, "") });
         let mut statuses = Vec::new();
         for _ in 0..30 {
             statuses.push(client.delete(1).await.status);

@@ -1,4 +1,4 @@
-//! How many requests a second may have (§2.3).
+//! How many requests a second may have.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 /// How the service measures a second is not known; here it is a window that opens with the first request after the last
 /// one closed.
-#[derive(Debug, Default)]
-pub(super) struct Rate {
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rate {
     window: Option<(Instant, u32)>,
 }
 
 impl Rate {
     /// Counts one request; false when it is one too many.
-    pub(super) fn admits(&mut self, per_second_max: u32, now: Instant) -> bool {
+    pub(crate) fn admits(&mut self, per_second_max: u32, now: Instant) -> bool {
         let is_open = |(opened_at, _): &(Instant, u32)| now.duration_since(*opened_at) < Duration::from_secs(1);
         let (opened_at, before) = self.window.filter(is_open).unwrap_or((now, 0));
         let requests = before.saturating_add(1);

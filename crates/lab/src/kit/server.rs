@@ -32,7 +32,7 @@ const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until `stop`; each connection is a task of `connections`.
-pub(crate) async fn serve(
+pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     connections_max: usize,

@@ -209,14 +209,10 @@ fn check(text: Text, checks: &mut Checks<'_>) -> Option<Config> {
 fn is_cause(told: &str, key: &str) -> bool {
     let is_within =
         !told.is_empty() && key.strip_prefix(told).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-    let mut consequences = [
-        chatapp::CONSEQUENCES,
-        create_topics::CONSEQUENCES,
-        green_api::CONSEQUENCES,
-        webhook::CONSEQUENCES,
-    ]
-    .into_iter()
-    .flatten();
+    let mut consequences =
+        [chatapp::CONSEQUENCES, create_topics::CONSEQUENCES, green_api::CONSEQUENCES, webhook::CONSEQUENCES]
+            .into_iter()
+            .flatten();
     is_within || consequences.any(|(cause, end)| *cause == told && key.ends_with(end))
 }
 

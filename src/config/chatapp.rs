@@ -139,9 +139,8 @@ pub(super) const CONSEQUENCES: &[(&str, &str)] = &[
 /// `None` where something is wrong (then there is a complaint).
 pub(super) fn check(text: Text, has_webhook: bool, checks: &mut Checks<'_>) -> Option<ChatApp> {
     let mut checks = checks.table("chatapp");
-    let api_url = bare_url(&text.api_url).or_else(|| {
-        checks.refuse("api_url", "expected one http or https address such as https://api.chatapp.online")
-    });
+    let api_url = bare_url(&text.api_url)
+        .or_else(|| checks.refuse("api_url", "expected one http or https address such as https://api.chatapp.online"));
     let socket_url = socket_url(&text.socket_url).or_else(|| {
         checks.refuse("socket_url", "expected one ws or wss address such as wss://socket.chatapp.online:6001")
     });

@@ -124,7 +124,8 @@ text_form! {
     /// The first wait after a failure; it doubles, with jitter.
     retry_min_ms: Within<u64, 1, 60_000> = 500,
     /// The longest wait after failures.
-    retry_max_ms: Within<u64, 1, 3_600_000> = 30_000,
+    #[schemars(range(min = 1, max = 3_600_000))]
+    retry_max_ms: u64 = 30_000_u64,
     /// The wait between tries while an instance is misconfigured.
     misconfigured_retry_seconds: Within<u64, 1, 86_400> = 60,
     /// Whether the next receive may begin while a delete is still on its way: nearly twice the events a second where the
@@ -135,7 +136,8 @@ text_form! {
     /// From which age of a queue's head on it is a warning.
     loss_warn_after_seconds: Within<u64, 1, 86_398> = 6 * 60 * 60,
     /// From which age of a queue's head on it is an alarm; GREEN-API forgets after 86400.
-    loss_alarm_after_seconds: Within<u64, 2, 86_399> = 18 * 60 * 60,
+    #[schemars(range(min = 2, max = 86_399))]
+    loss_alarm_after_seconds: u64 = 18 * 60 * 60_u64,
     instances: Vec<InstanceText>,
 }
 
@@ -188,12 +190,12 @@ impl Text {
             receive_grace: self.receive_grace_seconds.seconds(),
             response_bytes_max: self.response_bytes_max.0,
             retry_min: self.retry_min_ms.millis(),
-            retry_max: self.retry_max_ms.millis(),
+            retry_max: Duration::from_millis(self.retry_max_ms),
             misconfigured_retry: self.misconfigured_retry_seconds.seconds(),
             overlap_delete: self.overlap_delete,
             watch_interval: self.watch_interval_seconds.seconds_or_never(),
             loss_warn_after: self.loss_warn_after_seconds.seconds(),
-            loss_alarm_after: self.loss_alarm_after_seconds.seconds(),
+            loss_alarm_after: Duration::from_secs(self.loss_alarm_after_seconds),
         }
     }
 }
@@ -213,16 +215,12 @@ pub(super) const CONSEQUENCES: &[(&str, &str)] = &[
 pub(super) type WebhookToken = Option<Option<SecretString>>;
 
 /// `webhook` is `None` where there is no such section.
-pub(super) fn check(
-    text: Text,
-    webhook: Option<WebhookToken>,
-    checks: &mut Checks<'_>,
-) -> (GreenApi, Vec<Instance>) {
+pub(super) fn check(text: Text, webhook: Option<WebhookToken>, checks: &mut Checks<'_>) -> (GreenApi, Vec<Instance>) {
     let mut checks = checks.table("green_api");
     let default_url = api_url(&text.api_url, &mut checks);
     let after_warning = text.loss_warn_after_seconds.0 + 1..=86_399;
-    checks.within("loss_alarm_after_seconds", text.loss_alarm_after_seconds.0, &after_warning);
-    checks.within("retry_max_ms", text.retry_max_ms.0, &(text.retry_min_ms.0..=3_600_000));
+    checks.within("loss_alarm_after_seconds", text.loss_alarm_after_seconds, &after_warning);
+    checks.within("retry_max_ms", text.retry_max_ms, &(text.retry_min_ms.0..=3_600_000));
     let green_api = text.green_api();
     let mut ids = HashSet::new();
     let mut instances = Vec::with_capacity(text.instances.len());

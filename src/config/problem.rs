@@ -68,7 +68,7 @@ impl<'p> Checks<'p> {
         self.problems.push(Problem::new(self.path(key), message));
     }
 
-    /// Complains where another key leaves this number another range than its type.
+    /// Complains where a number is not in the range that another key leaves it.
     pub(super) fn within<N: PartialOrd + Display>(&mut self, key: &str, number: N, range: &RangeInclusive<N>) {
         if !range.contains(&number) {
             self.complain(key, outside(number, range));

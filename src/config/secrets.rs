@@ -157,7 +157,7 @@ fn regular(metadata: &Metadata) -> Result<(), FileFault> {
     Err(FileFault::NotAFile(other))
 }
 
-/// A secret as it stands in the configuration itself, not read yet.
+// A secret as it stands in the configuration itself, not read yet. A doc comment would be told of keys in the JSON Schema.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]

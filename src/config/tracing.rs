@@ -79,9 +79,9 @@ pub(super) fn check(text: Text, checks: &mut Checks<'_>) -> Tracing {
     if text.otlp_endpoint.is_none() && !headers.is_empty() {
         checks.complain("otlp_endpoint", "is missing: the headers are for that collector");
     }
-    let endpoint = text.otlp_endpoint.and_then(|text| {
-        endpoint(&text).map_err(|wrong| checks.complain("otlp_endpoint", wrong)).ok()
-    });
+    let endpoint = text
+        .otlp_endpoint
+        .and_then(|text| endpoint(&text).map_err(|wrong| checks.complain("otlp_endpoint", wrong)).ok());
     let otlp = endpoint.map(|endpoint| Otlp {
         endpoint,
         headers,
@@ -148,13 +148,13 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Tracing, Vec<String>) {
-        let file = config::Config::builder()
+        let text = config::Config::builder()
             .add_source(config::File::from_str(text, config::FileFormat::Toml))
             .build()
             .and_then(config::Config::try_deserialize)
             .expect("the keys are there");
         let mut problems = Vec::new();
-        let tracing = tracing(file, &mut problems);
+        let tracing = check(text, &mut Checks::new(&mut problems));
         (tracing, problems.into_iter().map(|problem| problem.to_string()).collect())
     }
 

@@ -115,7 +115,8 @@ text_form! {
     /// Calls at a time for one instance; one more is answered with 503 at once.
     requests_per_instance_max: Within<usize, 1, 100> = 4,
     /// Bytes of bodies in memory, over all calls; one that would exceed it is answered with 503 at once.
-    buffered_bytes_max: Within<u32, 65_536, 4_294_967_295> = 256 * 1024 * 1024,
+    #[schemars(range(min = 65_536, max = 4_294_967_295_u32))]
+    buffered_bytes_max: u32 = 256 * 1024 * 1024_u32,
     /// Who may call: addresses, networks, and "green-api" for those it has published; empty: everybody with the token.
     allow_from: Vec<String>,
     /// Reverse proxies whose X-Forwarded-For is believed: addresses and networks.
@@ -138,7 +139,7 @@ pub(super) fn check(text: Text, checks: &mut Checks<'_>) -> (Option<Webhook>, Op
         bare_url(&text).or_else(|| checks.refuse("public_url", expected))
     });
     let token = webhook_token("token", text.token, text.token_file, &mut checks);
-    checks.within("buffered_bytes_max", text.buffered_bytes_max.0, &(text.body_bytes_max.0..=u32::MAX));
+    checks.within("buffered_bytes_max", text.buffered_bytes_max, &(text.body_bytes_max.0..=u32::MAX));
     let allow_from = networks("allow_from", &text.allow_from, true, &mut checks);
     let trusted_proxies = networks("trusted_proxies", &text.trusted_proxies, false, &mut checks);
     let tls = match (text.tls_cert_file, text.tls_key_file) {
@@ -158,7 +159,7 @@ pub(super) fn check(text: Text, checks: &mut Checks<'_>) -> (Option<Webhook>, Op
         connections_max: text.connections_max.0,
         connections_per_address_max: text.connections_per_address_max.0,
         requests_per_instance_max: text.requests_per_instance_max.0,
-        buffered_bytes_max: text.buffered_bytes_max.0,
+        buffered_bytes_max: text.buffered_bytes_max,
         allow_from,
         trusted_proxies,
         tls,

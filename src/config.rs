@@ -1,52 +1,59 @@
 //! Text and environment in, a valid [`Config`] out, or every problem at once.
 //!
-//! Two shapes: `file` mirrors `config.toml` key for key, this module holds what can only be valid. Nothing outside
-//! here ever sees a half-checked value. Secrets are [`SecretString`]s from the first moment and cannot be printed.
+//! One file a section. In each stand, one after the other: the type that the rest of the program uses and that can only be
+//! valid; the text form, which mirrors the section of `config.toml` key for key, with the defaults; the checks that lead
+//! from the text form to the type; and what of it is compared when the configuration is read again. Nothing outside here
+//! ever sees a half-checked value. Secrets are [`SecretString`]s from the first moment and cannot be printed.
+//!
+//! ```text
+//! config ─► the sections ─► text, secrets ─► problem
+//!        └► source                             file and environment, read key by key
+//! ```
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use url::Url;
 
-use chatbridge_event::event::InstanceId;
+use fingerprint::Compared as _;
+use problem::Checks;
+use text::{Within, text_form};
 
 mod admin;
-mod brokers;
+mod calls;
 mod chatapp;
 mod create_topics;
-mod difference;
-mod file;
-mod load;
-mod properties;
+mod events;
+mod fingerprint;
+mod green_api;
+mod kafka;
+mod problem;
+mod routing;
 mod schema_registry;
 mod secrets;
+mod source;
+mod text;
 mod tracing;
-mod validate;
 mod webhook;
 
 pub use admin::Admin;
-pub use brokers::broker_list;
+pub use calls::{CallPolicy, Calls, Language};
 pub use chatapp::{ChatApp, Login};
 pub use create_topics::CreateTopics;
-pub use difference::Fingerprint;
-pub use file::{CallPolicy, CloudEventsMode, Language, UnknownPolicy};
-pub use load::{DEFAULT_FILE, load};
-pub use properties::canonical;
+pub use events::{Events, UnknownPolicy};
+pub use fingerprint::Fingerprint;
+pub use green_api::{GreenApi, Instance, Receive};
+pub use kafka::{CloudEventsMode, Kafka, broker_list, canonical};
+pub use problem::{ConfigError, Problem};
+pub use routing::Routing;
+pub use schema_registry::{Credentials, SchemaRegistry};
 pub use secrets::{FileFault, SECRET_FILE_BYTES_MAX, SecretFault, read_regular_file, secret_of};
 pub use tracing::{Otlp, Tracing};
 pub use webhook::{TlsFiles, Webhook, bare_token};
 
-/// The longest poll that GREEN-API holds (reference §2.1).
-const RECEIVE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
-
-/// The JSON Schema of the file, for editors.
-#[must_use]
-pub fn schema(generator: schemars::SchemaGenerator) -> schemars::Schema {
-    generator.into_root_schema_for::<file::File>()
-}
+/// Read where neither `--config` nor `CHATBRIDGE_CONFIG` names another, and only if it is there.
+pub const DEFAULT_FILE: &str = "config.toml";
 
 /// Everything the daemon needs to know, valid throughout.
 #[derive(Debug, Clone)]
@@ -75,8 +82,8 @@ pub struct Config {
     pub calls: Calls,
     /// What is told of each event's way.
     pub tracing: Tracing,
-    /// Topics of their own for some kinds, by the kind's word; every other kind goes to [`Kafka::topic`].
-    pub routing: BTreeMap<&'static str, Arc<str>>,
+    /// Topics of their own for some kinds; every other kind goes to [`Kafka::topic`].
+    pub routing: Routing,
 }
 
 impl Config {
@@ -102,210 +109,144 @@ impl Config {
 
     /// Everything that nobody may read who sees what the bridge says.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
-        let kafka = self.kafka.properties.iter().filter(|(name, _)| is_secret_property(name)).map(|(_, value)| value);
-        let registry = self.schema_registry.iter().flat_map(|registry| registry.credentials.secret());
-        let otlp = self.tracing.otlp.iter().flat_map(|otlp| otlp.headers.values());
-        let chatapp = self.chatapp.iter().flat_map(ChatApp::secrets);
-        self.instances.iter().flat_map(Instance::secrets).chain(kafka).chain(registry).chain(otlp).chain(chatapp)
+        let instances = self.instances.iter().flat_map(Instance::secrets);
+        let services = self.schema_registry.secrets().chain(self.tracing.secrets()).chain(self.chatapp.secrets());
+        instances.chain(self.kafka.passwords()).chain(services)
     }
 
-    /// Longer than any poller is silent of its own accord: the longest poll that another configuration could ask for and
-    /// every wait there is, one after the other, the turns of all instances' connections among them (a receive's and a
-    /// delete's), and as much again as the waits that GREEN-API may ask for (a minute at most) and a busy machine.
+    /// Longer than any poller is silent of its own accord, whatever configuration comes next.
     #[must_use]
     pub fn silence_max(&self) -> Duration {
-        let api = &self.green_api;
-        let answered = RECEIVE_TIMEOUT_MAX + api.receive_grace + api.connect_timeout + api.delete_timeout;
-        let turns = api.connect_interval * (2 * self.instances.len() as u32);
-        answered + turns + api.retry_max + api.misconfigured_retry + Duration::from_secs(120)
+        self.green_api.silence_max(self.instances.len())
     }
 }
 
-/// Whether the value of this librdkafka property is a secret: passwords, keys, what logs in at an OAuth server. The others
-/// are words such as `SASL_SSL`, which a text may well hold.
-fn is_secret_property(name: &str) -> bool {
-    ["password", "secret", "key.pem", "oauthbearer.config", "assertion"].iter().any(|part| name.contains(part))
+text_form! {
+    /// The whole file.
+    #[schemars(rename = "File")]
+    struct Text;
+
+    /// How long a stop may take: notifications in hand are published and deleted, then the process ends.
+    shutdown_timeout_seconds: Within<u64, 1, 3600> = 25,
+    /// How often to look whether this file, or a file it names, has changed, and to live by it if so; 0: only on SIGHUP.
+    config_check_seconds: Within<u64, 0, 86_400> = 0,
+    kafka: kafka::Text,
+    schema_registry: schema_registry::Text,
+    admin: admin::Text,
+    green_api: green_api::Text,
+    /// Where this section is there, instances may have `receive = "webhook"`.
+    webhook: Option<webhook::Text>,
+    /// ChatApp's events.
+    chatapp: Option<chatapp::Text>,
+    events: Events,
+    calls: Calls,
+    tracing: tracing::Text,
+    /// Topics of their own for some kinds; every other kind goes to `kafka.topic`.
+    routing: routing::Text,
 }
 
-/// Where records go.
-#[derive(Debug, Clone)]
-pub struct Kafka {
-    /// `host:port`, comma separated, as [`broker_list`] gives it.
-    pub brokers: String,
-    /// Topic of events.
-    pub topic: Arc<str>,
-    /// Topic of dead letters.
-    pub dead_letter_topic: Arc<str>,
-    /// Where an event's CloudEvents attributes are.
-    pub cloudevents_mode: CloudEventsMode,
-    /// librdkafka properties as given, none of them twice, whatever its spelling. Values may be passwords, so none of
-    /// them prints.
-    pub properties: BTreeMap<String, SecretString>,
-    /// How missing topics are made; `None`: not at all.
-    pub create_topics: Option<CreateTopics>,
+/// The JSON Schema of the file, for editors.
+#[must_use]
+pub fn schema(generator: schemars::SchemaGenerator) -> schemars::Schema {
+    generator.into_root_schema_for::<Text>()
 }
 
-/// Where the schema of events is registered.
-#[derive(Debug, Clone)]
-pub struct SchemaRegistry {
-    /// The root of Confluent's API.
-    pub url: Url,
-    /// Whether to register the schema, or only to find it there.
-    pub register: bool,
-    /// Who asks.
-    pub credentials: Credentials,
-    /// How long a request may take.
-    pub request_timeout: Duration,
-}
-
-/// What an HTTP service wants to see.
-#[derive(Debug, Clone)]
-pub enum Credentials {
-    /// Nothing.
-    None,
-    /// Basic authentication.
-    Basic {
-        /// Whose password it is.
-        username: String,
-        /// The password.
-        password: SecretString,
-    },
-    /// A bearer token.
-    Bearer(SecretString),
-}
-
-impl Credentials {
-    fn secret(&self) -> Option<&SecretString> {
-        match self {
-            Self::None => None,
-            Self::Basic { password: secret, .. } | Self::Bearer(secret) => Some(secret),
-        }
+/// Reads `file` (or [`DEFAULT_FILE`]) and the `CHATBRIDGE__…` variables of `environment`, the latter winning.
+///
+/// # Errors
+/// Every problem at once, each with its key.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let (text, mut problems) = source::read(path, file.is_some(), environment);
+    let mut further = Vec::new();
+    let config = text.and_then(|text| check(text, &mut Checks::new(&mut further)));
+    further.retain(|problem| !problems.iter().any(|told| is_cause(&told.key, &problem.key)));
+    problems.extend(further);
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(ConfigError { origin: format!("{} and the environment", path.display()), problems }),
     }
 }
 
-/// How GREEN-API is asked.
-#[derive(Debug, Clone)]
-pub struct GreenApi {
-    /// How long a connection may take.
-    pub connect_timeout: Duration,
-    /// From one new connection to the next, over all instances.
-    pub connect_interval: Duration,
-    /// How long a delete may take.
-    pub delete_timeout: Duration,
-    /// How long past `receive_timeout` an answer may take.
-    pub receive_grace: Duration,
-    /// The largest answer that is read.
-    pub response_bytes_max: usize,
-    /// The first wait after a failure.
-    pub retry_min: Duration,
-    /// The longest wait after a failure.
-    pub retry_max: Duration,
-    /// The wait while an instance is misconfigured: an operator has to act first.
-    pub misconfigured_retry: Duration,
-    /// Whether the next receive may begin while a delete is still on its way.
-    pub overlap_delete: bool,
-    /// How often each instance's state and queue length are asked; `None`: never.
-    pub watch_interval: Option<Duration>,
-    /// From which age of a queue's head on it is a warning.
-    pub loss_warn_after: Duration,
-    /// From which age of a queue's head on it is an alarm: later than the warning, earlier than GREEN-API's 24 hours.
-    pub loss_alarm_after: Duration,
-}
-
-/// One instance.
-#[derive(Debug, Clone)]
-pub struct Instance {
-    /// Its `idInstance`.
-    pub id: InstanceId,
-    /// Its `apiTokenInstance`.
-    pub token: SecretString,
-    /// Its API host, with a path prefix where it has one.
-    pub api_url: Url,
-    /// How long a poll is held.
-    pub receive_timeout: Duration,
-    /// How its events come in.
-    pub receive: Receive,
-}
-
-impl Instance {
-    fn secrets(&self) -> impl Iterator<Item = &SecretString> {
-        let webhook_token = match &self.receive {
-            Receive::Poll => None,
-            Receive::Webhook { token } => Some(token),
-        };
-        std::iter::once(&self.token).chain(webhook_token)
+/// Where there is a complaint, the result must not be used.
+fn check(text: Text, checks: &mut Checks<'_>) -> Option<Config> {
+    let kafka = kafka::check(text.kafka, checks);
+    let schema_registry = schema_registry::check(text.schema_registry, kafka.cloudevents_mode, checks);
+    let admin = admin::check(text.admin, checks);
+    if !text.green_api.has_instances() && text.chatapp.is_none() {
+        let missing = "name at least one, with its id and token (or have a [chatapp] section)";
+        checks.complain("green_api.instances", missing);
     }
+    let (webhook, webhook_token) = text.webhook.map(|text| webhook::check(text, checks)).unzip();
+    let has_webhook = webhook.is_some();
+    let (green_api, instances) = green_api::check(text.green_api, webhook_token, checks);
+    let chatapp = text.chatapp.and_then(|text| chatapp::check(text, has_webhook, checks));
+    let events = events::check(text.events, checks);
+    let tracing = tracing::check(text.tracing, checks);
+    let routing = routing::check(text.routing, &kafka.dead_letter_topic, checks);
+    Some(Config {
+        shutdown_timeout: text.shutdown_timeout_seconds.seconds(),
+        config_check: text.config_check_seconds.seconds_or_never(),
+        kafka,
+        schema_registry,
+        admin: admin?,
+        green_api,
+        instances,
+        webhook: webhook.flatten(),
+        chatapp,
+        events,
+        calls: text.calls,
+        tracing,
+        routing,
+    })
 }
 
-/// How an instance's events come in. GREEN-API does one or the other, never both (reference §7).
-#[derive(Debug, Clone)]
-pub enum Receive {
-    /// Its queue is polled.
-    Poll,
-    /// GREEN-API calls the webhook.
-    Webhook {
-        /// What it proves itself with: its webhookUrlToken, bare.
-        token: SecretString,
-    },
+/// Whether what is wrong with `told` is why something seems to be wrong with `key`: what cannot be read is not there for
+/// those who look at values.
+fn is_cause(told: &str, key: &str) -> bool {
+    let is_within =
+        !told.is_empty() && key.strip_prefix(told).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    let mut consequences =
+        [chatapp::CONSEQUENCES, create_topics::CONSEQUENCES, green_api::CONSEQUENCES, webhook::CONSEQUENCES]
+            .into_iter()
+            .flatten();
+    is_within || consequences.any(|(cause, end)| *cause == told && key.ends_with(end))
 }
 
-/// What happens to events.
-#[derive(Debug, Clone)]
-pub struct Events {
-    /// Types nobody knows.
-    pub unknown: UnknownPolicy,
-    /// Events that are deleted unseen, by their `typeWebhook` or ChatApp's `meta.type`.
-    pub drop: Vec<String>,
-    /// Whether the body travels along as `raw`.
-    pub include_raw: bool,
-}
-
-/// What happens to calls.
-#[derive(Debug, Clone, Default)]
-pub struct Calls {
-    /// Which call events are published.
-    pub publish: CallPolicy,
-    /// Whether GREEN-API is asked for the caller's name.
-    pub caller_lookup: bool,
-    /// The language of the line about a call for the people in the chat; `None`: no such line.
-    pub language: Option<Language>,
-}
-
-/// One thing wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The key, as a path through the file.
-    pub key: String,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-impl Problem {
-    pub(crate) fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into() }
+impl Config {
+    /// Of all of it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let sections = self.sections().map(|(_, section)| section);
+        sections.into_iter().chain(self.instances.iter().map(Instance::fingerprint)).collect::<Vec<_>>().fingerprint()
     }
-}
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.key.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.key, self.message) }
+    /// The parts of `new` that only a restart brings to life; instances are not among them.
+    #[must_use]
+    pub fn needs_restart_for(&self, new: &Self) -> Vec<&'static str> {
+        let changed = self.sections().into_iter().zip(new.sections()).filter(|((_, old), (_, new))| old != new);
+        changed.map(|((name, _), _)| name).collect()
     }
-}
 
-/// All that is wrong with the configuration: fix the file, then start again (exit code 64).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigError {
-    /// Where the configuration was read from.
-    pub origin: String,
-    /// At least one.
-    pub problems: Vec<Problem>,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.problems.len();
-        write!(f, "{count} problem{} in {}:", if count == 1 { "" } else { "s" }, self.origin)?;
-        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    /// Everything but the instances, by the names an operator knows.
+    fn sections(&self) -> [(&'static str, Fingerprint); 12] {
+        [
+            ("shutdown_timeout_seconds", self.shutdown_timeout.fingerprint()),
+            ("config_check_seconds", self.config_check.fingerprint()),
+            ("kafka", self.kafka.fingerprint()),
+            ("schema_registry", self.schema_registry.fingerprint()),
+            ("admin", self.admin.fingerprint()),
+            ("green_api", self.green_api.fingerprint()),
+            ("webhook", self.webhook.fingerprint()),
+            ("chatapp", self.chatapp.fingerprint()),
+            ("events", self.events.fingerprint()),
+            ("calls", self.calls.fingerprint()),
+            ("tracing", self.tracing.fingerprint()),
+            ("routing", self.routing.fingerprint()),
+        ]
     }
 }
 

@@ -2,34 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::problem::Checks;
+use super::text::{Within, text_form};
 
-use super::Problem;
-use super::validate::number;
-
-/// `[kafka.create_topics]`, as written.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(rename = "CreateTopics")]
-pub(super) struct File {
-    /// Partitions of each topic that is made.
-    #[schemars(range(min = 1, max = 10_000))]
-    partitions: u32,
-    /// Replicas of each partition.
-    #[schemars(range(min = 1, max = 100))]
-    replication_factor: u32,
-    /// Properties of the topics, such as retention.ms.
-    properties: BTreeMap<String, String>,
-}
-
-impl Default for File {
-    fn default() -> Self {
-        Self { partitions: 12, replication_factor: 3, properties: BTreeMap::new() }
-    }
-}
-
-/// How missing topics are made.
+/// How missing topics are made. They are part of `[kafka]`, and compared with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateTopics {
     /// Partitions of each topic that is made.
@@ -40,21 +16,32 @@ pub struct CreateTopics {
     pub properties: BTreeMap<String, String>,
 }
 
-pub(super) fn create_topics(file: File, problems: &mut Vec<Problem>) -> CreateTopics {
-    let key = |name: &str| format!("kafka.create_topics.{name}");
-    let partitions = number(&key("partitions"), file.partitions, 1..=10_000, problems);
-    let replication_factor = number(&key("replication_factor"), file.replication_factor, 1..=100, problems);
-    let min_in_sync = file.properties.get("min.insync.replicas").and_then(|value| value.parse::<u32>().ok());
-    let is_factor = (1..=100).contains(&replication_factor);
-    if is_factor && min_in_sync.is_some_and(|min| min > replication_factor) {
-        problems.push(Problem::new(
-            key("properties.min.insync.replicas"),
-            "is more than replication_factor: every record would be refused",
-        ));
+text_form! {
+    /// `[kafka.create_topics]`, as written.
+    #[schemars(rename = "CreateTopics")]
+    pub(super) struct Text;
+
+    /// Partitions of each topic that is made.
+    partitions: Within<u32, 1, 10_000> = 12,
+    /// Replicas of each partition.
+    replication_factor: Within<u32, 1, 100> = 3,
+    /// Properties of the topics, such as retention.ms.
+    properties: BTreeMap<String, String>,
+}
+
+/// What cannot be read, and the end of the key that seems to be wrong then.
+pub(super) const CONSEQUENCES: &[(&str, &str)] =
+    &[("kafka.create_topics.replication_factor", "create_topics.properties.min.insync.replicas")];
+
+pub(super) fn check(text: Text, kafka: &mut Checks<'_>) -> CreateTopics {
+    let min_in_sync = text.properties.get("min.insync.replicas").and_then(|value| value.parse::<u32>().ok());
+    if min_in_sync.is_some_and(|min| min > text.replication_factor.0) {
+        let message = "is more than replication_factor: every record would be refused";
+        kafka.complain("create_topics.properties.min.insync.replicas", message);
     }
     CreateTopics {
-        partitions: u16::try_from(partitions).unwrap_or(u16::MAX),
-        replication_factor: u16::try_from(replication_factor).unwrap_or(u16::MAX),
-        properties: file.properties,
+        partitions: u16::try_from(text.partitions.0).unwrap_or(u16::MAX),
+        replication_factor: u16::try_from(text.replication_factor.0).unwrap_or(u16::MAX),
+        properties: text.properties,
     }
 }

@@ -1,74 +1,121 @@
-//! `[schema_registry]`: its words into values that can only be valid.
+//! `[schema_registry]`: where the schema of events is registered.
+
+use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::secrets::secret;
-use super::validate::{bare_url, complain, seconds};
-use super::{CloudEventsMode, Credentials, Problem, SchemaRegistry, file};
+use super::fingerprint::Compared;
+use super::kafka::CloudEventsMode;
+use super::problem::Checks;
+use super::secrets::{Given, secret};
+use super::text::{Within, bare_url, is_header_word, text_form};
 
-/// `None` where there is no registry, or where something is wrong with it (then `problems` has grown).
-pub(super) fn schema_registry(
-    file: file::SchemaRegistry,
-    mode: CloudEventsMode,
-    problems: &mut Vec<Problem>,
-) -> Option<SchemaRegistry> {
-    let request_timeout =
-        seconds("schema_registry.request_timeout_seconds", file.request_timeout_seconds, 1..=300, problems);
-    let has_credentials = file.username.is_some()
-        || file.password.is_some()
-        || file.password_file.is_some()
-        || file.token.is_some()
-        || file.token_file.is_some();
-    let Some(text) = &file.url else {
-        if has_credentials || !file.register {
+/// Where the schema of events is registered.
+#[derive(Debug, Clone)]
+pub struct SchemaRegistry {
+    /// The root of Confluent's API.
+    pub url: Url,
+    /// Whether to register the schema, or only to find it there.
+    pub register: bool,
+    /// Who asks.
+    pub credentials: Credentials,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+}
+
+/// What an HTTP service wants to see.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// Nothing.
+    None,
+    /// Basic authentication.
+    Basic {
+        /// Whose password it is.
+        username: String,
+        /// The password.
+        password: SecretString,
+    },
+    /// A bearer token.
+    Bearer(SecretString),
+}
+
+text_form! {
+    /// `[schema_registry]`
+    #[schemars(rename = "SchemaRegistry")]
+    pub(super) struct Text;
+
+    /// The address of a registry with Confluent's API; without one there is no framing.
+    url: Option<String>,
+    /// Whether to register the schema, or only to find it there.
+    register: bool = true,
+    /// For Basic authentication, with `password` or `password_file`.
+    username: Option<String>,
+    /// Goes with `username`.
+    password: Option<Given>,
+    /// A file holding the password, instead of `password`.
+    password_file: Option<PathBuf>,
+    /// For Bearer authentication.
+    token: Option<Given>,
+    /// A file holding the token, instead of `token`.
+    token_file: Option<PathBuf>,
+    /// How long a request may take, connecting included.
+    request_timeout_seconds: Within<u64, 1, 300> = 10,
+}
+
+/// `None` where there is no registry, or where something is wrong with it (then there is a complaint).
+pub(super) fn check(text: Text, mode: CloudEventsMode, checks: &mut Checks<'_>) -> Option<SchemaRegistry> {
+    let Some(url) = &text.url else {
+        let has_credentials = text.username.is_some()
+            || text.password.is_some()
+            || text.password_file.is_some()
+            || text.token.is_some()
+            || text.token_file.is_some();
+        if has_credentials || !text.register {
             // Whoever sets these expects framed values, and would get plain ones.
-            return complain(problems, "schema_registry.url", "is missing: the other keys are about that registry");
+            checks.complain("schema_registry.url", "is missing: the other keys are about that registry");
         }
         return None;
     };
     if mode == CloudEventsMode::Structured {
-        problems.push(Problem::new(
-            "kafka.cloudevents_mode",
-            "must be \"binary\" with a schema registry: what is framed is the event, not a CloudEvents envelope",
-        ));
+        let message =
+            "must be \"binary\" with a schema registry: what is framed is the event, not a CloudEvents envelope";
+        checks.complain("kafka.cloudevents_mode", message);
     }
-    let url = url(text, problems);
-    let register = file.register;
-    let credentials = credentials(file, problems);
+    let mut checks = checks.table("schema_registry");
+    let url = bare_url(url).or_else(|| {
+        let expected = "expected one http or https address such as http://localhost:8081, without user or password";
+        checks.refuse("url", expected)
+    });
+    let (register, request_timeout) = (text.register, text.request_timeout_seconds.seconds());
+    let credentials = credentials(text, &mut checks);
     Some(SchemaRegistry { url: url?, register, credentials: credentials?, request_timeout })
 }
 
-fn url(text: &str, problems: &mut Vec<Problem>) -> Option<Url> {
-    bare_url(text).or_else(|| {
-        complain(
-            problems,
-            "schema_registry.url",
-            "expected one http or https address such as http://localhost:8081, without user or password",
-        )
-    })
-}
-
-fn credentials(file: file::SchemaRegistry, problems: &mut Vec<Problem>) -> Option<Credentials> {
-    let key = |name: &str| format!("schema_registry.{name}");
-    let password = secret(key, "password", file.password, file.password_file.as_deref(), problems);
-    let token = secret(key, "token", file.token, file.token_file.as_deref(), problems);
-    match (file.username, password?, token?) {
+fn credentials(text: Text, checks: &mut Checks<'_>) -> Option<Credentials> {
+    let password = secret("password", text.password, text.password_file, checks);
+    let token = secret("token", text.token, text.token_file, checks);
+    match (text.username, password?, token?) {
         (None, None, None) => Some(Credentials::None),
         (Some(username), Some(password), None) if !username.contains(':') => {
             Some(Credentials::Basic { username, password })
         }
-        (Some(_), Some(_), None) => complain(problems, "schema_registry.username", "cannot hold a colon"),
-        (Some(_), None, _) => complain(problems, "schema_registry.password", "is missing (or password_file)"),
-        (None, Some(_), _) => complain(problems, "schema_registry.username", "is missing"),
-        (None, None, Some(token)) if is_header_text(&token) => Some(Credentials::Bearer(token)),
-        (None, None, Some(_)) => complain(problems, "schema_registry.token", "holds characters no header takes"),
-        (Some(_), Some(_), Some(_)) => {
-            complain(problems, "schema_registry.token", "there is a password as well: keep one")
-        }
+        (Some(_), Some(_), None) => checks.refuse("username", "cannot hold a colon"),
+        (Some(_), None, _) => checks.refuse("password", "is missing (or password_file)"),
+        (None, Some(_), _) => checks.refuse("username", "is missing"),
+        (None, None, Some(token)) if is_header_word(token.expose_secret()) => Some(Credentials::Bearer(token)),
+        (None, None, Some(_)) => checks.refuse("token", "holds characters no header takes"),
+        (Some(_), Some(_), Some(_)) => checks.refuse("token", "there is a password as well: keep one"),
     }
 }
 
-fn is_header_text(token: &SecretString) -> bool {
-    token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic())
+impl Compared for SchemaRegistry {
+    fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        match &self.credentials {
+            Credentials::None => None,
+            Credentials::Basic { password: secret, .. } | Credentials::Bearer(secret) => Some(secret),
+        }
+        .into_iter()
+    }
 }

@@ -4,16 +4,18 @@
 //! White space around a secret is taken away, because editors and `echo` put a line break there. Whatever else cannot
 //! be meant as a part of it is an error: nobody could see it later in a login that fails.
 
+use std::fmt::Display;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 
-use super::Problem;
-use super::validate::complain;
+use super::problem::Checks;
 
 /// The largest file that is read for a secret. A chain of certificates is some kilobytes long.
 pub const SECRET_FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -155,14 +157,42 @@ fn regular(metadata: &Metadata) -> Result<(), FileFault> {
     Err(FileFault::NotAFile(other))
 }
 
+// A secret as it stands in the configuration itself, not read yet. A doc comment would be told of keys in the JSON Schema.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub(super) struct Given(#[schemars(with = "String")] pub(super) SecretString);
+
+impl Given {
+    pub(super) fn read(&self, key: impl Display, checks: &mut Checks<'_>) -> Option<SecretString> {
+        secret_of(self.0.expose_secret()).map_err(|fault| checks.complain(key, fault.to_string())).ok()
+    }
+}
+
+/// The secret from the key `name` or the file that `name_file` names; outside `None` where that failed.
+pub(super) fn secret(
+    name: &str,
+    given: Option<Given>,
+    path: Option<PathBuf>,
+    checks: &mut Checks<'_>,
+) -> Option<Option<SecretString>> {
+    let file_key = format!("{name}_file");
+    match (given, path) {
+        (Some(_), Some(_)) => checks.refuse(file_key, format!("{name} is given as well: keep one")),
+        (Some(given), None) => given.read(name, checks).map(Some),
+        (None, Some(path)) => secret_file(&file_key, &path, checks).map(Some),
+        (None, None) => Some(None),
+    }
+}
+
 /// The secret in a file.
-pub(super) fn secret_file(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
-    read_secrets(key, path, problems, secret_of)
+pub(super) fn secret_file(key: &str, path: &Path, checks: &mut Checks<'_>) -> Option<SecretString> {
+    read_secrets(key, path, checks, secret_of)
 }
 
 /// The secrets in a file that holds one a line, still one a line.
-pub(super) fn secret_lines(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<SecretString> {
-    read_secrets(key, path, problems, |text| {
+pub(super) fn secret_lines(key: &str, path: &Path, checks: &mut Checks<'_>) -> Option<SecretString> {
+    read_secrets(key, path, checks, |text| {
         let lines = text.trim().lines().map(secret_of).collect::<Result<Vec<_>, _>>()?;
         Ok(lines.iter().map(ExposeSecret::expose_secret).collect::<Vec<_>>().join("\n").into())
     })
@@ -171,7 +201,7 @@ pub(super) fn secret_lines(key: &str, path: &Path, problems: &mut Vec<Problem>) 
 fn read_secrets(
     key: &str,
     path: &Path,
-    problems: &mut Vec<Problem>,
+    checks: &mut Checks<'_>,
     read: impl Fn(&str) -> Result<SecretString, SecretFault>,
 ) -> Option<SecretString> {
     // What has no folder may be the secret itself, put where its file belongs.
@@ -179,46 +209,14 @@ fn read_secrets(
         if path.parent().is_some_and(|folder| folder != "") { path.to_string_lossy() } else { "the file".into() };
     let bytes = match read_regular_file(path, SECRET_FILE_BYTES_MAX) {
         Ok(bytes) => bytes,
-        Err(fault) => return complain(problems, key, format!("{shown} {fault}")),
+        Err(fault) => return checks.refuse(key, format!("{shown} {fault}")),
     };
     let secret = match String::from_utf8(bytes) {
         Ok(text) => read(&text),
         Err(error) if matches!(error.as_bytes(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) => Err(SecretFault::Utf16),
         Err(_) => Err(SecretFault::NotText),
     };
-    match secret {
-        Ok(secret) => Some(secret),
-        Err(fault) => complain(problems, key, format!("{shown} {fault}")),
-    }
-}
-
-/// The secret that stands in the file or in the environment itself.
-pub(super) fn given_secret(
-    key: impl Into<String>,
-    given: &SecretString,
-    problems: &mut Vec<Problem>,
-) -> Option<SecretString> {
-    match secret_of(given.expose_secret()) {
-        Ok(secret) => Some(secret),
-        Err(fault) => complain(problems, key, fault.to_string()),
-    }
-}
-
-/// The secret from its key or its file; outside `None` where that failed.
-pub(super) fn secret(
-    key: impl Fn(&str) -> String,
-    name: &str,
-    given: Option<SecretString>,
-    path: Option<&Path>,
-    problems: &mut Vec<Problem>,
-) -> Option<Option<SecretString>> {
-    let file_key = key(&format!("{name}_file"));
-    match (given, path) {
-        (Some(_), Some(_)) => complain(problems, file_key, format!("{name} is given as well: keep one")),
-        (Some(secret), None) => given_secret(key(name), &secret, problems).map(Some),
-        (None, Some(path)) => secret_file(&file_key, path, problems).map(Some),
-        (None, None) => Some(None),
-    }
+    secret.map_err(|fault| checks.complain(key, format!("{shown} {fault}"))).ok()
 }
 
 #[cfg(test)]

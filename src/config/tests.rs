@@ -1,11 +1,13 @@
 use std::path::PathBuf;
 
+use chatbridge_event::event::InstanceId;
 use secrecy::ExposeSecret;
 
 use super::*;
 
 mod causes;
 mod chatapp;
+mod difference;
 
 /// A file of this content, gone with the test.
 struct Written(PathBuf);

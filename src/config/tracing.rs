@@ -5,61 +5,17 @@ use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use chatbridge_event::trace::Sampling;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use url::Url;
 
-use super::Problem;
-use super::secrets::{given_secret, secret_file};
-use super::validate::{bare_url, complain, number, seconds};
-use chatbridge_event::trace::Sampling;
+use super::fingerprint::Compared;
+use super::problem::Checks;
+use super::secrets::{Given, secret_file};
+use super::text::{Within, bare_url, is_made_of, text_form};
 
 /// Set by the exporter itself; another value would only break it.
 const OWN_HEADERS: [&str; 3] = ["content-type", "content-length", "host"];
-
-/// `[tracing]`, as written.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(rename = "Tracing")]
-pub(super) struct File {
-    /// Whether records and dead letters carry the header `traceparent` (W3C Trace Context).
-    traceparent: bool,
-    /// Which share of all traces is recorded: exported, and marked as sampled in `traceparent`.
-    #[schemars(range(min = 0, max = 100))]
-    sampling_percent: u8,
-    /// The root of a collector's OTLP/HTTP interface; without one no spans are exported.
-    otlp_endpoint: Option<String>,
-    /// Headers the collector wants to see, for authentication.
-    #[schemars(with = "BTreeMap<String, String>")]
-    otlp_headers: BTreeMap<String, SecretString>,
-    /// Headers whose value is read from a file.
-    otlp_header_files: BTreeMap<String, PathBuf>,
-    /// How many spans may wait for the collector; what comes on top is dropped, and counted.
-    #[schemars(range(min = 1, max = 65_536))]
-    otlp_queue_spans_max: usize,
-    /// How long a span may wait for others to travel with.
-    #[schemars(range(min = 100, max = 60_000))]
-    otlp_export_interval_ms: u64,
-    /// How long a request may take, tries after a failure included.
-    #[schemars(range(min = 1, max = 60))]
-    otlp_timeout_seconds: u64,
-}
-
-impl Default for File {
-    fn default() -> Self {
-        Self {
-            traceparent: false,
-            sampling_percent: 100,
-            otlp_endpoint: None,
-            otlp_headers: BTreeMap::new(),
-            otlp_header_files: BTreeMap::new(),
-            otlp_queue_spans_max: 2048,
-            otlp_export_interval_ms: 5_000,
-            otlp_timeout_seconds: 10,
-        }
-    }
-}
 
 /// What is told of each event's way.
 #[derive(Debug, Clone)]
@@ -75,7 +31,7 @@ pub struct Tracing {
 /// What applies where the file says nothing.
 impl Default for Tracing {
     fn default() -> Self {
-        tracing(File::default(), &mut Vec::new())
+        check(Text::default(), &mut Checks::new(&mut Vec::new()))
     }
 }
 
@@ -94,82 +50,97 @@ pub struct Otlp {
     pub timeout: Duration,
 }
 
-pub(super) fn tracing(file: File, problems: &mut Vec<Problem>) -> Tracing {
-    let sampling = Sampling::percent(number("tracing.sampling_percent", file.sampling_percent, 0..=100, problems));
-    let key = |name: &str| format!("tracing.{name}");
-    let queue_spans_max = number(&key("otlp_queue_spans_max"), file.otlp_queue_spans_max, 1..=65_536, problems);
-    let interval_ms = number(&key("otlp_export_interval_ms"), file.otlp_export_interval_ms, 100..=60_000, problems);
-    let timeout = seconds(&key("otlp_timeout_seconds"), file.otlp_timeout_seconds, 1..=60, problems);
-    let headers = headers(file.otlp_headers, file.otlp_header_files, problems);
-    if file.otlp_endpoint.is_none() && !headers.is_empty() {
-        problems.push(Problem::new(key("otlp_endpoint"), "is missing: the headers are for that collector"));
+text_form! {
+    /// `[tracing]`, as written.
+    #[schemars(rename = "Tracing")]
+    pub(super) struct Text;
+
+    /// Whether records and dead letters carry the header `traceparent` (W3C Trace Context).
+    traceparent: bool,
+    /// Which share of all traces is recorded: exported, and marked as sampled in `traceparent`.
+    sampling_percent: Within<u8, 0, 100> = 100,
+    /// The root of a collector's OTLP/HTTP interface; without one no spans are exported.
+    otlp_endpoint: Option<String>,
+    /// Headers the collector wants to see, for authentication.
+    otlp_headers: BTreeMap<String, Given>,
+    /// Headers whose value is read from a file.
+    otlp_header_files: BTreeMap<String, PathBuf>,
+    /// How many spans may wait for the collector; what comes on top is dropped, and counted.
+    otlp_queue_spans_max: Within<usize, 1, 65_536> = 2048,
+    /// How long a span may wait for others to travel with.
+    otlp_export_interval_ms: Within<u64, 100, 60_000> = 5_000,
+    /// How long a request may take, tries after a failure included.
+    otlp_timeout_seconds: Within<u64, 1, 60> = 10,
+}
+
+pub(super) fn check(text: Text, checks: &mut Checks<'_>) -> Tracing {
+    let mut checks = checks.table("tracing");
+    let headers = headers(text.otlp_headers, text.otlp_header_files, &mut checks);
+    if text.otlp_endpoint.is_none() && !headers.is_empty() {
+        checks.complain("otlp_endpoint", "is missing: the headers are for that collector");
     }
-    let endpoint = file.otlp_endpoint.and_then(|text| endpoint(&text, problems));
+    let endpoint = text
+        .otlp_endpoint
+        .and_then(|text| endpoint(&text).map_err(|wrong| checks.complain("otlp_endpoint", wrong)).ok());
     let otlp = endpoint.map(|endpoint| Otlp {
         endpoint,
         headers,
-        queue_spans_max,
-        export_interval: Duration::from_millis(interval_ms),
-        timeout,
+        queue_spans_max: text.otlp_queue_spans_max.0,
+        export_interval: text.otlp_export_interval_ms.millis(),
+        timeout: text.otlp_timeout_seconds.seconds(),
     });
-    Tracing { traceparent: file.traceparent, sampling, otlp }
+    Tracing { traceparent: text.traceparent, sampling: Sampling::percent(text.sampling_percent.0), otlp }
 }
 
-fn endpoint(text: &str, problems: &mut Vec<Problem>) -> Option<Url> {
+fn endpoint(text: &str) -> Result<Url, &'static str> {
     let grpc = Some(4317);
     match bare_url(text) {
         Some(url) if url.path().trim_end_matches('/').ends_with("/v1/traces") => {
-            complain(problems, "tracing.otlp_endpoint", "leave out /v1/traces: it is added")
+            Err("leave out /v1/traces: it is added")
         }
-        Some(url) if url.port() == grpc => complain(
-            problems,
-            "tracing.otlp_endpoint",
-            "4317 is the port of OTLP over gRPC; this is OTLP over HTTP, usually port 4318",
-        ),
-        Some(url) => Some(url),
-        None => complain(
-            problems,
-            "tracing.otlp_endpoint",
-            "expected one http or https address such as http://localhost:4318, without user or password",
-        ),
+        Some(url) if url.port() == grpc => {
+            Err("4317 is the port of OTLP over gRPC; this is OTLP over HTTP, usually port 4318")
+        }
+        Some(url) => Ok(url),
+        None => Err("expected one http or https address such as http://localhost:4318, without user or password"),
     }
 }
 
 fn headers(
-    given: BTreeMap<String, SecretString>,
+    given: BTreeMap<String, Given>,
     files: BTreeMap<String, PathBuf>,
-    problems: &mut Vec<Problem>,
+    checks: &mut Checks<'_>,
 ) -> BTreeMap<String, SecretString> {
+    let mut found = Vec::new();
+    for (name, value) in given {
+        let key = format!("otlp_headers.{name}");
+        found.extend(value.read(&key, checks).map(|value| (key, name, value)));
+    }
+    for (name, path) in files {
+        let key = format!("otlp_header_files.{name}");
+        found.extend(secret_file(&key, &path, checks).map(|value| (key, name, value)));
+    }
     let mut headers = BTreeMap::new();
-    let mut add = |key: String, name: String, value: SecretString, problems: &mut Vec<Problem>| {
+    for (key, name, value) in found {
         let name = name.to_lowercase();
-        let is_name =
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        let is_value = value.expose_secret().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-        if !is_name || OWN_HEADERS.contains(&&*name) {
-            problems.push(Problem::new(key, "is not the name of a header that may be set"));
-        } else if !is_value {
-            problems.push(Problem::new(key, "holds characters that no header takes"));
+        if name.is_empty() || !is_made_of(&name, b"-_.") || OWN_HEADERS.contains(&&*name) {
+            checks.complain(key, "is not the name of a header that may be set");
+        } else if !value.expose_secret().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            checks.complain(key, "holds characters that no header takes");
         } else {
             match headers.entry(name) {
-                Entry::Occupied(_) => problems.push(Problem::new(key, "is given twice: keep one")),
+                Entry::Occupied(_) => checks.complain(key, "is given twice: keep one"),
                 Entry::Vacant(vacant) => drop(vacant.insert(value)),
             }
         }
-    };
-    for (name, value) in given {
-        let key = format!("tracing.otlp_headers.{name}");
-        if let Some(value) = given_secret(&key, &value, problems) {
-            add(key, name, value, problems);
-        }
-    }
-    for (name, path) in files {
-        let key = format!("tracing.otlp_header_files.{name}");
-        if let Some(value) = secret_file(&key, &path, problems) {
-            add(key, name, value, problems);
-        }
     }
     headers
+}
+
+impl Compared for Tracing {
+    fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        self.otlp.iter().flat_map(|otlp| otlp.headers.values())
+    }
 }
 
 #[cfg(test)]
@@ -177,13 +148,13 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Tracing, Vec<String>) {
-        let file = config::Config::builder()
+        let text = config::Config::builder()
             .add_source(config::File::from_str(text, config::FileFormat::Toml))
             .build()
             .and_then(config::Config::try_deserialize)
             .expect("the keys are there");
         let mut problems = Vec::new();
-        let tracing = tracing(file, &mut problems);
+        let tracing = check(text, &mut Checks::new(&mut problems));
         (tracing, problems.into_iter().map(|problem| problem.to_string()).collect())
     }
 

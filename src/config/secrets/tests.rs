@@ -167,7 +167,7 @@ fn only_a_regular_file_of_a_sensible_size_is_read() {
     File::create(&large).and_then(|file| file.set_len(1 << 40)).expect("a file without contents");
     let read = |path: &Path| {
         let mut problems = Vec::new();
-        let read = secret_file("kafka.property_files.sasl.password", path, &mut problems);
+        let read = secret_file("kafka.property_files.sasl.password", path, &mut Checks::new(&mut problems));
         (read.map(|secret| secret.expose_secret().to_owned()), problems.pop().map(|problem| problem.message))
     };
     assert_eq!(read(&linked).0.as_deref(), Some("secret"));

@@ -28,10 +28,11 @@ fn spellings(property: &str) -> Vec<String> {
 }
 
 fn problems_of(given: &[(&str, &str)], files: &[(&str, &str)]) -> Vec<String> {
-    let secret = |(name, value): &(&str, &str)| ((*name).to_owned(), SecretString::from((*value).to_owned()));
+    let secret = |(name, value): &(&str, &str)| ((*name).to_owned(), Given((*value).to_owned().into()));
     let file = |(name, path): &(&str, &str)| ((*name).to_owned(), PathBuf::from(path));
     let mut problems = Vec::new();
-    properties(given.iter().map(secret).collect(), files.iter().map(file).collect(), &mut problems);
+    let mut checks = Checks::new(&mut problems);
+    properties(given.iter().map(secret).collect(), files.iter().map(file).collect(), &mut checks.table("kafka"));
     problems.iter().map(ToString::to_string).collect()
 }
 

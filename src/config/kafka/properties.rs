@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::secrets::{given_secret, readable, secret_file};
-use super::{Kafka, Problem};
+use crate::config::problem::Checks;
+use crate::config::secrets::{Given, readable, secret_file};
 
 /// The other names of librdkafka 2.12.1, and the name that each stands for. A test compares this with its own table.
 const ALIASES: &[(&str, &str)] = &[
@@ -63,65 +63,57 @@ pub fn canonical(name: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, canonical)| canonical)
 }
 
-impl Kafka {
-    /// The properties of a client, each of them once: of several spellings the last one counts, and the operator's come
-    /// behind those in `before`.
-    #[must_use]
-    pub fn client_properties(&self, before: &[(&str, &str)], behind: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let operators = self.properties.iter().map(|(name, value)| (name.as_str(), value.expose_secret()));
-        let all = before.iter().copied().chain(operators).chain(behind.iter().copied());
-        let each_once: BTreeMap<&str, (&str, &str)> =
-            all.map(|(name, value)| (canonical(name), (name, value))).collect();
-        each_once.into_values().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-    }
-}
-
 /// Where a property was given.
-enum Given {
-    Here(SecretString),
+enum Source {
+    Here(Given),
     InFile(PathBuf),
 }
 
 /// No property of the promise is among them, and none of them is there twice.
 pub(super) fn properties(
-    given: BTreeMap<String, SecretString>,
+    given: BTreeMap<String, Given>,
     files: BTreeMap<String, PathBuf>,
-    problems: &mut Vec<Problem>,
+    checks: &mut Checks<'_>,
 ) -> BTreeMap<String, SecretString> {
-    let here = given.into_iter().map(|(name, value)| (format!("kafka.properties.{name}"), name, Given::Here(value)));
-    let in_files =
-        files.into_iter().map(|(name, path)| (format!("kafka.property_files.{name}"), name, Given::InFile(path)));
+    let here = given.into_iter().map(|(name, value)| (format!("properties.{name}"), name, Source::Here(value)));
+    let in_files = files.into_iter().map(|(name, path)| (format!("property_files.{name}"), name, Source::InFile(path)));
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     let mut properties = BTreeMap::new();
-    for (key, name, given) in here.chain(in_files) {
+    for (key, name, source) in here.chain(in_files) {
         if let Some(why) = why_refused(&name) {
-            problems.push(Problem::new(key, format!("cannot be set: {why}")));
+            checks.complain(key, format!("cannot be set: {why}"));
             continue;
         }
         match seen.entry(canonical(&name).to_owned()) {
             Entry::Occupied(other) => {
-                let message =
-                    format!("is the same property as {} (or its environment variable): keep one", other.get());
-                problems.push(Problem::new(key, message));
+                let other = checks.path(other.get());
+                checks
+                    .complain(key, format!("is the same property as {other} (or its environment variable): keep one"));
                 continue;
             }
             Entry::Vacant(vacant) => drop(vacant.insert(key.clone())),
         }
-        let value = match given {
+        let value = match source {
             // To librdkafka, no text is the property's default.
-            Given::Here(value) if value.expose_secret().is_empty() => Some(value),
-            Given::Here(value) => given_secret(&key, &value, problems),
-            Given::InFile(path) => secret_file(&key, &path, problems),
+            Source::Here(Given(value)) if value.expose_secret().is_empty() => Some(value),
+            Source::Here(value) => value.read(&key, checks),
+            Source::InFile(path) => secret_file(&key, &path, checks),
         };
         if let (Some(value), Some((_, may_be_folder))) = (&value, FILES.iter().find(|(file, _)| *file == name)) {
             let path = Path::new(value.expose_secret());
             if let Err(fault) = readable(path, *may_be_folder) {
-                problems.push(Problem::new(key, format!("{} {fault}", path.display())));
+                checks.complain(key, format!("{} {fault}", path.display()));
             }
         }
         properties.extend(value.map(|value| (name, value)));
     }
     properties
+}
+
+/// Whether the value of this property is a secret: passwords, keys, what logs in at an OAuth server. The others are words
+/// such as `SASL_SSL`, which a text may well hold.
+pub(super) fn is_secret(name: &str) -> bool {
+    ["password", "secret", "key.pem", "oauthbearer.config", "assertion"].iter().any(|part| name.contains(part))
 }
 
 fn why_refused(name: &str) -> Option<&'static str> {

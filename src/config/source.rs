@@ -5,44 +5,26 @@ use std::path::Path;
 
 use config::{ConfigError as ReadError, Environment, FileFormat, Map, Source as _, Value, ValueKind};
 
-use super::file::File;
-use super::secrets::{SecretFault, is_placeholder};
-use super::{Config, ConfigError, Problem, validate};
+use serde::de::DeserializeOwned;
 
-/// Read where neither `--config` nor `CHATBRIDGE_CONFIG` names another, and only if it is there.
-pub const DEFAULT_FILE: &str = "config.toml";
+use super::problem::Problem;
+use super::secrets::{SecretFault, is_placeholder};
 
 const PREFIX: &str = "CHATBRIDGE__";
 const INSTANCES: &str = "GREEN_API__INSTANCES__";
 const KAFKA: &str = "KAFKA__";
 const PROPERTIES: &str = "KAFKA__PROPERTIES__";
 const PROPERTY_FILES: &str = "KAFKA__PROPERTY_FILES__";
-/// What cannot be read, and the end of the key that seems to lack it then.
-const CONSEQUENCES: &[(&str, &str)] = &[
-    ("webhook", ".receive"),
-    ("webhook", ".webhook_token"),
-    ("webhook", "chatapp.callback_secret"),
-    ("webhook.token", ".webhook_token"),
-    ("webhook.token_file", ".webhook_token"),
-    ("chatapp", "green_api.instances"),
-    ("chatapp.refresh_token", "chatapp.email"),
-    ("chatapp.refresh_token_file", "chatapp.email"),
-];
 /// After this many wrong keys the rest can wait.
 const PROBLEMS_MAX: usize = 100;
 
-/// Reads `file` (or [`DEFAULT_FILE`]) and the `CHATBRIDGE__…` variables of `environment`, the latter winning.
-///
-/// # Errors
-/// Every problem at once, each with its key.
-pub fn load(
-    file: Option<&Path>,
+/// What stands in the file at `path`, which may be missing unless it `is_required`, and in the `CHATBRIDGE__…` variables
+/// of `environment`, the latter winning. What cannot be read is a problem, and left out.
+pub(super) fn read<T: DeserializeOwned>(
+    path: &Path,
+    is_required: bool,
     environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<Config, ConfigError> {
-    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
-    let origin = format!("{} and the environment", path.display());
-    let fail = |problems| ConfigError { origin: origin.clone(), problems };
-
+) -> (Option<T>, Vec<Problem>) {
     let mut variables: HashMap<String, String> =
         environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     let mut problems = twice_in_environment(&mut variables);
@@ -51,38 +33,27 @@ pub fn load(
     let by_property_file = take_prefixed(&mut variables, PROPERTY_FILES);
 
     let merged = config::Config::builder()
-        .add_source(config::File::from(path).format(FileFormat::Toml).required(file.is_some()))
+        .add_source(config::File::from(path).format(FileFormat::Toml).required(is_required))
         .add_source(
             Environment::with_prefix("CHATBRIDGE").prefix_separator("__").separator("__").source(Some(variables)),
         )
         .build()
-        .and_then(|merged| merged.collect())
-        .map_err(|error| fail(vec![Problem::new("", unreadable(path, &error))]))?;
-
-    let mut root = Value::new(None, ValueKind::Table(merged));
+        .and_then(|merged| merged.collect());
+    let mut root = match merged {
+        Ok(merged) => Value::new(None, ValueKind::Table(merged)),
+        Err(error) => return (None, vec![Problem::new("", unreadable(path, &error))]),
+    };
     apply_instances(&mut root, by_instance, &mut problems);
     flatten_properties(&mut root, &mut problems);
     apply_properties(&mut root, "properties", by_property);
     apply_properties(&mut root, "property_files", by_property_file);
 
+    let by_name = problems.len();
     placeholders(&root, String::new(), &mut problems);
-    let file = read(root, &mut problems);
-    let mut further = Vec::new();
-    let config = file.and_then(|file| validate::validate(file, &mut further));
-    further.retain(|problem| !problems.iter().any(|told| is_cause(&told.key, &problem.key)));
-    problems.extend(further);
-    match config {
-        Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(fail(problems)),
-    }
-}
-
-/// Whether what is wrong with `told` is why something seems to be wrong with `key`: what cannot be read is not there for
-/// those who look at values.
-fn is_cause(told: &str, key: &str) -> bool {
-    let is_within =
-        !told.is_empty() && key.strip_prefix(told).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-    is_within || CONSEQUENCES.iter().any(|(cause, end)| *cause == told && key.ends_with(end))
+    let text = key_by_key(root, &mut problems);
+    // Tables have no order of their own, and the same problems have to be the same text each time.
+    problems[by_name..].sort_by(|one, other| one.key.cmp(&other.key));
+    (text, problems)
 }
 
 /// The sample's placeholders, wherever they stand.
@@ -257,7 +228,7 @@ fn member<'v>(value: &'v mut Value, key: &str, default: ValueKind) -> &'v mut Va
 }
 
 /// Reads the tree; each key that cannot be read is reported, taken out, and the rest is read again.
-fn read(mut root: Value, problems: &mut Vec<Problem>) -> Option<File> {
+fn key_by_key<T: DeserializeOwned>(mut root: Value, problems: &mut Vec<Problem>) -> Option<T> {
     while problems.len() < PROBLEMS_MAX {
         match serde_path_to_error::deserialize(root.clone()) {
             Ok(file) => return Some(file),

@@ -3,7 +3,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::secrets::is_invisible;
+use crate::config::secrets::is_invisible;
 
 const PORT: &str = "9092";
 

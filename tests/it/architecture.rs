@@ -145,13 +145,13 @@ fn leaves(inner: &str) -> Vec<Vec<String>> {
 fn resolve<'n>(path: &[String], from: &str, names: &BTreeSet<&'n str>) -> Option<&'n str> {
     let mut base: Vec<&str> = from.split('/').collect();
     let mut path = path.iter().map(String::as_str).peekable();
-    match path.peek()? {
-        &"crate" => {
+    match *path.peek()? {
+        "crate" => {
             base.clear();
             path.next();
         }
-        &"self" => drop(path.next()),
-        &"super" => {
+        "self" => drop(path.next()),
+        "super" => {
             while path.next_if_eq(&"super").is_some() {
                 base.pop();
             }

@@ -1,7 +1,7 @@
 //! What runs beside receiving and delivering. A panic of one part ends neither the others nor, where that is possible,
 //! the part.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -14,14 +14,22 @@ use crate::watch::telemetry::loss_watch;
 use crate::watch::telemetry::status::StatusBoard;
 
 /// The tasks, and the end of those that run until everything else has ended.
-#[derive(Default)]
 pub(super) struct Background {
     tasks: TaskTracker,
     /// Cancelled last.
     pub(super) stop: CancellationToken,
+    /// The stop of the whole process.
+    stop_all: CancellationToken,
+    /// A part that came to its end unasked.
+    broken: Arc<OnceLock<&'static str>>,
 }
 
 impl Background {
+    /// Nothing runs yet. A part that breaks for good cancels `stop_all`.
+    pub(super) fn new(stop_all: CancellationToken) -> Self {
+        Self { tasks: TaskTracker::new(), stop: CancellationToken::new(), stop_all, broken: Arc::default() }
+    }
+
     /// Runs what `start` makes, until it returns.
     pub(super) fn keep_running<F, T>(&self, what: &'static str, stop: &CancellationToken, start: F)
     where
@@ -48,16 +56,33 @@ impl Background {
         self.keep_running("the watch over losses", stop, move |stop| loss_watch::watch(Arc::clone(&board), stop));
     }
 
-    /// Runs what cannot be started a second time; a panic is told.
-    pub(super) fn run(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let running = tokio::spawn(task);
+    /// Runs what cannot be started a second time. A panic ends the process.
+    pub(super) fn must_run(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let running = self.tasks.spawn(task);
+        let panicked = async move {
+            if running.await.is_ok() {
+                // It was told to stop.
+                std::future::pending().await
+            }
+        };
+        self.must_last(what, panicked);
+    }
+
+    /// Ends the process when `ended` does.
+    pub(super) fn must_last(&self, what: &'static str, ended: impl Future<Output = ()> + Send + 'static) {
+        let (stop_all, broken) = (self.stop_all.clone(), Arc::clone(&self.broken));
         self.tasks.spawn(async move {
-            if running.await.is_err_and(|failure| failure.is_panic()) {
-                error!(
-                    "{what} panicked (the panic is logged above); it is gone until the next start: restart the bridge"
-                );
+            if stop_all.run_until_cancelled(ended).await.is_some() {
+                error!("{what} came to its end: the bridge stops, so that it is started again");
+                let _ = broken.set(what);
+                stop_all.cancel();
             }
         });
+    }
+
+    /// The part that ended the process, if one did.
+    pub(super) fn broken(&self) -> Option<&'static str> {
+        self.broken.get().copied()
     }
 
     /// Whether all of it has ended in time.

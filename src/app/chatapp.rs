@@ -128,6 +128,10 @@ impl ChatApp {
         Arc::new(Overview { telemetry: Arc::clone(telemetry), account: Arc::clone(history), spool: spool.clone() })
     }
 
+    pub(super) fn spool(&self) -> Spool {
+        self.parts.desk.spool.clone()
+    }
+
     /// Where calls of ChatApp go.
     pub(super) fn intake(&self) -> Arc<Intake> {
         Arc::clone(&self.parts.desk.intake)

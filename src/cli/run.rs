@@ -50,7 +50,7 @@ async fn daemon(config: Config, args: ConfigArgs, redactor: Redactor) -> ExitCod
     match app::run(config, Listeners { admin, webhook }, Some(reloads), redactor, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!(%error, "failed to start");
+            error!(%error, "the bridge did not start, or had to end");
             EXIT_FAILED.into()
         }
     }

@@ -217,6 +217,11 @@ impl Spool {
         Ok(answered)
     }
 
+    /// Returns when the writer has come to its end though this spool is still there: nothing is stored any more.
+    pub async fn closed(self) {
+        self.commands.closed().await;
+    }
+
     /// Takes a frame out, everything in it being settled or known from before, and remembers the forms that consumers
     /// have by that; both or neither.
     ///

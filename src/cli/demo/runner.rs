@@ -55,7 +55,7 @@ pub(crate) enum DemoError {
     Read(#[from] crate::core::consume::ReadError),
     /// The bridge.
     #[error(transparent)]
-    Start(#[from] app::StartError),
+    Start(#[from] app::RunError),
     /// The bridge did not get to hear anything.
     #[error("the bridge has not subscribed its channels after {} s; RUST_LOG=info shows what it met", .0.as_secs())]
     NotHeard(Duration),

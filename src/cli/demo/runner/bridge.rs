@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::DemoError;
 use super::broker::Broker;
-use crate::app::{self, StartError};
+use crate::app::{self, RunError};
 use crate::config::{Admin, Calls, CloudEventsMode, Config, Events, GreenApi, Kafka, Tracing};
 use crate::redact::Redactor;
 
 pub(super) struct RunningBridge {
     admin: SocketAddr,
     stop: CancellationToken,
-    task: JoinHandle<Result<(), StartError>>,
+    task: JoinHandle<Result<(), RunError>>,
 }
 
 impl RunningBridge {

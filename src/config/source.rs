@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use config::{ConfigError as ReadError, Environment, FileFormat, Map, Source as _, Value, ValueKind};
-
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;

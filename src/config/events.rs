@@ -8,20 +8,9 @@ use super::problem::Checks;
 use super::text::{list, text_form, word};
 
 /// Types that may be named in `events.drop`.
-const TYPE_WEBHOOKS: &[&str] = &[
-    "incomingMessageReceived",
-    "outgoingMessageReceived",
-    "outgoingAPIMessageReceived",
-    "outgoingMessageStatus",
-    "incomingMessageStatus",
-    "incomingCall",
-    "outgoingCall",
-    "incomingBlock",
-    "deviceInfo",
-    "stateInstanceChanged",
-    "statusInstanceChanged",
-    "quotaExceeded",
-];
+const TYPE_WEBHOOKS: &str = "incomingMessageReceived, outgoingMessageReceived, outgoingAPIMessageReceived, \
+    outgoingMessageStatus, incomingMessageStatus, incomingCall, outgoingCall, incomingBlock, \
+    deviceInfo, stateInstanceChanged, statusInstanceChanged, quotaExceeded";
 
 text_form! {
     /// `[events]`
@@ -52,11 +41,11 @@ pub enum UnknownPolicy {
 }
 
 pub(super) fn check(events: Events, checks: &mut Checks<'_>) -> Events {
-    for (index, word) in events.drop.iter().enumerate().filter(|(_, word)| !TYPE_WEBHOOKS.contains(&word.as_str())) {
-        let known = TYPE_WEBHOOKS.join(", ");
-        let message =
-            format!("unknown type `{word}`, expected one of {known} (for types that are unknown, see events.unknown)");
-        checks.complain(format!("events.drop[{index}]"), message);
+    for (index, word) in events.drop.iter().enumerate() {
+        if !TYPE_WEBHOOKS.split(", ").any(|known| known == word) {
+            let known = format!("expected one of {TYPE_WEBHOOKS} (for types that are unknown, see events.unknown)");
+            checks.complain(format!("events.drop[{index}]"), format!("unknown type `{word}`, {known}"));
+        }
     }
     events
 }

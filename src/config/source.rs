@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use config::{ConfigError as ReadError, Environment, FileFormat, Map, Source as _, Value, ValueKind};
-
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
@@ -40,7 +39,7 @@ pub(super) fn read<T: DeserializeOwned>(
         .build()
         .and_then(|merged| merged.collect());
     let mut root = match merged {
-        Ok(merged) => Value::new(None, ValueKind::Table(merged)),
+        Ok(merged) => Value::from(merged),
         Err(error) => return (None, vec![Problem::new("", unreadable(path, &error))]),
     };
     apply_instances(&mut root, by_instance, &mut problems);
@@ -130,24 +129,18 @@ fn apply_instances(root: &mut Value, variables: Vec<(String, String)>, problems:
             problems.push(Problem::new(format!("{PREFIX}{INSTANCES}{name}"), expected));
             continue;
         };
-        let instances = member(member_table(root, "green_api"), "instances", ValueKind::Array(Vec::new()));
+        let Some(green_api) = table(root, &["green_api"], true) else { continue };
+        let instances = green_api.entry("instances".to_owned()).or_insert_with(|| Vec::<Value>::new().into());
         let ValueKind::Array(instances) = &mut instances.kind else { continue };
-        let has_id = |instance: &Value| match &instance.kind {
-            ValueKind::Table(table) => {
-                table.get("id").and_then(|have| have.clone().into_string().ok()).is_some_and(|have| have == id)
-            }
-            _ => false,
+        let has_id = |instance: &mut Value| {
+            let have = table(instance, &[], false).and_then(|table| table.get("id")?.clone().into_string().ok());
+            have.is_some_and(|have| have == id)
         };
-        let instance = match instances.iter().position(has_id) {
-            Some(index) => &mut instances[index],
-            None => {
-                let table = Map::from_iter([("id".to_owned(), Value::new(None, id))]);
-                instances.push(Value::new(None, table));
-                let last = instances.len() - 1;
-                &mut instances[last]
-            }
-        };
-        if let ValueKind::Table(table) = &mut instance.kind {
+        let index = instances.iter_mut().position(has_id).unwrap_or(instances.len());
+        if index == instances.len() {
+            instances.push(Map::from_iter([("id".to_owned(), Value::from(id))]).into());
+        }
+        if let Some(table) = table(&mut instances[index], &[], false) {
             let key = key.to_lowercase();
             // The two are one setting in two forms; the environment's form replaces the file's.
             let other_form = match key.strip_suffix("_file") {
@@ -157,7 +150,7 @@ fn apply_instances(root: &mut Value, variables: Vec<(String, String)>, problems:
             if !set.contains(&(id.to_owned(), other_form.clone())) {
                 table.remove(&other_form);
             }
-            table.insert(key.clone(), Value::new(None, value));
+            table.insert(key.clone(), value.into());
             set.insert((id.to_owned(), key));
         }
     }
@@ -165,25 +158,16 @@ fn apply_instances(root: &mut Value, variables: Vec<(String, String)>, problems:
 
 /// TOML reads `security.protocol = "SSL"` without quotes as a table in a table; what is meant is plain.
 fn flatten_properties(root: &mut Value, problems: &mut Vec<Problem>) {
-    let ValueKind::Table(root) = &mut root.kind else { return };
-    let Some(ValueKind::Table(kafka)) = root.get_mut("kafka").map(|kafka| &mut kafka.kind) else { return };
-    for name in ["properties", "property_files"] {
-        flatten_table(kafka, name, "kafka", problems);
-    }
-    if let Some(ValueKind::Table(create_topics)) = kafka.get_mut("create_topics").map(|value| &mut value.kind) {
-        flatten_table(create_topics, "properties", "kafka.create_topics", problems);
-    }
-}
-
-fn flatten_table(parent: &mut Map<String, Value>, name: &str, path: &str, problems: &mut Vec<Problem>) {
-    if let Some(ValueKind::Table(table)) = parent.get_mut(name).map(|value| &mut value.kind) {
+    for path in [&["kafka", "properties"][..], &["kafka", "property_files"], &["kafka", "create_topics", "properties"]]
+    {
+        let Some(table) = table(root, path, false) else { continue };
         let (mut flat, mut twice) = (Map::new(), BTreeSet::new());
         for (key, value) in std::mem::take(table) {
             flatten(key, value, &mut flat, &mut twice);
         }
         *table = flat;
         let message = "is there twice, with its dots in quotation marks and without: keep one";
-        problems.extend(twice.into_iter().map(|key| Problem::new(format!("{path}.{name}.{key}"), message)));
+        problems.extend(twice.into_iter().map(|key| Problem::new(format!("{}.{key}", path.join(".")), message)));
     }
 }
 
@@ -203,28 +187,22 @@ fn flatten(key: String, value: Value, flat: &mut Map<String, Value>, twice: &mut
 }
 
 /// `CHATBRIDGE__KAFKA__PROPERTIES__SASL_PASSWORD`: a shell takes no dots, and no librdkafka property has underscores.
-fn apply_properties(root: &mut Value, table: &str, variables: Vec<(String, String)>) {
-    for (name, value) in variables {
-        let properties = member(member_table(root, "kafka"), table, ValueKind::Table(Map::new()));
-        if let ValueKind::Table(table) = &mut properties.kind {
-            table.insert(name.to_lowercase().replace('_', "."), Value::new(None, value));
+fn apply_properties(root: &mut Value, name: &str, variables: Vec<(String, String)>) {
+    for (property, value) in variables {
+        if let Some(table) = table(root, &["kafka", name], true) {
+            table.insert(property.to_lowercase().replace('_', "."), value.into());
         }
     }
 }
 
-fn member_table<'v>(value: &'v mut Value, key: &str) -> &'v mut Value {
-    member(value, key, ValueKind::Table(Map::new()))
-}
-
-/// The member `key` of a table, made where it is missing; the value itself where it is no table (reported later).
-fn member<'v>(value: &'v mut Value, key: &str, default: ValueKind) -> &'v mut Value {
-    if !matches!(value.kind, ValueKind::Table(_)) {
-        return value;
+/// The table at this path, made where it is missing and to be made. What is no table is reported later.
+fn table<'v>(value: &'v mut Value, path: &[&str], is_made: bool) -> Option<&'v mut Map<String, Value>> {
+    let ValueKind::Table(table) = &mut value.kind else { return None };
+    let Some((name, path)) = path.split_first() else { return Some(table) };
+    if is_made {
+        table.entry((*name).to_owned()).or_insert_with(|| Map::<String, Value>::new().into());
     }
-    match &mut value.kind {
-        ValueKind::Table(table) => table.entry(key.to_owned()).or_insert_with(|| Value::new(None, default)),
-        _ => unreachable!("checked above"),
-    }
+    self::table(table.get_mut(*name)?, path, is_made)
 }
 
 /// Reads the tree; each key that cannot be read is reported, taken out, and the rest is read again.

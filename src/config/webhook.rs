@@ -18,29 +18,10 @@ const SCHEMES: [&str; 2] = ["Bearer ", "Basic "];
 /// Stands for every address that GREEN-API has published.
 const GREEN_API: &str = "green-api";
 /// What GREEN-API has published so far, the older list and the newer one.
-const GREEN_API_ADDRESSES: &[[u8; 4]] = &[
-    [51, 250, 84, 44],
-    [51, 250, 94, 65],
-    [51, 250, 91, 13],
-    [51, 250, 93, 251],
-    [51, 250, 76, 115],
-    [51, 250, 69, 65],
-    [51, 250, 68, 181],
-    [51, 250, 69, 45],
-    [51, 250, 74, 200],
-    [51, 250, 87, 205],
-    [46, 101, 109, 139],
-    [51, 250, 12, 167],
-    [51, 250, 95, 149],
-    [89, 169, 137, 216],
-    [158, 160, 49, 84],
-    [165, 22, 93, 202],
-    [167, 172, 162, 71],
-    [104, 248, 252, 93],
-    [158, 160, 139, 176],
-    [64, 226, 111, 11],
-    [207, 154, 255, 195],
-];
+const GREEN_API_ADDRESSES: &str = "51.250.84.44 51.250.94.65 51.250.91.13 51.250.93.251 51.250.76.115 51.250.69.65 \
+    51.250.68.181 51.250.69.45 51.250.74.200 51.250.87.205 46.101.109.139 51.250.12.167 \
+    51.250.95.149 89.169.137.216 158.160.49.84 165.22.93.202 167.172.162.71 104.248.252.93 \
+    158.160.139.176 64.226.111.11 207.154.255.195";
 
 /// Where GREEN-API's push calls come in.
 #[derive(Debug, Clone)]
@@ -199,11 +180,10 @@ pub(super) fn webhook_token(
 fn networks(key: &str, words: &[String], with_names: bool, checks: &mut Checks<'_>) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for (index, word) in words.iter().enumerate() {
-        let one = word.parse::<IpNet>().ok().or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from));
-        match one {
+        match network(word) {
             Some(network) => networks.push(network.trunc()),
             None if with_names && word == GREEN_API => {
-                networks.extend(GREEN_API_ADDRESSES.iter().map(|address| IpNet::from(IpAddr::from(*address))));
+                networks.extend(GREEN_API_ADDRESSES.split(' ').filter_map(network));
             }
             None => {
                 let names = if with_names { ", or \"green-api\"" } else { "" };
@@ -213,6 +193,11 @@ fn networks(key: &str, words: &[String], with_names: bool, checks: &mut Checks<'
         }
     }
     networks
+}
+
+/// A network, or an address alone.
+fn network(word: &str) -> Option<IpNet> {
+    word.parse::<IpNet>().ok().or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 /// The tokens are the instances' own, and are compared with them.

@@ -86,9 +86,8 @@ pub(super) fn properties(
         }
         match seen.entry(canonical(&name).to_owned()) {
             Entry::Occupied(other) => {
-                let other = checks.path(other.get());
-                checks
-                    .complain(key, format!("is the same property as {other} (or its environment variable): keep one"));
+                let other = format!("{} (or its environment variable)", checks.path(other.get()));
+                checks.complain(key, format!("is the same property as {other}: keep one"));
                 continue;
             }
             Entry::Vacant(vacant) => drop(vacant.insert(key.clone())),

@@ -72,7 +72,7 @@ fn with(key: &ConfigKey, value: &str) -> String {
     lines.join("\n")
 }
 
-fn keys() -> Vec<ConfigKey> {
+pub(super) fn keys() -> Vec<ConfigKey> {
     let keys = schema::config_keys(&schema::config());
     assert!(keys.len() > 80, "{} keys", keys.len());
     keys
@@ -116,6 +116,36 @@ fn a_number_out_of_its_range_is_told_once() {
 }
 
 #[test]
+fn a_range_that_another_key_sets_is_no_problem_where_that_key_is_wrong() {
+    for (lines, expected) in [
+        (
+            "[green_api]\nloss_warn_after_seconds = 0\nloss_alarm_after_seconds = 5",
+            "green_api.loss_warn_after_seconds: 0",
+        ),
+        ("[green_api]\nretry_min_ms = 0\nretry_max_ms = 5", "green_api.retry_min_ms: 0"),
+        ("[webhook]\nbody_bytes_max = 1\nbuffered_bytes_max = 70000", "webhook.body_bytes_max: 1"),
+        (
+            "[kafka.create_topics]\nreplication_factor = 0\nproperties.min.insync.replicas = '5'",
+            "kafka.create_topics.replication_factor: 0",
+        ),
+    ] {
+        let told = problem(&format!("{lines}\n{SMALLEST}"));
+        assert!(told.starts_with(expected), "{told}");
+    }
+}
+
+/// A configuration that is looked at again and again is told of when it changes, and not each time.
+#[test]
+fn the_same_problems_are_told_in_the_same_order() {
+    let text = format!("a = 1\nb = 2\nc = 3\n[kafka]\ntopic = []\nbrokers = []\n[admin]\nlisten = []\n{SMALLEST}");
+    let first = problems(&text);
+    assert_eq!(first.len(), 6, "{first:?}");
+    for _ in 0..20 {
+        assert_eq!(problems(&text), first);
+    }
+}
+
+#[test]
 fn a_placeholder_is_told_once_wherever_it_stands() {
     for key in keys().into_iter().filter(|key| key.takes == "A text") {
         assert_told_once(&key, "\"PASTE-this-HERE\"", "the sample's placeholder");
@@ -126,7 +156,7 @@ fn a_placeholder_is_told_once_wherever_it_stands() {
     assert!(told[0].starts_with("green_api.instances[0].token: is still the sample's placeholder"), "{told:?}");
     // Those that are commented out look alike.
     let marked: Vec<&str> = sample.split('"').filter(|text| text.contains("PASTE")).collect();
-    assert!(marked.len() >= 10 && marked.iter().all(|text| secrets::is_placeholder(text)), "{marked:?}");
+    assert!(marked.len() >= 10 && marked.iter().all(|text| crate::config::secrets::is_placeholder(text)), "{marked:?}");
 }
 
 #[test]

@@ -153,10 +153,15 @@ async fn serve(args: SimulateArgs) -> io::Result<()> {
         simulator.url(),
         simulator.url()
     )?;
-    if args.rate > 0 {
-        generate(&simulator, &ids, args.rate, &stop).await;
-    }
-    stop.cancelled().await;
+    let mut generators: Vec<Generator> = ids.iter().map(|id| Generator::new(*id, 1)).collect();
+    let mut turns = (0..ids.len()).cycle();
+    repeat(args.rate, &stop, || {
+        let Some(turn) = turns.next() else { return };
+        if let Err(error) = simulator.enqueue(ids[turn], generators[turn].body()) {
+            warn!(%error, "an event was not queued");
+        }
+    })
+    .await;
     simulator.stop().await;
     Ok(())
 }
@@ -173,17 +178,14 @@ fn print(instances: &[IdAndToken], events: u64) -> io::Result<()> {
     out.flush()
 }
 
-/// Queues events at `rate`, one instance after the other.
-async fn generate(simulator: &Simulator, ids: &[u64], rate: u32, stop: &CancellationToken) {
-    let mut generators: Vec<Generator> = ids.iter().map(|id| Generator::new(*id, 1)).collect();
+/// Makes an event so often a second, never where `rate` is 0, until `stop`.
+async fn repeat(rate: u32, stop: &CancellationToken, mut make: impl FnMut()) {
+    if rate == 0 {
+        return stop.cancelled().await;
+    }
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    for turn in (0..ids.len()).cycle() {
-        if stop.run_until_cancelled(ticks.tick()).await.is_none() {
-            return;
-        }
-        if let Err(error) = simulator.enqueue(ids[turn], generators[turn].body()) {
-            warn!(%error, "an event was not queued");
-        }
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        make();
     }
 }

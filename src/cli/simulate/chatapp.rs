@@ -7,13 +7,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 
+use super::repeat;
 use crate::shutdown;
 use chatbridge_lab::chatapp::generator::Generator;
-use chatbridge_lab::chatapp::{ChatAppSimulator, ChatAppSimulatorConfig, Dialect, Licence, SocketConfig};
-use chatbridge_lab::green_api::JournalConfig;
+use chatbridge_lab::chatapp::{
+    ChatAppSimulator, ChatAppSimulatorConfig, Dialect, JournalConfig, Licence, SocketConfig,
+};
 
 /// What `--chatapp` brings with it; `--listen`, `--rate`, `--latency-ms`, `--journal` and `--print` mean the same there.
 #[derive(Debug, clap::Args)]
@@ -110,10 +110,11 @@ pub(super) async fn serve(
         writeln!(out, "  {channel}")?;
     }
     writeln!(out, "faults, acts, publish, generate, journal, status: {api}/simulator/")?;
-    if rate > 0 {
-        generate(&simulator, Generator::new(&config, 1), rate, &stop).await;
-    }
-    stop.cancelled().await;
+    let mut generator = Generator::new(&config, 1);
+    repeat(rate, &stop, || {
+        simulator.publish(&generator.event());
+    })
+    .await;
     simulator.stop().await;
     Ok(())
 }
@@ -126,12 +127,4 @@ pub(super) fn print(args: ChatAppArgs, events: u64) -> io::Result<()> {
         writeln!(out, "{}", generator.event().body)?;
     }
     out.flush()
-}
-
-async fn generate(simulator: &ChatAppSimulator, mut generator: Generator, rate: u32, stop: &CancellationToken) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        simulator.publish(&generator.event());
-    }
 }

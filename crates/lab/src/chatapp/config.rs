@@ -26,7 +26,7 @@ pub struct ChatAppSimulatorConfig {
     pub company: u64,
     /// The one user: `cabinetUserId` of the tokens, and the user channel (§2.2, §3.2).
     pub user: u64,
-    /// `v1.tokens.make` in any 24 hours (§2.2: 100).
+    /// `v1.tokens.make` in any 24 hours; the service allows 100.
     pub logins_per_day_max: usize,
     /// REST requests and channel authorisations together, of everybody (§2.3: 50 per address).
     pub requests_per_second_max: u32,

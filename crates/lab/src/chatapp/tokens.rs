@@ -10,7 +10,7 @@ use super::config::Login;
 /// Pairs that are remembered; the oldest is forgotten, and so void.
 const PAIRS_MAX: usize = 10_000;
 const DAY_SECONDS: u64 = 24 * 60 * 60;
-/// How long tokens live (§2.2).
+/// How long tokens live.
 const ACCESS_SECONDS: u64 = DAY_SECONDS;
 const REFRESH_SECONDS: u64 = 14 * DAY_SECONDS;
 

@@ -1,4 +1,4 @@
-//! The answers of the service, as reference §2 and §3 print them.
+//! The answers of the service, as its documentation prints them.
 
 use axum::body::Body;
 use axum::response::Response;

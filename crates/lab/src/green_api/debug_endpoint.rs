@@ -1,4 +1,4 @@
-//! The debug endpoint (reference §8): a bare notification posted to the root, or to `/v1/`, joins
+//! The debug endpoint: a bare notification posted to the root, or to `/v1/`, joins
 //! the queue of the instance it names. On the service it is a host of its own; here it shares the listener.
 
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use super::method::{Method, Rates};
 use super::queue::{HandOut, Queue, QueueFull, Received};
 use crate::kit::until::until;
 
-/// How stale the answer of `getWebhooksCount` may be (reference §2.6: about 10 s).
+/// How stale the answer of `getWebhooksCount` may be (about 10 s).
 const COUNT_REFRESH: Duration = Duration::from_secs(10);
 
 /// A simulated instance.

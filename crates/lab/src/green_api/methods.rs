@@ -124,7 +124,7 @@ fn status(instance: &Instance) -> Value {
     json!({ "statusInstance": if online { "online" } else { "offline" } })
 }
 
-/// Reference §5: any of the settings. They take effect at once, where the service takes minutes.
+/// Any of the settings. They take effect at once, where the service takes minutes.
 async fn set_settings(world: &World, instance: &Instance, body: Body) -> Response {
     let Ok(body) = world.kit().read_body(body).await else {
         return plain(413, "request entity too large");

@@ -25,7 +25,7 @@ pub(crate) fn hang_up(how: Hangup) -> Response {
     response
 }
 
-/// Text with a status; browsers may read it from anywhere, as at GREEN-API (reference §1, CORS).
+/// Text with a status; browsers may read it from anywhere, as at GREEN-API.
 pub(crate) fn answer(status: u16, content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

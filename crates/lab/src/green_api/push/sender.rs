@@ -108,7 +108,7 @@ pub(super) fn outcome(status: u16) -> Result<(), PushFailure> {
     if status == SUCCESS { Ok(()) } else { Err(PushFailure::Status(status)) }
 }
 
-/// `Bearer <token>`, unless the token itself begins with `Basic ` or `Bearer `; none for an empty one (reference §7).
+/// `Bearer <token>`, unless the token itself begins with `Basic ` or `Bearer `; none for an empty one.
 fn authorization(token: &str) -> Result<Option<HeaderValue>, reqwest::header::InvalidHeaderValue> {
     if token.is_empty() {
         return Ok(None);

@@ -75,10 +75,11 @@ impl Bridge {
         Self::start_by(Command::new(BINARY), home, environment)
     }
 
-    /// The same, after the shell's `ulimit` with these arguments.
-    pub(crate) fn start_under(home: &Home, ulimit: &str, environment: &[(&str, &str)]) -> Self {
+    /// The same, after the shell's `ulimit` with each of these arguments.
+    pub(crate) fn start_under(home: &Home, ulimits: &[&str], environment: &[(&str, &str)]) -> Self {
+        let limits: String = ulimits.iter().map(|ulimit| format!("ulimit {ulimit} && ")).collect();
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("ulimit {ulimit} && exec \"$0\" \"$@\""), BINARY]);
+        shell.args(["-c", &format!("{limits}exec \"$0\" \"$@\""), BINARY]);
         Self::start_by(shell, home, environment)
     }
 

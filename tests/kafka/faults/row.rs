@@ -63,7 +63,7 @@ pub(crate) struct Row {
     /// The bridge's environment.
     pub(crate) environment: Vec<(&'static str, String)>,
     /// What the shell's `ulimit` is told before the bridge starts.
-    pub(crate) ulimit: Option<&'static str>,
+    pub(crate) ulimits: &'static [&'static str],
     /// For the pace of `make test` alone: what would otherwise be waited for.
     pub(crate) hurry: Vec<(&'static str, &'static str)>,
     /// A proxy stands between the bridge and GREEN-API.
@@ -123,7 +123,7 @@ impl Row {
             table_lasts: Duration::from_secs(10),
             topic: Vec::new(),
             environment: Vec::new(),
-            ulimit: None,
+            ulimits: &[],
             hurry: Vec::new(),
             through_proxy: false,
             tires_after: None,
@@ -209,8 +209,8 @@ impl Row {
     }
 
     /// The bridge has these limits.
-    pub(crate) fn under(mut self, ulimit: &'static str) -> Self {
-        self.ulimit = Some(ulimit);
+    pub(crate) fn under(mut self, ulimits: &'static [&'static str]) -> Self {
+        self.ulimits = ulimits;
         self
     }
 

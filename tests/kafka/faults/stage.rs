@@ -255,7 +255,12 @@ impl<'a> Stage<'a> {
 
     /// On the first instance, behind what it has.
     pub(crate) fn queue(&mut self, odd: Odd) {
-        self.simulator.enqueue(self.ids[0], odd.body.clone()).expect("room");
+        self.queue_for(0, odd);
+    }
+
+    /// On this one.
+    pub(crate) fn queue_for(&mut self, instance: usize, odd: Odd) {
+        self.simulator.enqueue(self.ids[instance], odd.body.clone()).expect("room");
         self.odd.push(odd);
     }
 

@@ -1,14 +1,11 @@
 //! Bodies made to cost memory, while the bridge may have as much of it as its pod in Kubernetes.
 
 use super::super::odd::noise;
-use super::super::row::Pace;
+use super::super::row::{MEMORY, Pace};
 use super::super::shapes::{bodies_of_chatapp, bytes};
 use super::row::Row;
 
 const GROUP: &str = "ChatApp: bodies made to cost memory";
-/// `ulimit`'s, in KiB: all memory that is asked for, used or not. So that the stacks of threads do not count for much of it,
-/// they are not as large as they could be.
-const UNDER: &[&str] = &["-s 1024", "-d 262144"];
 /// A little less than the largest frame that the bridge takes, which is longer by what is around its body.
 const LARGEST_BYTES: usize = 15 * 1024 * 1024;
 /// Of one body, each of another chat. Each becomes an event.
@@ -35,7 +32,7 @@ pub(super) fn rows() -> Vec<Row> {
                 stage.broker.resume();
             },
         )
-        .under(UNDER)
+        .under(MEMORY)
         // As in the image.
         .with("MALLOC_MMAP_THRESHOLD_", "131072")
         .cut(),

@@ -34,7 +34,9 @@ LABEL org.opencontainers.image.title="chatbridge" \
       org.opencontainers.image.licenses="Apache-2.0 OR MIT"
 COPY --from=build /src/target/release/chatbridge /usr/bin/chatbridge
 # Both TLS libraries find the certificates by this.
+# What a large body took goes back to the system at once (docs/deployment.md).
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    MALLOC_MMAP_THRESHOLD_=131072 \
     CHATBRIDGE_LOG_FORMAT=json
 USER 65532:65532
 EXPOSE 9464 8080

@@ -196,12 +196,12 @@ fn a_body_of_one_byte_chunks_takes_no_more_memory_than_its_bytes() {
 #[test]
 fn the_limit_of_open_files_is_raised_shared_out_and_named_when_it_is_reached() {
     let scene = Scene::new("");
-    let mut bridge = Bridge::start_under(&scene.home, "-S -n 64", &[]);
+    let mut bridge = Bridge::start_under(&scene.home, &["-S -n 64"], &[]);
     bridge.wait_until_ready();
     assert!(bridge.status()["file_descriptors"]["limit"].as_u64() > Some(64), "{}", bridge.status());
     assert!(bridge.terminate().success());
 
-    let mut bridge = Bridge::start_under(&scene.home, "-n 64", &[]);
+    let mut bridge = Bridge::start_under(&scene.home, &["-n 64"], &[]);
     bridge.wait_until_ready();
     assert_eq!(bridge.status()["file_descriptors"], serde_json::json!({"limit": 64}));
     assert!(bridge.log().contains("so the listeners take fewer connections"), "{}", bridge.log());
@@ -217,7 +217,7 @@ fn the_limit_of_open_files_is_raised_shared_out_and_named_when_it_is_reached() {
         config.push_str(&format!("[[green_api.instances]]\nid = {id}\ntoken = \"x\"\n"));
     }
     std::fs::write(scene.home.config(), config).expect("writable");
-    let bridge = Bridge::start_under(&scene.home, "-n 30", &[]);
+    let bridge = Bridge::start_under(&scene.home, &["-n 30"], &[]);
     let deadline = Instant::now() + PATIENCE;
     while !bridge.log().contains("file descriptors have run out") {
         assert!(Instant::now() < deadline, "{}", bridge.log());

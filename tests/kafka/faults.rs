@@ -40,6 +40,8 @@ mod odd;
 mod process;
 mod pushes;
 mod row;
+#[path = "../memory/shapes.rs"]
+mod shapes;
 mod stage;
 mod table;
 mod topics;

@@ -4,19 +4,31 @@
 //! counts twice meanwhile; what librdkafka allocates it does not see. How much the whole process takes, librdkafka and
 //! all, `tests/kafka` looks at with the real binary under a limit.
 
-use std::sync::{Mutex, PoisonError};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use chatbridge::chatapp::hear::ledger::Ledger;
+use chatbridge::chatapp::keep::drain::Drain;
+use chatbridge::chatapp::keep::spool::{Frame, Road, Spool};
+use chatbridge::core::bridge::Bridge;
 use chatbridge::core::policy::Policy;
 use chatbridge::core::prepared::{prepare, prepare_event, prepare_undecodable};
+use chatbridge::core::publish::{Delivered, PublishError, Publisher};
 use chatbridge::green_api::client;
+use chatbridge::watch::telemetry::chatapp::ChatAppTelemetry;
+use chatbridge::watch::telemetry::metrics::Metrics;
+use chatbridge_base::clock::Clock;
 use chatbridge_base::json::Json;
 use chatbridge_event::event::{Channel, Event, EventId, InstanceId, SourceId};
 use chatbridge_event::normalize::chatapp;
 use chatbridge_event::normalize::green_api::normalize;
-use chatbridge_event::record::{Extent, RecordFactory};
+use chatbridge_event::record::{Extent, Record, RecordFactory};
+use chatbridge_pusher::Reconnect;
 use jiff::Timestamp;
 use peak_alloc::PeakAlloc;
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
 
 mod shapes;
 
@@ -119,4 +131,52 @@ fn a_notification_of_any_shape_takes_little() {
 fn a_frame_of_any_shape_takes_little() {
     within_bounds("bodies of ChatApp", shapes::bodies_of_chatapp, unpacked);
     within_bounds("what is no body", shapes::bytes, unpacked);
+}
+
+/// A Kafka that is away.
+struct Away;
+
+impl Publisher for Away {
+    fn publish(&self, _: &Record) -> impl Future<Output = Result<Delivered, PublishError>> + Send {
+        std::future::pending()
+    }
+}
+
+/// The bound that docs/deployment.md states for events of ChatApp that wait for Kafka: so many bytes of bodies, each as above.
+const WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+#[test]
+fn what_waits_for_kafka_takes_little_whatever_lies_on_disk() {
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = std::env::temp_dir().join(format!("chatbridge-memory-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("the temporary directory takes folders");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let lying = runtime.block_on(async {
+        let spool = Spool::open(&dir.join("spool"), 1 << 30).expect("a spool");
+        let bodies = shapes::bodies_of_chatapp();
+        let count = bodies.len() as u64;
+        for (_, body) in bodies {
+            let (road, channel, event, received_at) = (Road::Push, None, None, now());
+            let frame = Frame { road, channel, event, received_at, asked_behind: None, body: body.into_bytes() };
+            let _ = spool.append(&frame).await.expect("open");
+        }
+        (spool, count)
+    });
+    let (spool, count) = lying;
+    let took = peak(|| {
+        let telemetry = Arc::new(ChatAppTelemetry::new(Arc::new(Metrics::new())));
+        let clock = Clock::of_this_machine();
+        let ledger = Arc::new(Ledger::new(clock, Reconnect::default(), Arc::clone(&telemetry)));
+        let bridge = Arc::new(Bridge::new(Away, RecordFactory::default(), Policy::default()));
+        let drain = Drain { spool: spool.clone(), bridge, ledger, telemetry };
+        // It takes in hand what it will in a second or two; a slow machine sees less of it, and is no reason to fail.
+        let running =
+            async { tokio::time::timeout(Duration::from_secs(10), drain.run(CancellationToken::new())).await };
+        assert!(runtime.block_on(running).is_err(), "it waits");
+    });
+    assert_eq!(spool.depth().frames, count);
+    drop(std::fs::remove_dir_all(&dir));
+    let may = MULTIPLE * WAITING_BYTES + ONCE_BYTES;
+    eprintln!("{count} frames: {} kB, {} % of what is allowed", took / 1024, 100 * took / may);
+    assert!(took <= may, "{} kB", took / 1024);
 }

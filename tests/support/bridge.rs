@@ -75,12 +75,13 @@ impl Bridge {
         Self::start_by(Command::new(BINARY), home, environment)
     }
 
-    /// The same, after the shell's `ulimit` with these arguments.
-    pub(crate) fn start_under(home: &Home, ulimit: &str, environment: &[(&str, &str)]) -> Self {
+    /// The same, after the shell's `ulimit` with each of these arguments.
+    pub(crate) fn start_under(home: &Home, ulimits: &[&str], environment: &[(&str, &str)]) -> Self {
         // What other tests of this process have open is inherited where librdkafka opened it, and would count.
         let close = "for fd in /proc/self/fd/*; do fd=${fd##*/}; [ \"$fd\" -le 2 ] || eval \"exec $fd>&-\"; done";
+        let limits: String = ulimits.iter().map(|ulimit| format!("ulimit {ulimit} && ")).collect();
         let mut shell = Command::new("bash");
-        shell.args(["-c", &format!("{close}; ulimit {ulimit} && exec \"$0\" \"$@\""), BINARY]);
+        shell.args(["-c", &format!("{close}; {limits}exec \"$0\" \"$@\""), BINARY]);
         Self::start_by(shell, home, environment)
     }
 

@@ -6,7 +6,7 @@
 //! it says is in Kafka. A crash at any point leaves the frame where it is: it is delivered again, with the same ids.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tracing::error;
 use super::forms::{History, Remembered, Spot, Unproved, Verdict};
 use super::lanes::Lanes;
 use super::spool::{Frame, Road, Sequence, Spool};
-use super::unpack::{Content, unpack};
+use super::unpack::{Content, Item, Items, unpack};
 use crate::chatapp::hear::ledger::Ledger;
 use crate::core::bridge::Bridge;
 use crate::core::prepared::{Prepared, prepare_undecodable};
@@ -31,13 +31,21 @@ use crate::watch::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
 use chatbridge_event::event::{Channel, Event, EventId};
 use chatbridge_event::normalize::chatapp::identity::{Form, Subject};
 
-/// Frames taken out of the file and not yet settled, at the most …
+/// Frames begun and not yet settled, at the most …
 const FRAMES_IN_HAND_MAX: usize = 512;
-/// … and no more once their bodies come to this.
-const BYTES_IN_HAND_MAX: usize = 32 * 1024 * 1024;
+/// … and none is begun once they hold so many items, of each of which something is remembered until then.
+const ITEMS_IN_HAND_MAX: usize = 16 * 1024;
+/// What is on its way or waits for its turn comes to this at the most, unless one event alone does: nothing more is made
+/// meanwhile of the frame that is being taken apart. In memory it is a small multiple of that.
+const BYTES_ON_THE_WAY_MAX: usize = 8 * 1024 * 1024;
+/// What an event takes beside its body while it is on its way, be it ever so short.
+const EVENT_BYTES: usize = 8 * 1024;
+/// So many items of a frame are made at once, if they are short, so that the disk is asked once about all of them.
+const ITEMS_AT_ONCE_MAX: usize = 64;
+const BYTES_AT_ONCE_MAX: usize = 256 * 1024;
 /// Of one reading.
 const READ_FRAMES_MAX: usize = 64;
-const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
+const READ_BYTES_MAX: usize = 1024 * 1024;
 /// Between two tries of a file that cannot be read.
 const READ_RETRY: Duration = Duration::from_secs(1);
 /// So long it is known what was published of a message, since something last came of it: longer than any gap is fetched
@@ -71,6 +79,8 @@ struct Ticket {
     road: Road,
     channel: Option<Channel>,
     telemetry: Arc<ChannelTelemetry>,
+    /// What it counts for among what is on the way.
+    bytes: usize,
 }
 
 /// What is done in an item's turn.
@@ -90,20 +100,43 @@ enum Step {
 /// What was read and not yet settled.
 #[derive(Default)]
 struct InHand {
+    /// Read, and not begun.
+    read: VecDeque<(Sequence, Frame)>,
+    /// The frame that is being taken apart.
+    open: Option<Open>,
     frames: HashMap<Sequence, Pending>,
     /// Of everything in `frames`, which the disk knows of only when it is settled; and in how many frames it is.
     histories: HashMap<Subject, (Arc<History>, usize)>,
+    /// Of everything in `frames`.
+    items: usize,
+    /// Of everything in `lanes`, and on its way.
     bytes: usize,
     lanes: Lanes<Turn>,
 }
 
+/// A frame, and what is not made of it yet.
+struct Open {
+    sequence: Sequence,
+    road: Road,
+    received_at: Timestamp,
+    asked_behind: Option<Sequence>,
+    body_bytes: usize,
+    items: Items,
+    /// Of the next item.
+    index: u32,
+    subjects: HashSet<Subject>,
+    /// The forms in it that are new.
+    new: Vec<EventId>,
+}
+
 /// A frame of which something is still on its way.
+#[derive(Default)]
 struct Pending {
+    items: usize,
     left: usize,
     proofs: Vec<Settled>,
-    /// What is true as soon as all of it is settled.
-    unproved: Unproved,
-    bytes: usize,
+    /// What is true as soon as all of it is settled; `None` while it is being taken apart.
+    unproved: Option<Unproved>,
 }
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Vec<(Sequence, Frame)>> + Send + 'a>>;
@@ -118,7 +151,8 @@ impl<P: Publisher + 'static> Drain<P> {
         let mut forgetting = interval(FORGET_INTERVAL);
         let mut stopping = false;
         loop {
-            if reading.is_none() && !stopping && in_hand.has_room() {
+            self.take_apart(&mut in_hand, &mut steps).await;
+            if reading.is_none() && !stopping && in_hand.read.is_empty() && in_hand.has_room() {
                 reading = Some(Box::pin(self.more(after)));
             }
             tokio::select! {
@@ -126,6 +160,7 @@ impl<P: Publisher + 'static> Drain<P> {
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
                     reading = None;
+                    in_hand.read.clear();
                 }
                 Some(step) = steps.join_next(), if !steps.is_empty() => match step {
                     Ok(Step::Delivered(ticket, time, proof)) => {
@@ -139,10 +174,8 @@ impl<P: Publisher + 'static> Drain<P> {
                     Err(_) => return,
                 },
                 frames = kept(&mut reading), if reading.is_some() => {
-                    for (sequence, frame) in frames {
-                        after = Some(sequence);
-                        self.admit(sequence, frame, &mut in_hand, &mut steps).await;
-                    }
+                    after = frames.last().map(|(sequence, _)| *sequence).or(after);
+                    in_hand.read.extend(frames);
                 }
                 _ = forgetting.tick(), if !stopping => {
                     self.spool.forget_published(Timestamp::now(), PUBLISHED_KEPT);
@@ -166,10 +199,25 @@ impl<P: Publisher + 'static> Drain<P> {
         }
     }
 
-    /// Sends everything that a frame holds on its way.
-    async fn admit(&self, sequence: Sequence, frame: Frame, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
-        let (road, received_at, bytes) = (frame.road, frame.received_at, frame.body.len());
-        let asked_behind = frame.asked_behind;
+    /// Sends what was read on its way, as much of it as there is room for.
+    async fn take_apart(&self, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
+        while in_hand.has_room_for_more() {
+            let begun = in_hand.open.take().or_else(|| self.next_frame(in_hand));
+            let Some(mut open) = begun else { return };
+            let items = open.some_items();
+            if items.is_empty() {
+                self.close(open, in_hand, steps);
+            } else {
+                self.admit(&mut open, items, in_hand, steps).await;
+                in_hand.open = Some(open);
+            }
+        }
+    }
+
+    fn next_frame(&self, in_hand: &mut InHand) -> Option<Open> {
+        let (sequence, frame) = in_hand.read.pop_front()?;
+        let body_bytes = frame.body.len();
+        let (road, received_at, asked_behind) = (frame.road, frame.received_at, frame.asked_behind);
         let unpacked = unpack(frame, self.spool.place(sequence));
         if unpacked.is_wrapped {
             self.telemetry.wrapped_body();
@@ -177,37 +225,46 @@ impl<P: Publisher + 'static> Drain<P> {
         if unpacked.is_without_items {
             self.telemetry.body_without_items();
         }
-        let subjects: HashSet<Subject> =
-            unpacked.items.iter().filter_map(|item| item.form).map(|form| form.subject).collect();
-        self.learn(&subjects, in_hand).await;
-        let (mut turns, mut new) = (Vec::with_capacity(unpacked.items.len()), Vec::new());
-        for (index, item) in (0..).zip(unpacked.items) {
-            let verdict = item.form.map(|form| in_hand.judge(&form, road, (sequence, index), asked_behind));
+        in_hand.frames.insert(sequence, Pending::default());
+        let (items, subjects, new) = (unpacked.items, HashSet::new(), Vec::new());
+        Some(Open { sequence, road, received_at, asked_behind, body_bytes, items, index: 0, subjects, new })
+    }
+
+    /// Sends these items of a frame on their way.
+    async fn admit(&self, open: &mut Open, items: Vec<Item>, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
+        let subjects = items.iter().filter_map(|item| item.form).map(|form| form.subject);
+        let first_met: Vec<Subject> = subjects.filter(|subject| open.subjects.insert(*subject)).collect();
+        self.learn(&first_met, in_hand).await;
+        for item in items {
+            let spot = (open.sequence, open.index);
+            open.index += 1;
+            let verdict = item.form.map(|form| in_hand.judge(&form, open.road, spot, open.asked_behind));
             if let Some(Verdict::New(id)) = verdict {
-                new.push(id);
+                open.new.push(id);
             }
-            let telemetry = self.telemetry.of(item.channel.as_ref());
-            if let Some(work) = self.work(item.content, verdict, received_at, &telemetry) {
-                let ticket = Ticket { frame: sequence, key: item.key, road, channel: item.channel, telemetry };
-                turns.push(Turn { ticket, work });
-            }
-        }
-        let unproved = in_hand.unproved(subjects, new);
-        in_hand.bytes += bytes;
-        // Nothing is left to do of an empty one, and of one that an earlier run delivered.
-        if turns.is_empty() {
-            self.settle(sequence, Vec::new(), steps);
-        }
-        in_hand.frames.insert(sequence, Pending { left: turns.len(), proofs: Vec::new(), unproved, bytes });
-        for turn in turns {
-            let key = turn.ticket.key.clone();
-            let turn = in_hand.lanes.enter(&key, turn);
+            let (telemetry, body_bytes) = (self.telemetry.of(item.channel.as_ref()), item.bytes());
+            let Some(work) = self.work(item.content, verdict, open.received_at, &telemetry) else { continue };
+            let bytes = EVENT_BYTES + if matches!(work, Work::Deliver(_)) { body_bytes } else { 0 };
+            let (frame, road) = (open.sequence, open.road);
+            let ticket = Ticket { frame, key: item.key, road, channel: item.channel, telemetry, bytes };
+            in_hand.count(&ticket);
+            let key = ticket.key.clone();
+            let turn = in_hand.lanes.enter(&key, Turn { ticket, work });
             self.begin(turn, in_hand, steps);
         }
     }
 
+    /// Nothing more is to be made of it.
+    fn close(&self, open: Open, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
+        let unproved = in_hand.unproved(open.subjects, open.new);
+        if let Some(pending) = in_hand.frames.get_mut(&open.sequence) {
+            pending.unproved = Some(unproved);
+        }
+        self.settle_if_done(open.sequence, in_hand, steps);
+    }
+
     /// Fetches from disk what is known of these and not in hand.
-    async fn learn(&self, subjects: &HashSet<Subject>, in_hand: &mut InHand) {
+    async fn learn(&self, subjects: &[Subject], in_hand: &mut InHand) {
         let unknown: Vec<Subject> =
             subjects.iter().filter(|subject| !in_hand.histories.contains_key(subject)).copied().collect();
         let known = self.histories(&unknown).await;
@@ -303,15 +360,21 @@ impl<P: Publisher + 'static> Drain<P> {
         in_hand: &mut InHand,
         steps: &mut JoinSet<Step>,
     ) -> Option<Turn> {
+        in_hand.bytes -= ticket.bytes;
         if let Some(pending) = in_hand.frames.get_mut(&ticket.frame) {
             pending.left -= 1;
             pending.proofs.extend(proof);
-            if pending.left == 0 {
-                let told = pending.unproved.settled_by(&std::mem::take(&mut pending.proofs));
-                self.settle(ticket.frame, told, steps);
-            }
         }
+        self.settle_if_done(ticket.frame, in_hand, steps);
         in_hand.lanes.arrived(&ticket.key)
+    }
+
+    /// Nothing is left to do of an empty one, and of one that an earlier run delivered.
+    fn settle_if_done(&self, frame: Sequence, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
+        let Some(pending) = in_hand.frames.get_mut(&frame).filter(|pending| pending.left == 0) else { return };
+        let Some(unproved) = &pending.unproved else { return };
+        let told = unproved.settled_by(&std::mem::take(&mut pending.proofs));
+        self.settle(frame, told, steps);
     }
 
     /// Takes a frame off the disk: Kafka has, or nobody wants, everything that was in it.
@@ -327,15 +390,53 @@ impl<P: Publisher + 'static> Drain<P> {
     }
 }
 
+impl Open {
+    /// The next ones; none where there are no more.
+    fn some_items(&mut self) -> Vec<Item> {
+        let (mut some, mut bytes) = (Vec::new(), 0);
+        while some.len() < ITEMS_AT_ONCE_MAX && bytes < BYTES_AT_ONCE_MAX {
+            let Some(item) = self.items.next() else {
+                // The body goes now: there may be no room for long.
+                self.items = Items::One(None);
+                break;
+            };
+            bytes += item.bytes();
+            some.push(item);
+        }
+        some
+    }
+}
+
 impl InHand {
+    /// Whether another frame may be begun.
     fn has_room(&self) -> bool {
-        self.frames.len() < FRAMES_IN_HAND_MAX && self.bytes < BYTES_IN_HAND_MAX
+        self.frames.len() < FRAMES_IN_HAND_MAX && self.items < ITEMS_IN_HAND_MAX
+    }
+
+    /// Whether more may be made of the frame that is open, or of the next: it may all be one event. The largest go alone.
+    fn has_room_for_more(&self) -> bool {
+        let body_bytes = match (&self.open, self.read.front()) {
+            (Some(open), _) => open.body_bytes,
+            (None, Some((_, frame))) if self.has_room() => frame.body.len(),
+            (None, _) => return false,
+        };
+        self.bytes == 0 || self.bytes + body_bytes <= BYTES_ON_THE_WAY_MAX
+    }
+
+    /// Something more is on its way.
+    fn count(&mut self, ticket: &Ticket) {
+        self.items += 1;
+        self.bytes += ticket.bytes;
+        if let Some(pending) = self.frames.get_mut(&ticket.frame) {
+            pending.items += 1;
+            pending.left += 1;
+        }
     }
 
     fn forget(&mut self, frame: Sequence) {
         let Some(settled) = self.frames.remove(&frame) else { return };
-        self.bytes -= settled.bytes;
-        for subject in settled.unproved.subjects() {
+        self.items -= settled.items;
+        for subject in settled.unproved.iter().flat_map(Unproved::subjects) {
             if let Entry::Occupied(mut held) = self.histories.entry(subject) {
                 held.get_mut().1 -= 1;
                 if held.get().1 == 0 {

@@ -1,4 +1,4 @@
-//! Out of the spool: what a frame holds, one by one. Pure.
+//! Out of the spool: what a frame holds, one by one, each made when it is asked for. Pure.
 
 use chatbridge_event::event::{Channel, Event, EventId, Gap, SourceId, Undecodable};
 use chatbridge_event::record;
@@ -26,9 +26,30 @@ pub(crate) enum Content {
 
 /// What a frame holds, and in what wrapping.
 pub(crate) struct Unpacked {
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: Items,
     pub(crate) is_wrapped: bool,
     pub(crate) is_without_items: bool,
+}
+
+/// What is left of a frame.
+pub(crate) enum Items {
+    /// Something that is not taken apart; `None` once it is out.
+    One(Option<Box<Item>>),
+    Several(Box<normalize::Items>),
+}
+
+impl Iterator for Items {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        match self {
+            Self::One(item) => item.take().map(|item| *item),
+            Self::Several(items) => {
+                let normalize::Item { event, form } = items.next()?;
+                Some(Item::event(event, form))
+            }
+        }
+    }
 }
 
 impl Item {
@@ -36,6 +57,14 @@ impl Item {
         let source = event.source.id();
         let key = record::key(&source, event.chat.as_ref());
         Self { key, channel: source.channel().cloned(), content: Content::Event(Box::new(event)), form }
+    }
+
+    /// About as many bytes of memory it takes, at the least.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Event(event) => event.raw.get().len(),
+            Content::Undecodable(_, _, undecodable) => undecodable.bytes.len(),
+        }
     }
 
     fn undecodable(channel: Option<Channel>, undecodable: Undecodable, place: Place) -> Self {
@@ -48,7 +77,7 @@ impl Item {
 /// What lies at `place`. Never fails, and never comes back empty-handed.
 pub(crate) fn unpack(frame: Frame, place: Place) -> Unpacked {
     let channel = frame.channel.as_deref().and_then(Channel::from_name);
-    let one = |item| Unpacked { items: vec![item], is_wrapped: false, is_without_items: false };
+    let one = |item| Unpacked { items: Items::One(Some(Box::new(item))), is_wrapped: false, is_without_items: false };
     if frame.road == Road::Bridge
         && let Ok(gap) = serde_json::from_slice::<Gap>(&frame.body)
     {
@@ -63,7 +92,7 @@ pub(crate) fn unpack(frame: Frame, place: Place) -> Unpacked {
     Unpacked {
         is_wrapped: items.is_wrapped(),
         is_without_items: items.is_without_items(),
-        items: items.map(|normalize::Item { event, form }| Item::event(event, form)).collect(),
+        items: Items::Several(Box::new(items)),
     }
 }
 

@@ -19,12 +19,13 @@ mod clock;
 mod disk;
 mod kills;
 pub(super) mod row;
+mod shapes;
 pub(super) mod stage;
 pub(super) mod table;
 mod tokens;
 
 pub(super) fn rows() -> Vec<Row> {
-    [kills::rows(), disk::rows(), clock::rows(), tokens::rows()].into_iter().flatten().collect()
+    [kills::rows(), disk::rows(), shapes::rows(), clock::rows(), tokens::rows()].into_iter().flatten().collect()
 }
 
 /// A row, and what came of it.

@@ -3,7 +3,8 @@
 use chatbridge_lab::green_api::{Fault, FaultKind, Method};
 
 use super::odd::{Lands, Odd, noise};
-use super::row::{Pace, Row};
+use super::row::{MEMORY, Pace, Row};
+use super::shapes::{bodies_of_green_api, bytes};
 use crate::support::way::Way;
 
 const UNREADABLE: &str = "Events that cannot be read";
@@ -91,5 +92,26 @@ pub(crate) fn rows() -> Vec<Row> {
         .only(&[Way::Poll])
         .hurried("CHATBRIDGE__GREEN_API__RESPONSE_BYTES_MAX", "65536")
         .letters(&["too_long"]),
+        Row::new(LARGE, "bodies of many shapes, 256 MiB of memory", |stage| {
+            for (turn, (_, body)) in bodies_of_green_api().into_iter().enumerate() {
+                stage.queue_for(turn % stage.ids.len(), shaped(&body));
+            }
+            for (_, bytes) in bytes() {
+                stage.queue(Odd::new(Lands::Letter, [b"MARK", &bytes[..]].concat()));
+            }
+        })
+        .hits_all()
+        .under(MEMORY)
+        .with("MALLOC_MMAP_THRESHOLD_", "131072")
+        .with("CHATBRIDGE__WEBHOOK__BUFFERED_BYTES_MAX", "25165824")
+        .letters(&["not_utf8", "not_json", "not_json", "not_json", "not_json"]),
     ]
+}
+
+/// A body of GREEN-API's, with a mark and a chat of its own.
+fn shaped(body: &str) -> Odd {
+    let rest = body.replacen("1@c.us", "CHAT", 1);
+    let rest = rest.strip_prefix('{').expect("an object");
+    let chat = if rest.contains("CHAT") { "" } else { r#""from":"CHAT","# };
+    Odd::new(Lands::Whole, format!(r#"{{"idMessage":"MARK",{chat}{rest}"#))
 }

@@ -25,7 +25,7 @@ pub(crate) fn rows() -> Vec<Row> {
             stage.everybody_goes_on();
             stage.siege = None;
         })
-        .under("-n 64")
+        .under(&["-n 64"])
         .hits_all()
         .and(|stage| assert_eq!(stage.said("file descriptors have run out"), 0, "{}", stage.visible_log()))
     };

@@ -42,6 +42,10 @@ pub(crate) enum Hit {
     All,
 }
 
+/// What `ulimit` is told for the memory that a pod has, in KiB: all that is asked for counts, used or not. So that the stacks
+/// of threads are not much of it, they are not as large as they could be.
+pub(crate) const MEMORY: &[&str] = &["-s 1024", "-d 262144"];
+
 type Check = Box<dyn Fn(&Stage<'_>) + Send + Sync>;
 type Act = Box<dyn Fn(&mut Stage<'_>) + Send + Sync>;
 
@@ -63,7 +67,7 @@ pub(crate) struct Row {
     /// The bridge's environment.
     pub(crate) environment: Vec<(&'static str, String)>,
     /// What the shell's `ulimit` is told before the bridge starts.
-    pub(crate) ulimit: Option<&'static str>,
+    pub(crate) ulimits: &'static [&'static str],
     /// For the pace of `make test` alone: what would otherwise be waited for.
     pub(crate) hurry: Vec<(&'static str, &'static str)>,
     /// A proxy stands between the bridge and GREEN-API.
@@ -123,7 +127,7 @@ impl Row {
             table_lasts: Duration::from_secs(10),
             topic: Vec::new(),
             environment: Vec::new(),
-            ulimit: None,
+            ulimits: &[],
             hurry: Vec::new(),
             through_proxy: false,
             tires_after: None,
@@ -209,8 +213,8 @@ impl Row {
     }
 
     /// The bridge has these limits.
-    pub(crate) fn under(mut self, ulimit: &'static str) -> Self {
-        self.ulimit = Some(ulimit);
+    pub(crate) fn under(mut self, ulimits: &'static [&'static str]) -> Self {
+        self.ulimits = ulimits;
         self
     }
 

@@ -67,7 +67,7 @@ pub(crate) struct Stage<'a> {
     /// Whether records carry the time at which the broker took them.
     pub(crate) has_broker_clock: bool,
     environment: Vec<(String, String)>,
-    ulimit: Option<&'static str>,
+    ulimits: &'static [&'static str],
     pub(super) hit: Hit,
     webhook: Webhook,
     /// Where GREEN-API calls, which is before a proxy, if there is one.
@@ -189,7 +189,7 @@ impl<'a> Stage<'a> {
             has_broker_clock: row.place != Place::Mock
                 && !row.topic.iter().any(|(name, _)| *name == "message.timestamp.type"),
             environment,
-            ulimit: row.ulimit,
+            ulimits: row.ulimits,
             hit: row.hit,
             webhook,
             called_at,
@@ -255,7 +255,12 @@ impl<'a> Stage<'a> {
 
     /// On the first instance, behind what it has.
     pub(crate) fn queue(&mut self, odd: Odd) {
-        self.simulator.enqueue(self.ids[0], odd.body.clone()).expect("room");
+        self.queue_for(0, odd);
+    }
+
+    /// On this one.
+    pub(crate) fn queue_for(&mut self, instance: usize, odd: Odd) {
+        self.simulator.enqueue(self.ids[instance], odd.body.clone()).expect("room");
         self.odd.push(odd);
     }
 
@@ -267,9 +272,9 @@ impl<'a> Stage<'a> {
     pub(crate) fn start_bridge(&mut self) {
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        self.bridge = Some(match self.ulimit {
-            None => Bridge::start(&self.home, &environment),
-            Some(ulimit) => Bridge::start_under(&self.home, ulimit, &environment),
+        self.bridge = Some(match self.ulimits {
+            [] => Bridge::start(&self.home, &environment),
+            ulimits => Bridge::start_under(&self.home, ulimits, &environment),
         });
     }
 

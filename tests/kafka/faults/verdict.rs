@@ -182,8 +182,12 @@ fn stolen(
 fn published_identity(record: &Record, odd: &[Odd]) -> String {
     let published: Option<Published<'_>> = serde_json::from_slice(&record.value).ok();
     let raw = published.and_then(|published| published.raw).map(RawValue::get);
-    let found = odd.iter().find(|odd| find(&record.value, odd.marker.as_bytes()).is_some());
-    match (found, raw) {
+    // Most have a chat of their own, and a marker is not found in no time.
+    let is_of = |odd: &&Odd| match &odd.key {
+        Some(key) => *key == record.key,
+        None => find(&record.value, odd.marker.as_bytes()).is_some(),
+    };
+    match (odd.iter().find(is_of), raw) {
         (Some(odd), raw) => {
             match odd.lands {
                 Lands::Whole => {

@@ -8,7 +8,7 @@
 //!
 //! The body as it came, with this one item in `data` and all else untouched, out of its `payload` where that holds
 //! everything there is. So consumers find `raw.data[0]` and `raw.meta`, whatever the road, and nothing is lost. A body
-//! with one item is its own `raw`, byte for byte. A body with more than 100,000 items is not taken apart and becomes one
+//! with one item is its own `raw`, byte for byte. A body with more than 50,000 items is not taken apart and becomes one
 //! [`Kind::Unknown`]; neither is one with so many items that the copies of what is around them would come to more than
 //! 64 MiB.
 //!
@@ -43,7 +43,7 @@ use identity::{Form, Occurrence, Place};
 const FRAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A body with more items than this is not taken apart: what has to be known of each until all are in Kafka would come to
 /// more than the body.
-const ITEMS_MAX: usize = 100_000;
+const ITEMS_MAX: usize = 50_000;
 
 /// What is known of a body beside its bytes.
 #[derive(Debug, Clone, Default)]

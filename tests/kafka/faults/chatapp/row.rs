@@ -14,6 +14,8 @@ pub(crate) struct Row {
     pub(crate) group: &'static str,
     /// The bridge's state lies on a disk of so many MiB.
     pub(super) disk_mebibytes: Option<u32>,
+    /// What the shell's `ulimit` is told before the bridge starts.
+    pub(super) ulimits: &'static [&'static str],
     /// The bridge's environment.
     pub(super) environment: Vec<(&'static str, String)>,
     /// Before the bridge is started for the first time.
@@ -38,6 +40,7 @@ impl Row {
             name,
             group,
             disk_mebibytes: None,
+            ulimits: &[],
             environment: Vec::new(),
             before: None,
             script: Box::new(script),
@@ -54,6 +57,12 @@ impl Row {
 
     pub(crate) fn on_disk(mut self, mebibytes: u32) -> Self {
         self.disk_mebibytes = Some(mebibytes);
+        self
+    }
+
+    /// The bridge has these limits.
+    pub(crate) fn under(mut self, ulimits: &'static [&'static str]) -> Self {
+        self.ulimits = ulimits;
         self
     }
 

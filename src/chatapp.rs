@@ -2,7 +2,7 @@
 //!
 //! Push has no replay: what is published while nobody is subscribed is gone, and what was received cannot be asked for
 //! again. So a received event counts only once it is durable, and every stretch without a subscription is told.
-//! § is a section of the notes on ChatApp and the Pusher protocol.
+//! What ChatApp does is in docs/upstream/chatapp.md, each fact with its source.
 
 pub mod account;
 pub mod api;

@@ -1,4 +1,6 @@
 //! The GREEN-API wing: its client, receiving by polling, receiving by webhook.
+//!
+//! What GREEN-API does is in docs/upstream/green-api.md, each fact with its source.
 
 pub(crate) mod answer;
 pub mod caller;

@@ -1,8 +1,5 @@
 //! chatbridge: the map of the building.
 //!
-//! A `§` in a comment is a section of the notes on how the upstream was seen or is documented to behave; the facts are
-//! repeated where they matter, the notes are not part of this repository.
-//!
 //! # The promise
 //!
 //! Every event that GREEN-API queued for an instance is in Kafka before it is deleted from the queue, or before the

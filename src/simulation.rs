@@ -1,7 +1,7 @@
 //! The delivery loop between two faulty sides, on a clock that is held and with dice that are seeded.
 //!
 //! A history is one run of the real [`Poller`](crate::green_api::poll::poller::Poller) and the real [`Bridge`] between an upstream
-//! and a broker in memory that do whatever the reference leaves open and whatever goes wrong on a wire, while the
+//! and a broker in memory that do whatever upstream's documents leave open and whatever goes wrong on a wire, while the
 //! processes are stopped and killed between any two awaits. Everything random comes from one seed: the conditions, the
 //! events, each fault, the jitter. One thread, virtual time and no order of a hash map: so a seed is a history, for ever.
 //!

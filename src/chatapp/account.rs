@@ -65,7 +65,7 @@ impl Account {
         self.ask(|token| async move { self.api.callback_urls(&token).await }).await
     }
 
-    /// The names of all channels that it shows (§3.2): one for each messenger of each licence that is not said to be
+    /// The names of all channels that it shows: one for each messenger of each licence that is not said to be
     /// inactive, each company, and its user. Not a company's employees one by one: what they get is a part of the rest.
     ///
     /// # Errors
@@ -176,7 +176,7 @@ fn channel_names(licenses: &[License], companies: &[String], user: Option<&str>)
     });
     let companies = companies.iter().map(|company| format!("private-v1.companies.{company}"));
     let user = user.map(|user| format!("private-v1.users.{user}"));
-    // The characters of §5.6: with any other the server would not know the channel.
+    // The characters: with any other the server would not know the channel.
     let legal = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=@,.;".contains(&byte));
     let mut names: Vec<String> = Vec::new();
     for name in lines.chain(companies).chain(user).filter(legal) {

@@ -1,4 +1,4 @@
-//! The client of ChatApp's REST API (§2): tokens, what there is to hear, chats and messages, and the authorisation of
+//! The client of ChatApp's REST API: tokens, what there is to hear, chats and messages, and the authorisation of
 //! Pusher channels.
 //!
 //! It asks once and says what the answer means; waiting, renewing tokens and asking again is the business of whoever
@@ -28,7 +28,7 @@ mod pace;
 pub use answer::{CallbackUrl, ChatSummary, Granted, License, Moved, Next, Page};
 use pace::{Pace, Urgency};
 
-/// Items of a page: the most that is given out (§2.3).
+/// Items of a page: the most that is given out.
 pub const PAGE_ITEMS_MAX: usize = 100;
 /// Of the request's time, connecting may take so much.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
@@ -128,7 +128,7 @@ impl Api {
         }
     }
 
-    /// A new pair of tokens for a login (`v1.tokens.make`). May be asked 100 times a day (§2.3).
+    /// A new pair of tokens for a login (`v1.tokens.make`). May be asked 100 times a day.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -195,7 +195,7 @@ impl Api {
         self.whole_list(&["v1", "callbackUrls"], token, answer::callback_urls).await
     }
 
-    /// A page of the chats of a line, those that moved last first (§2.5).
+    /// A page of the chats of a line, those that moved last first.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -210,7 +210,7 @@ impl Api {
         answer::chats(&answer, PAGE_ITEMS_MAX)
     }
 
-    /// A page of a chat's messages, the oldest first, as ChatApp wrote them (§2.6).
+    /// A page of a chat's messages, the oldest first, as ChatApp wrote them.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -228,7 +228,7 @@ impl Api {
         answer::messages(&answer, PAGE_ITEMS_MAX)
     }
 
-    /// The signature with which `channel` may be subscribed on the connection `socket_id` (§5.3). Goes before everything
+    /// The signature with which `channel` may be subscribed on the connection `socket_id`. Goes before everything
     /// that waits for its turn.
     ///
     /// # Errors
@@ -271,7 +271,7 @@ impl Api {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        // Raw, without `Bearer` (§2.1).
+        // Raw, without `Bearer`.
         let request = self.request(Method::GET, url).header(AUTHORIZATION, self.sensitive(token)?);
         self.ask(request, Urgency::Patient).await
     }
@@ -383,13 +383,13 @@ fn paging(start: Start<'_>) -> Vec<(&'static str, String)> {
     match start {
         Start::At(None) => {}
         Start::At(Some(time)) => query.push(("lastTime", time.as_second().to_string())),
-        // It knows where it stands, and replaces lastTime (§2.6).
+        // It knows where it stands, and replaces lastTime.
         Start::Cursor(cursor) => query.push(("nextPage", cursor.to_owned())),
     }
     query
 }
 
-/// Whether ChatApp sends one is not known (§2.3); a proxy before it may.
+/// Whether ChatApp sends one is not known; a proxy before it may.
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))

@@ -1,4 +1,4 @@
-//! ChatApp's tokens: an accessToken that is good whenever somebody asks for one (§2.2).
+//! ChatApp's tokens: an accessToken that is good whenever somebody asks for one.
 //!
 //! A new pair is durable before it is used, for the refreshToken that made it may be worth nothing afterwards. One is
 //! made at a time, by a task that nobody's impatience can drop between ChatApp's answer and the disk. Logins keep their

@@ -1,4 +1,4 @@
-//! `chatbridge inject`: notifications into a queue, by the debug endpoint (seed 002) or the simulator.
+//! `chatbridge inject`: notifications into a queue, by the debug endpoint or the simulator.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -21,7 +21,6 @@ pub use config_reference::{ConfigKey, config_keys, config_reference};
 /// The JSON Schema (draft 2020-12) of a record's value.
 #[must_use]
 pub fn event() -> Value {
-    let settings = SchemaSettings::draft2020_12().for_serialize().with_transform(never_null).with_transform(readable);
     let mut schema = settings.into_generator().into_root_schema_for::<record::Value>();
     schema.insert("$id".to_owned(), record::EVENT_SCHEMA.into());
     schema.insert("title".to_owned(), "chatbridge event, v1".into());
@@ -32,7 +31,6 @@ pub fn event() -> Value {
 /// The JSON Schema (draft 2020-12) of the configuration file.
 #[must_use]
 pub fn config() -> Value {
-    let settings = SchemaSettings::draft2020_12().with_transform(never_null).with_transform(readable);
     let mut schema = config::schema(settings.into_generator());
     schema.insert("$id".to_owned(), "urn:chatbridge:config:v1".into());
     schema.insert("title".to_owned(), "chatbridge configuration".into());
@@ -71,51 +69,8 @@ fn never_null(schema: &mut Schema) {
     transform_subschemas(&mut never_null, schema);
 }
 
-/// Doc comments are written for readers of the code, on lines of the code's width and with references to its sources.
-fn readable(schema: &mut Schema) {
-    if let Some(Value::String(description)) = schema.get_mut("description") {
-        *description = without_references(description);
-    }
-    transform_subschemas(&mut readable, schema);
-}
-
-fn without_references(description: &str) -> String {
-    let mut kept = String::with_capacity(description.len());
-    let mut rest = description;
-    while let Some((before, after)) = rest.split_once(" (") {
-        let is_reference = ["reference ", "seed ", "§"].iter().any(|word| after.starts_with(word));
-        match after.split_once(')') {
-            Some((_, behind)) if is_reference => {
-                kept.push_str(before);
-                rest = behind;
-            }
-            _ => {
-                kept.push_str(before);
-                kept.push_str(" (");
-                rest = after;
-            }
-        }
-    }
-    kept.push_str(rest);
-    kept
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn descriptions_lose_their_references_and_nothing_else() {
-        for (text, expected) in [
-            ("A place (reference §9.4).", "A place."),
-            ("Sorts of chats (reference §9.3, §10) by id (if any).", "Sorts of chats by id (if any)."),
-            ("The sum (250000 is 2500.00).", "The sum (250000 is 2500.00)."),
-            ("Open (reference", "Open (reference"),
-        ] {
-            assert_eq!(without_references(text), expected);
-        }
-    }
-
     #[test]
     fn the_reasons_of_dead_letters_are_the_words_of_their_header() {
         use chatbridge_event::event::DeadLetterReason::*;

@@ -204,7 +204,7 @@ pub(super) fn document(answer: Answer, redact: &dyn Fn(&str) -> String) -> Resul
     }
 }
 
-/// The table of reference §3.
+/// The table
 fn failure(answer: &Answer, redact: &dyn Fn(&str) -> String) -> QueueError {
     let detail = describe(answer, redact);
     let text = String::from_utf8_lossy(&answer.bytes).to_lowercase();

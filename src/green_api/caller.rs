@@ -1,4 +1,4 @@
-//! Who is calling: the name the account knows a caller by, asked of GREEN-API beside the straight line (seed 004).
+//! Who is calling: the name the account knows a caller by, asked of GREEN-API beside the straight line.
 //!
 //! A name is a courtesy and the queue is a promise, so the courtesy never holds the promise up: one question takes at
 //! most [`LOOKUP_MAX`], waiting for its turn included, and after one that failed none is asked for a while. A call whose
@@ -20,7 +20,7 @@ use chatbridge_event::event::{ChatId, ChatType, InstanceId};
 
 /// The most a lookup may delay its call.
 pub const LOOKUP_MAX: Duration = Duration::from_secs(2);
-/// getContactInfo may be called once a second (reference §4). Counted from the answer, so that requests cannot bunch
+/// getContactInfo may be called once a second. Counted from the answer, so that requests cannot bunch
 /// up on their way.
 const BETWEEN_REQUESTS: Duration = Duration::from_secs(1);
 /// No questions for at least so long after one that failed, …
@@ -189,7 +189,7 @@ impl Turn {
 
 impl<D: ContactDirectory> CallerNames for CallerLookup<D> {
     async fn name_of(&self, caller: &ChatId) -> Option<String> {
-        // getContactInfo knows no groups (reference §6).
+        // getContactInfo knows no groups.
         if caller.chat_type() == Some(ChatType::Group) {
             return None;
         }

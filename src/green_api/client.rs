@@ -1,6 +1,6 @@
 //! The HTTP client of one GREEN-API instance.
 //!
-//! The token is a segment of every URL (reference §1), so it is handled here and nowhere else: URLs are built in one
+//! The token is a segment of every URL, so it is handled here and nowhere else: URLs are built in one
 //! function, every error loses its URL before it leaves, and what upstream answers is searched for secrets before a word of
 //! it is repeated (a 500 of deleteNotification quotes the whole path).
 
@@ -29,7 +29,7 @@ use crate::green_api::pace::PaceLayer;
 /// Answers of the small methods: a state, a count.
 pub(super) const SMALL_ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub(super) const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A contact may be a shop with all its products (reference §6).
+/// A contact may be a shop with all its products.
 const CONTACT_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What instances send through: one connection pool, one TLS configuration, one pace of connecting.
@@ -116,7 +116,7 @@ impl InstanceClient {
         }
     }
 
-    /// `{apiUrl}/waInstance{id}/{method}/{token}[/{receiptId}]` (reference §1). The only place where the token becomes
+    /// `{apiUrl}/waInstance{id}/{method}/{token}[/{receiptId}]`. The only place where the token becomes
     /// part of anything.
     pub(super) fn request(
         &self,
@@ -205,7 +205,7 @@ impl InstanceClient {
     }
 }
 
-/// Undocumented upstream (reference §3), but a proxy before it may send one.
+/// Undocumented upstream, but a proxy before it may send one.
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
@@ -241,7 +241,7 @@ impl Watched for InstanceClient {
     async fn state(&self) -> Option<&'static str> {
         let bytes = self.ask("getStateInstance").await?;
         let answer = Json::parse(std::str::from_utf8(&bytes).ok()?)?;
-        // `null` while the instance is being created (reference §6).
+        // `null` while the instance is being created.
         answer.get("stateInstance").words().map(|word| InstanceState::from_word(word).as_str())
     }
 
@@ -251,7 +251,7 @@ impl Watched for InstanceClient {
     }
 }
 
-/// The vendor's page spells the key with a homoglyph (reference §2.6): the one whole number counts.
+/// The vendor's page spells the key with a homoglyph: the one whole number counts.
 pub(super) fn whole_number(answer: Json) -> Option<i64> {
     match answer {
         Json::Object(members) => members.iter().find_map(|(_, value)| value.integer()),

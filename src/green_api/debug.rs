@@ -1,4 +1,4 @@
-//! The debug endpoint of seed 002: a POST puts a notification into the queue of the instance it names (reference §8).
+//! The debug endpoint: a POST puts a notification into the queue of the instance it names.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ pub struct Ending {
     /// The process ends: a poll is dropped where it stands.
     pub stop: CancellationToken,
     /// Another poller of the instance may follow at once: a poll is let come to its end. Dropped, it might still be
-    /// given an event, and the follower the next one before that comes again (reference §15.9).
+    /// given an event, and the follower the next one before that comes again.
     pub retire: CancellationToken,
 }
 

@@ -12,13 +12,13 @@ use crate::green_api::client::{InstanceClient, SMALL_ANSWER_BYTES_MAX, SMALL_ANS
 use crate::green_api::queue::QueueError;
 use chatbridge_base::json::Json;
 
-/// One request a second and method is allowed (reference §4); a bridge that runs may just have made it.
+/// One request a second and method is allowed; a bridge that runs may just have made it.
 const AFTER_TOO_MANY: Duration = Duration::from_millis(1_100);
 
 /// What was asked and what came. Whatever fails makes the rest pointless, so that is not asked.
 #[derive(Debug, Clone, Default)]
 pub struct Examined {
-    /// `stateInstance` in upstream's word; `None` while the instance is being made (reference §6).
+    /// `stateInstance` in upstream's word; `None` while the instance is being made.
     pub state: Option<String>,
     /// The settings.
     pub settings: Settings,
@@ -26,7 +26,7 @@ pub struct Examined {
     pub queue_depth: Option<i64>,
 }
 
-/// The part of `getSettings` that decides what comes, and where (reference §5). What else is there may be secret and
+/// The part of `getSettings` that decides what comes, and where. What else is there may be secret and
 /// is forgotten at once.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {

@@ -18,7 +18,7 @@ pub struct Received {
     pub notification: Notification,
 }
 
-/// GREEN-API's `receiptId` of one hand-out, in its own spelling (reference §2.1). Not `Clone`: it is used once.
+/// GREEN-API's `receiptId` of one hand-out, in its own spelling. Not `Clone`: it is used once.
 #[derive(Debug)]
 pub struct Receipt(String);
 
@@ -37,7 +37,7 @@ impl Receipt {
     }
 }
 
-/// How upstream answered a delete (reference §2.2).
+/// How upstream answered a delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
     /// Removed for good.

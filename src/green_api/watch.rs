@@ -1,7 +1,7 @@
 //! The slow look at each instance: its state and the length of its queue.
 //!
-//! Reading only, and rarely: both methods allow one request per second (reference §4), and an idle poll is no proof of
-//! an empty queue (§2.5). What fails here is not worth a log line: the poller meets the same host and says so.
+//! Reading only, and rarely: both methods allow one request per second, and an idle poll is no proof of
+//! an empty queue. What fails here is not worth a log line: the poller meets the same host and says so.
 //!
 //! Of an instance that pushes it is the only look there is: whether calls that ought to come do not (`uncalled`).
 

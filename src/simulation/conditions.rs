@@ -1,4 +1,4 @@
-//! What one history is like, drawn from its seed: which answers to the upstream's open questions hold (reference §16),
+//! What one history is like, drawn from its seed: which answers to the upstream's open questions hold,
 //! how often what goes wrong, and when.
 
 use std::ops::Range;
@@ -12,7 +12,7 @@ use chatbridge_lab::green_api::{Receipts, Redelivery, SpentReceipt};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// How long upstream keeps an event (reference §2.3).
+/// How long upstream keeps an event.
 pub(super) const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A stretch of virtual time, from the beginning of the history.

@@ -211,7 +211,7 @@ const RESULT_FALSE: &str = r#"{"result":false,"reason":"simulated"}"#;
 const RESULT_TRUE: &str = r#"{"result":true,"reason":""}"#;
 const WEBHOOK_URL_SET: &str = "Message cannot be received because custom webhook url is set.";
 
-/// Before the request has an effect (reference §3).
+/// Before the request has an effect.
 const RECEIVE_FAULTS: [(&str, u16, &str); 16] = [
     ("reset", 0, ""),
     ("hang", 1, ""),
@@ -230,7 +230,7 @@ const RECEIVE_FAULTS: [(&str, u16, &str); 16] = [
     ("an empty object too soon", 200, "{}"),
     ("a refusal", 200, r#"{"status":false,"reason":"simulated"}"#),
 ];
-/// The effect is lost, or the answer lies about it (reference §2.2, §3).
+/// The effect is lost, or the answer lies about it.
 const DELETE_FAULTS: [(&str, u16, &str); 12] = [
     ("reset", 0, ""),
     ("hang", 1, ""),

@@ -43,7 +43,7 @@ fn identity(body: &Value) -> String {
     body.to_string()
 }
 
-/// The key of a body by the rules of the design, in our own words.
+/// The key of a body by the rules of the README, in words of its own.
 fn key(instance: u64, body: &Value) -> String {
     let chat = [&body["senderData"]["chatId"], &body["chatId"], &body["from"], &body["avatarInfo"]["chatId"]];
     chat.iter().find_map(|id| id.as_str()).map_or_else(|| format!("instance:{instance}"), str::to_owned)

@@ -89,7 +89,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// A string, or a number or boolean in its own spelling: upstream scalars wobble between the forms (§12.8).
+    /// A string, or a number or boolean in its own spelling: upstream scalars wobble between the forms.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -143,7 +143,7 @@ impl<'a> Json<'a> {
     /// Appends the canonical form of RFC 8785: keys sorted by UTF-16 code units, no white space, shortest numbers.
     ///
     /// One deliberate difference: whole numbers keep all their digits, where the RFC rounds them to a double. Two ids
-    /// of 18 digits must not become one (`reference/green-api.md` §9.1).
+    /// of 18 digits must not become one.
     pub fn write_canonical(&self, out: &mut Vec<u8>) {
         match self {
             Json::Null => out.extend_from_slice(b"null"),

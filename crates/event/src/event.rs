@@ -1,6 +1,6 @@
 //! What a notification says, as values: ids, the common blocks, one block per kind.
 //!
-//! These types are what consumers read: they serialise to the blocks of the record's value (design: *The record*), in
+//! These types are what consumers read: they serialise to the blocks of the record's value, in
 //! `snake_case`, absent rather than null, and their doc comments are the descriptions of the JSON Schema. They know
 //! nothing of Kafka, of HTTP or of the body they were read from.
 
@@ -47,7 +47,7 @@ pub use upstream_error::UpstreamError;
 /// A notification as it came: whose it is, and its bytes.
 #[derive(Clone)]
 pub struct Notification {
-    /// The instance it was received for; what the body says of its instance is only a claim (reference §8).
+    /// The instance it was received for; what the body says of its instance is only a claim.
     pub instance: InstanceId,
     /// The receipt it was handed out with, for the dead letter's header; a webhook has none.
     pub receipt_id: Option<String>,
@@ -157,7 +157,7 @@ pub struct Event {
     /// such word; it gets the one that the same event has otherwise. Empty where there is none.
     pub upstream_type: String,
     /// Whether the body claims another instance than the polled one, or another channel than its own: the debug
-    /// endpoint makes forging possible (reference §8).
+    /// endpoint makes forging possible.
     pub foreign: bool,
     /// Whether something in the body was nested too deep, or too much, to be read ([`chatbridge_base::json::VALUES_MAX`]). Only
     /// `raw` has it then, so `raw` travels along whatever the configuration says.
@@ -178,7 +178,7 @@ pub struct Call {
     pub state: CallState,
     /// Upstream's word.
     pub status: Option<String>,
-    /// One line about the call for the people in the chat, in the configured language (seed 004).
+    /// One line about the call for the people in the chat, in the configured language.
     pub summary: Option<&'static str>,
     /// Incoming calls: the caller's name as the account knows it, where it was asked for and known in time.
     pub caller_name: Option<String>,
@@ -204,7 +204,7 @@ pub struct CallParticipant {
     pub status: Option<String>,
 }
 
-/// Where a call stands (reference §9.7, seeds 000 and 004).
+/// Where a call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallState {
@@ -223,7 +223,7 @@ pub enum CallState {
 }
 
 impl CallState {
-    /// From upstream's word, in every spelling seen (reference §12.9).
+    /// From upstream's word, in every spelling seen.
     #[must_use]
     pub fn from_word(word: &str) -> Self {
         match word {

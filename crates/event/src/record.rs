@@ -232,7 +232,7 @@ fn attributes(event: &Event, traceparent: Option<&str>) -> Headers {
 }
 
 /// A GREEN-API chat's id without what does not tell chats apart: a `:N` device suffix and the older spelling of the WhatsApp
-/// domain (reference §10). Nothing else is merged; a lid and a phone number stay two chats.
+/// domain. Nothing else is merged; a lid and a phone number stay two chats.
 #[must_use]
 pub fn chat_key(chat: &ChatId) -> String {
     let id = chat.as_str();
@@ -245,7 +245,7 @@ pub fn chat_key(chat: &ChatId) -> String {
     format!("{user}@{domain}")
 }
 
-/// The key of an event's record. ChatApp's ids are opaque, so they are kept as they came (reference chatapp §3.3).
+/// The key of an event's record. ChatApp's ids are opaque, so they are kept as they came.
 #[must_use]
 pub fn key(source: &SourceId, chat: Option<&Chat>) -> String {
     match (source, chat) {

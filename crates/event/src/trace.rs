@@ -9,7 +9,7 @@
 //! event two records, both publishes have the same span id, which backends show as one span or flag as a duplicate.
 //!
 //! Samplers look at the last seven bytes of a trace id, which have to be as good as random (W3C Trace Context Level 2
-//! §3.3.1.3). Those of a UUIDv5 are bytes of a SHA-1 throughout: its fixed bits lie before them.
+//! 3). Those of a UUIDv5 are bytes of a SHA-1 throughout: its fixed bits lie before them.
 
 use std::fmt;
 

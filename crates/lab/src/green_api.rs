@@ -1,9 +1,8 @@
 //! A stand-in for GREEN-API: the HTTP queue, the pushing to webhooks and what surrounds them, with every fault the
 //! service is known to have, on a port of its own.
 //!
-//! It is for tests, for `chatbridge demo` and, by itself, for `chatbridge simulate`. Each behaviour cites the
-//! section of the GREEN-API reference it stands for; where the reference leaves a question open, the answer
-//! is a setting ([`SimulatorConfig`]). It knows nothing of Kafka or of the bridge.
+//! It is for tests, for `chatbridge demo` and, by itself, for `chatbridge simulate`. It does what
+//! docs/upstream/green-api.md says; where that leaves a question open, the answer is a setting ([`SimulatorConfig`]). It knows nothing of Kafka or of the bridge.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -130,13 +129,13 @@ impl Simulator {
         Ok(Self { handle: Arc::new(Handle { world, url }) })
     }
 
-    /// `http://127.0.0.1:port`: the `api_url` of every instance (reference §1), and the address of the debug
-    /// endpoint (reference §8).
+    /// `http://127.0.0.1:port`: the `api_url` of every instance, and the address of the debug
+    /// endpoint.
     pub fn url(&self) -> &str {
         &self.handle.url
     }
 
-    /// Queues an event: these bytes, whatever they are (reference §2.3; issue 553 shows bodies that are not JSON).
+    /// Queues an event: these bytes, whatever they are (issue 553 shows bodies that are not JSON).
     pub fn enqueue(&self, instance: u64, body: impl Into<Vec<u8>>) -> Result<EntryId, EnqueueError> {
         let found = self.instance(instance)?;
         found.enqueue(Bytes::from(body.into())).map_err(|_| EnqueueError::QueueFull(instance))
@@ -147,18 +146,18 @@ impl Simulator {
         self.handle.world.add(instance)
     }
 
-    /// Sets what `getStateInstance` says (reference §6). The queue is not touched: see [`InstanceState`].
+    /// Sets what `getStateInstance` says. The queue is not touched: see [`InstanceState`].
     pub fn set_state(&self, instance: u64, state: InstanceState) -> Result<(), UnknownInstance> {
         self.change(instance, InstanceChange { state: Some(state), ..InstanceChange::default() })
     }
 
-    /// Sets `webhookUrl`: unless it is empty, events are pushed there (reference §7), and receive and delete answer 400
-    /// (reference §2.5). Takes effect at once, where the service takes minutes.
+    /// Sets `webhookUrl`: unless it is empty, events are pushed there, and receive and delete answer 400.
+    /// Takes effect at once, where the service takes minutes.
     pub fn set_webhook_url(&self, instance: u64, url: impl Into<String>) -> Result<(), UnknownInstance> {
         self.change(instance, InstanceChange { webhook_url: Some(url.into()), ..InstanceChange::default() })
     }
 
-    /// Pushes to this URL with this `webhookUrlToken` from now on (reference §7).
+    /// Pushes to this URL with this `webhookUrlToken` from now on.
     pub fn push_to(
         &self,
         instance: u64,
@@ -169,14 +168,14 @@ impl Simulator {
         self.change(instance, InstanceChange { webhook_url, webhook_token, ..InstanceChange::default() })
     }
 
-    /// Sets what `getContactInfo` says of a chat (reference §6).
+    /// Sets what `getContactInfo` says of a chat.
     pub fn set_contact(&self, instance: u64, chat: &str, contact: Contact) -> Result<(), UnknownInstance> {
         let contacts = [(chat.to_owned(), contact)].into();
         self.change(instance, InstanceChange { contacts, ..InstanceChange::default() })
     }
 
     /// Switches all notifications off: empty answers then come at once instead of after `receiveTimeout`
-    /// (reference §2.5, the hot loop). What is queued stays, and what is enqueued is still handed out.
+    /// (the hot loop). What is queued stays, and what is enqueued is still handed out.
     pub fn silence(&self, instance: u64) -> Result<(), UnknownInstance> {
         self.instance(instance)?.change_account(account::Account::silence);
         Ok(())

@@ -1,4 +1,4 @@
-//! The authorisation of one channel for one connection (§5.3): what is asked, and what the answer means.
+//! The authorisation of one channel for one connection: what is asked, and what the answer means.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ impl Auth {
     /// What an endpoint's HTTP answer means.
     ///
     /// # Errors
-    /// Where it holds no signature. An `error.code` tells more than the status (§2.3): `ApiInvalidTokenError` is about
+    /// Where it holds no signature. An `error.code` tells more than the status: `ApiInvalidTokenError` is about
     /// the token under any status.
     pub fn from_answer(status: u16, retry_after: Option<Duration>, body: &str) -> Result<Self, AuthFailure> {
         let body_is_json = serde_json::from_str::<&serde_json::value::RawValue>(body).is_ok();

@@ -306,7 +306,7 @@ impl Channels {
         true
     }
 
-    /// The server refuses a subscription without saying which (§5.3): whether it can be one of ours.
+    /// The server refuses a subscription without saying which: whether it can be one of ours.
     pub(super) fn refused_without_name(
         &mut self,
         error: ServerError,

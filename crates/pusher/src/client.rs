@@ -64,7 +64,7 @@ pub struct ReceivedFrame {
 pub struct Reconnect(Arc<Notify>);
 
 impl Reconnect {
-    /// Events are missing although the subscriptions look well (§7, silent unsubscription).
+    /// Events are missing although the subscriptions look well (silent unsubscription).
     pub fn ask(&self) {
         self.0.notify_one();
     }

@@ -1,4 +1,4 @@
-//! What the numbers of closes and errors ask for (§5.5).
+//! What the numbers of closes and errors ask for.
 
 /// When to connect again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) fn after_close(code: Option<u16>) -> Rule {
 
 /// After an error frame with `code`; `None` where the connection goes on.
 ///
-/// Some servers send the frame and leave the socket open (§6), so it counts as the close it should be.
+/// Some servers send the frame and leave the socket open, so it counts as the close it should be.
 pub(super) fn after_error(code: Option<u16>) -> Option<Rule> {
     match code {
         Some(4000..=4299) => Some(after_close(code)),

@@ -1,4 +1,4 @@
-//! Frames: one JSON object each, its `data` a string of JSON, a value or absent (§5.2).
+//! Frames: one JSON object each, its `data` a string of JSON, a value or absent.
 
 use std::time::Duration;
 

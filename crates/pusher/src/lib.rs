@@ -10,7 +10,7 @@
 //! - An event that was read off the socket is offered to the sink, in the order of the socket; the next one is read when
 //!   the sink has taken it. What it does not know, and what it cannot read, is offered as well.
 //! - [`Report::Live`] and [`Report::Lost`] enclose every stretch in which a channel was subscribed. What happened outside
-//!   of them was missed, and what happened inside may have been: the protocol promises nothing (§7).
+//!   of them was missed, and what happened inside may have been: the protocol promises nothing.
 //! - It never gives up. A server that says "do not come back" is asked again, slowly, and [`Report::Disconnected`] says so.
 //! - Nothing is unbounded: every state has a deadline, every frame a size, every wait a maximum.
 

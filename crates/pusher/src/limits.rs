@@ -38,7 +38,7 @@ impl Add<Duration> for Moment {
     }
 }
 
-/// The bounds of a session. The defaults are those of §5 and §9; tests shorten them.
+/// The bounds of a session. The defaults are those; tests shorten them.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Name resolution, TCP, TLS and the WebSocket upgrade together.
@@ -57,7 +57,7 @@ pub struct Limits {
     pub auth_spacing: Duration,
     /// A ping goes out when nothing came for the server's `activity_timeout`, and for no longer than this …
     pub ping_idle_max: Duration,
-    /// … and this long after the ping before it, whatever comes: laravel-websockets counts nothing else (§5.4).
+    /// … and this long after the ping before it, whatever comes: laravel-websockets counts nothing else.
     pub ping_interval_max: Duration,
     /// A connection on which nothing came for so long after a ping is dead.
     pub pong_timeout: Duration,

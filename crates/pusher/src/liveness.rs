@@ -1,4 +1,4 @@
-//! Whether the other side is still there, and whether it knows that we are (§5.4).
+//! Whether the other side is still there, and whether it knows that we are.
 
 use std::time::Duration;
 

@@ -41,7 +41,7 @@ impl Reconnects {
     /// The wait after one more failure. `chance` lies in 0..1.
     ///
     /// "At once" is meant for the first time: a server that flaps would be hammered, and each connection costs an
-    /// authorisation for every channel (§5.5). Even then a little chance, lest all clients come back in step.
+    /// authorisation for every channel. Even then a little chance, lest all clients come back in step.
     pub(super) fn wait(&mut self, rule: Rule, chance: f64) -> Duration {
         let is_first = std::mem::replace(&mut self.is_first, false);
         match rule {

@@ -173,7 +173,7 @@ impl Session {
     }
 
     /// An error that is about a channel concerns that channel; one of a number that ends connections ends this one,
-    /// whether or not a close follows (§6); any other is told.
+    /// whether or not a close follows; any other is told.
     fn server_error(&mut self, error: ServerError, turn: &mut Turn) {
         if matches!(self.phase, Phase::Established { .. }) {
             let (now, chance, actions) = (turn.now, turn.chance, &mut turn.actions);

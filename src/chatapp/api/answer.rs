@@ -1,4 +1,4 @@
-//! What an answer of ChatApp's API means: plain functions over status and bytes (§2.1 to §2.6).
+//! What an answer of ChatApp's API means: plain functions over status and bytes.
 //!
 //! Scalars wobble between numbers and strings, lists come bare or in `{items, nextPage}`; both are read. What has no
 //! form that is known is an error and never an empty list: a page must not be lost because it looked odd.
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{Answer, ApiError};
 use chatbridge_base::json::Json;
 
-/// What ChatApp calls a token that it does not take, under whatever HTTP status (§2.3).
+/// What ChatApp calls a token that it does not take, under whatever HTTP status.
 const INVALID_TOKEN: &str = "ApiInvalidTokenError";
 /// The longest code that is repeated.
 const CODE_CHARS_MAX: usize = 64;
@@ -136,7 +136,7 @@ pub(super) fn is_good(answer: &Answer) -> Result<bool, ApiError> {
     }
 }
 
-/// The licences; `messenger` is a list despite its name (§2.4).
+/// The licences; `messenger` is a list despite its name.
 pub(super) fn licenses(answer: &Answer) -> Result<Page<License>, ApiError> {
     list(answer, |license| {
         let id = license.get("licenseId").words()?.to_owned();
@@ -156,7 +156,7 @@ pub(super) fn companies(answer: &Answer) -> Result<Page<String>, ApiError> {
     })
 }
 
-/// Who asks. What the answer looks like is not known (§2.4): the likely names, one after the other.
+/// Who asks. What the answer looks like is not known: the likely names, one after the other.
 pub(super) fn user(answer: &Answer) -> Result<Option<String>, ApiError> {
     let data = data(answer)?;
     let data = parsed(data)?;
@@ -202,7 +202,7 @@ pub(super) fn messages(answer: &Answer, limit: usize) -> Result<Page<Box<RawValu
     Ok(Page { items: page.items.into_iter().map(RawValue::to_owned).collect(), next: page.next })
 }
 
-/// The signature of `POST /broadcasting/auth`, which is Pusher's business and comes without an envelope (§5.3).
+/// The signature of `POST /broadcasting/auth`, which is Pusher's business and comes without an envelope.
 pub(super) fn signature(answer: &Answer) -> Result<SecretString, ApiError> {
     if answer.status == 200 && answer.complete {
         let text = text(answer)?;

@@ -8,7 +8,7 @@ use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Requests on their way at a time (§7).
+/// Requests on their way at a time.
 const IN_FLIGHT_MAX: usize = 4;
 /// Of those, requests that can wait: so that there is always room for one that cannot.
 const PATIENT_IN_FLIGHT_MAX: usize = 3;

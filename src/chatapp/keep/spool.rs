@@ -1,4 +1,4 @@
-//! What was received and is not yet in Kafka, on disk: ChatApp pushes everything once (§1.1), so a frame counts as
+//! What was received and is not yet in Kafka, on disk: ChatApp pushes everything once, so a frame counts as
 //! received only when it is here, and leaves on Kafka's acknowledgement.
 //!
 //! One file, one writer. Whoever appends waits for the disk's word, and all who wait at the same time share one

@@ -1,4 +1,4 @@
-//! What was said while nobody listened: the messages of a gap, fetched chat by chat (§2.5, §2.6, §7).
+//! What was said while nobody listened: the messages of a gap, fetched chat by chat.
 //!
 //! ChatApp lists no messages by time, only chats by when they last moved, and of each chat its messages from a time on.
 //! So: the chats that moved since the gap began, then what was said in each of them. `walk` knows what to ask for next;

@@ -13,11 +13,11 @@ use chatbridge_base::clock::Reading;
 
 /// An accessToken is renewed so long before its end: a channel cannot be subscribed with one that has just ended.
 pub(super) const REFRESH_BEFORE: SignedDuration = SignedDuration::from_mins(5);
-/// Between two logins: 1, 2, 4 … minutes, at the most this. 99 a day, for there may be 100 (§2.3).
+/// Between two logins: 1, 2, 4 … minutes, at the most this. 99 a day, for there may be 100.
 const LOGIN_WAIT_MAX: SignedDuration = SignedDuration::from_mins(15);
 /// A login after so long is the first of its kind again.
 const LOGINS_FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(1);
-/// Of an accessToken that comes without its end (§2.2).
+/// Of an accessToken that comes without its end.
 const ACCESS_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a token just made is good for, whatever it says and whatever the time of day is: until then, ChatApp has the word.

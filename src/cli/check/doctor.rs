@@ -60,7 +60,7 @@ pub(crate) struct Finding {
     pub set_settings: Option<SetSettings>,
 }
 
-/// A body of setSettings: keys and what to set them to (reference §5).
+/// A body of setSettings: keys and what to set them to.
 pub(crate) type SetSettings = BTreeMap<&'static str, String>;
 
 impl Finding {

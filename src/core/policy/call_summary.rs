@@ -1,4 +1,4 @@
-//! What a person reads in the chat about a call, in the words of seed 004.
+//! What a person reads in the chat about a call, as support desks want it.
 
 use crate::config::{CallPolicy, Language};
 use chatbridge_event::event::{Call, CallState, Direction};

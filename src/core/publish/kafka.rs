@@ -215,7 +215,7 @@ impl KafkaPublisher {
         (shared.number, shared.client.clone())
     }
 
-    /// A fatal error ends a producer for good (reference dependencies §2): replace generation `number`, unless another
+    /// A fatal error ends a producer for good: replace generation `number`, unless another
     /// instance has done so already.
     fn replace(&self, number: u64, reason: &str) {
         let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);

@@ -27,9 +27,8 @@ use crate::watch::telemetry::words::Phase;
 use crate::watch::telemetry::words::RIVAL_ADVICE;
 
 /// An answer that came much sooner than asked for is no long poll; without this wait it would become a hot loop
-/// (reference §2.5).
 const EMPTY_TOO_SOON: Duration = Duration::from_secs(1);
-/// Upstream's own duplicates (reference §13) are deleted at full speed; a head that comes back for ever is not …
+/// Upstream's own duplicates are deleted at full speed; a head that comes back for ever is not …
 const REPEATS_UNPACED_MAX: u32 = 3;
 /// … though fast enough that identical events, which quota notices are by nature, cannot hold the queue up for hours.
 const REPEATS_PAUSE: Duration = Duration::from_millis(100);
@@ -200,7 +199,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     }
 
     /// Deletes once. Where the answer leaves it open whether the notification is gone, the next receive tells: the
-    /// same head again is deleted with its new receipt, any other means it worked (reference §15.5). Gives the next
+    /// same head again is deleted with its new receipt, any other means it worked. Gives the next
     /// receive, where that has begun meanwhile.
     async fn delete(
         &self,
@@ -263,7 +262,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     /// The outcome of `delete`, and the next receive, begun while it was on its way: their round trips are then one. What
     /// the receive brings is looked at when the delete has been answered, and told from what was settled by its content.
     /// It may be the same head again, handed out before the delete got there, the next notification, or nothing for a
-    /// while (reference §2.3): each is what a receive behind a delete whose answer was lost may bring, and is treated
+    /// while: each is what a receive behind a delete whose answer was lost may bring, and is treated
     /// alike. One notification is in hand at a time, whatever upstream does.
     async fn beside_a_receive<T>(&self, delete: impl Future<Output = T>, ending: &Ending) -> (T, Option<Receive<'_>>) {
         let mut delete = pin!(delete);

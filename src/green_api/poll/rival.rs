@@ -1,9 +1,9 @@
 //! Is someone else reading this instance?
 //!
-//! GREEN-API does not say (reference §2.3), but a second consumer shows: a delete finds nothing although the
+//! GREEN-API does not say, but a second consumer shows: a delete finds nothing although the
 //! notification was handed out a moment ago and nobody here has tried to delete it before. Or our deletes all succeed
 //! but receipts jump, where they had counted by one: the ones in between went to somebody else. (Receipts were seen to
-//! count by one per instance, §2.1, but nobody promises it; so it is evidence only once an instance has shown it.)
+//! count by one per instance, but nobody promises it; so it is evidence only once an instance has shown it.)
 //! One such sign may be chance; several within minutes are a rival. Pure; time is passed in.
 
 use std::time::Duration;

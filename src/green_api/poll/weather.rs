@@ -31,7 +31,7 @@ pub struct Pacing {
     pub overlap_delete: bool,
 }
 
-/// Between tries while an instance is starting or not authorised (reference §3, §15.8).
+/// Between tries while an instance is starting or not authorised.
 const WAITING_MIN: Duration = Duration::from_secs(5);
 const WAITING_MAX: Duration = Duration::from_secs(60);
 /// Nobody is asked more often than this after "too many requests" …

@@ -1,7 +1,7 @@
 //! What GREEN-API pushes: deliver, then acknowledge.
 //!
 //! The webhook's mirror of the straight line. GREEN-API holds each event until it is told 200, sends one at a time, and
-//! repeats the same one until then (reference §7), so the promise needs no more than this: [`Acknowledged`] is made of
+//! repeats the same one until then, so the promise needs no more than this: [`Acknowledged`] is made of
 //! the proof and of nothing else, and only it becomes a 200.
 //!
 //! A caller may tire before Kafka does. The notification in its hand is delivered all the same, by a task of its own, and

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// As long as a GREEN-API that reaches us may keep silent with something to push: an answer waited for (180 s), then its
-/// pause (60 s; reference §7), and the count's own age (10 s; §2.6).
+/// pause (60 s), and the count's own age (10 s).
 const SILENCE_MAX: Duration = Duration::from_secs(250);
 
 /// One instance's silence.

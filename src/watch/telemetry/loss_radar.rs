@@ -1,7 +1,7 @@
 //! How close an instance is to losing something. Pure: ages, counts and the clock's readings come in, a judgement comes
 //! out.
 //!
-//! GREEN-API forgets a notification 24 hours after it was queued (reference §2.3) and says nothing. What can be known is
+//! GREEN-API forgets a notification 24 hours after it was queued and says nothing. What can be known is
 //! the age of the head; how many wait behind it, as last counted; and how fast they are deleted. From these follows how
 //! long the head has left at least, and whether what waits behind it is reached in time. *When* each of those was queued
 //! nobody says, so the forecast has a word for "that depends".
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::words::{NOT_CALLED, NOT_CALLED_ADVICE, PANIC, Phase};
 
-/// GREEN-API keeps a notification this long (reference §2.3).
+/// GREEN-API keeps a notification this long.
 pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// A delivery that takes so long is held up by Kafka, not merely slow.
 const HELD_UP: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! All metrics, registered once, as typed handles (design: *Metrics*).
+//! All metrics, registered once, as typed handles.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;

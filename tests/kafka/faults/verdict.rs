@@ -131,7 +131,7 @@ fn queued(stage: &Stage<'_>) -> Vec<Queued> {
     queued
 }
 
-/// By the rules of the design, in our own words.
+/// By the rules of the README, in words of its own.
 fn key(instance: u64, body: &Value) -> String {
     let chat = [&body["senderData"]["chatId"], &body["chatId"], &body["from"], &body["avatarInfo"]["chatId"]];
     chat.iter().find_map(|id| id.as_str()).map_or_else(|| format!("instance:{instance}"), str::to_owned)
@@ -243,7 +243,7 @@ fn missing(
         .collect()
 }
 
-/// What the design promises beside.
+/// What is promised besides.
 fn keeps_its_word(stage: &Stage<'_>, row: &Row, letters: &[Record]) {
     let Expect { class, outcome, publish_class, phase, says, letters: reasons, metrics, .. } = &row.expect;
     let at = || format!("{}; log:\n{}", row.name, stage.visible_log());

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-/// Names of channels have at most 164 characters in all (reference chatapp §5.6).
+/// Names of channels have at most 164 characters in all.
 const PART_BYTES_MAX: usize = 100;
 
-/// A channel of ChatApp (reference chatapp §3.2).
+/// A channel of ChatApp.
 ///
 /// To consumers it is the words it is made of; one of them is missing where the other kind of channel has none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -44,7 +44,7 @@ pub enum Channel {
 pub struct ChannelPart(String);
 
 impl ChannelPart {
-    /// `None` for what cannot stand in the name of a channel (reference chatapp §5.6).
+    /// `None` for what cannot stand in the name of a channel.
     #[must_use]
     pub fn new(word: &str) -> Option<Self> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=@,.;".contains(&byte);
@@ -65,7 +65,7 @@ impl fmt::Display for ChannelPart {
 }
 
 impl Channel {
-    /// The channel that these words name, as `meta` gives them (reference chatapp §3.3).
+    /// The channel that these words name, as `meta` gives them.
     #[must_use]
     pub fn of(license: Option<&str>, messenger: Option<&str>, company: Option<&str>, user: Option<&str>) -> Self {
         let part = |word: Option<&str>| word.and_then(ChannelPart::new);

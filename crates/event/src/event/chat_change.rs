@@ -7,7 +7,7 @@ use serde_with::skip_serializing_none;
 
 use super::{App, Tag};
 
-/// Block of `avatar_changed` and `chat_blocked` (reference §9.8, §9.9), and of `chat_update` (reference chatapp §3.3).
+/// Block of `avatar_changed` and `chat_blocked`, and of `chat_update`.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ChatChange {

@@ -1,4 +1,4 @@
-//! What a message says, one type per form (reference §9.4).
+//! What a message says, one type per form.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -41,7 +41,7 @@ impl Serialize for InstanceId {
     }
 }
 
-/// A chat, exactly as upstream names it (reference §10). Never empty.
+/// A chat, exactly as upstream names it. Never empty.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(extend("minLength" = 1))]
@@ -60,7 +60,7 @@ impl ChatId {
         &self.0
     }
 
-    /// Classified by the forms of reference §10.
+    /// Classified by the forms
     #[must_use]
     pub fn chat_type(&self) -> Option<ChatType> {
         match self.0.rsplit_once('@') {

@@ -18,7 +18,7 @@ pub struct Instance {
     pub quota: Option<Quota>,
 }
 
-/// What an instance is (reference §6).
+/// What an instance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InstanceState {
@@ -84,7 +84,7 @@ impl InstanceState {
     }
 }
 
-/// The phone an instance runs on (reference §9.8). Out of service upstream.
+/// The phone an instance runs on. Out of service upstream.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Device {
@@ -102,7 +102,7 @@ pub struct Device {
     pub battery: Option<i64>,
 }
 
-/// A limit of the tariff (reference §9.9).
+/// A limit of the tariff.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Quota {
@@ -133,7 +133,7 @@ pub enum QuotaState {
 }
 
 impl QuotaState {
-    /// From upstream's word, whose middle part is spelt `QUOTE` or `QUOTA` (reference §12.9).
+    /// From upstream's word, whose middle part is spelt `QUOTE` or `QUOTA`.
     #[must_use]
     pub fn from_word(word: &str) -> Self {
         match word {

@@ -10,7 +10,7 @@ use super::{App, Content, DeliveryState};
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Message {
-    /// Upstream's `idMessage`. On MAX, and on ChatApp, unique only within a chat (reference §9.1). Absent where upstream
+    /// Upstream's `idMessage`. On MAX, and on ChatApp, unique only within a chat. Absent where upstream
     /// names only the message that a reaction or deletion is about.
     pub id: Option<String>,
     /// Towards the account or away from it.
@@ -57,7 +57,7 @@ pub enum Direction {
     Unknown,
 }
 
-/// By whose hand a message was written (reference §9.2).
+/// By whose hand a message was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -73,7 +73,7 @@ pub enum Origin {
     Unknown,
 }
 
-/// The message that was answered, as far as upstream repeats it (reference §9.5).
+/// The message that was answered, as far as upstream repeats it.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Quoted {
@@ -85,7 +85,7 @@ pub struct Quoted {
     pub content: Option<Content>,
 }
 
-/// A message, named by its id (reference §9.4).
+/// A message, named by its id.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ReplyTo {

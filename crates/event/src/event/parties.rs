@@ -21,7 +21,7 @@ pub struct Chat {
     pub details: Option<Box<ChatDetails>>,
 }
 
-/// What ChatApp says of a chat, beside the id and the name (reference chatapp §3.3).
+/// What ChatApp says of a chat, beside the id and the name.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ChatDetails {
@@ -83,7 +83,7 @@ pub struct TagCategory {
     pub sort: Option<i64>,
 }
 
-/// The application something was done through (reference chatapp §3.3).
+/// The application something was done through.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct App {
@@ -95,7 +95,7 @@ pub struct App {
     pub tracking: Option<String>,
 }
 
-/// Sorts of chats (reference §9.3, §10).
+/// Sorts of chats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatType {

@@ -10,7 +10,7 @@ use super::{App, Direction, UpstreamError};
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Status {
-    /// The message it is about; some failures come without (reference §9.2).
+    /// The message it is about; some failures come without.
     pub message_id: Option<String>,
     /// Whose message: ours on its way out, or theirs being read.
     pub direction: Direction,
@@ -28,7 +28,7 @@ pub struct Status {
     pub app: Option<App>,
 }
 
-/// How far a message got (reference §9.6).
+/// How far a message got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
@@ -57,7 +57,7 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
-    /// From upstream's word, in every spelling seen (reference §9.6, §12.9).
+    /// From upstream's word, in every spelling seen.
     #[must_use]
     pub fn from_word(word: &str) -> Self {
         match word {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-/// An error of GREEN-API's own, found in a body as `{{SWE001}}` or `SWE004: 1000` (reference §3).
+/// An error of GREEN-API's own, found in a body as `{{SWE001}}` or `SWE004: 1000`.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct UpstreamError {

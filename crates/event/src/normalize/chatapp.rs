@@ -1,6 +1,6 @@
 //! ChatApp's bodies to events: one for each item of `data`, in its order. Plain functions that never fail.
 //!
-//! A body is `{"data":[…],"meta":{…}}`, on the socket inside `payload` as well (reference chatapp §1.2, §3.3). What is
+//! A body is `{"data":[…],"meta":{…}}`, on the socket inside `payload` as well. What is
 //! missing, misspelt or of another type than documented leaves its field absent; an event nobody knows, an item that is
 //! no object and a body without items each become one [`Kind::Unknown`] with everything in `raw`.
 //!

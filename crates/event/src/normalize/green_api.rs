@@ -1,6 +1,6 @@
 //! Notification to event: a plain function that never fails.
 //!
-//! Whatever is missing, misspelt or of another type than documented (reference §12) leaves its field absent; a type
+//! Whatever is missing, misspelt or of another type than documented leaves its field absent; a type
 //! nobody knows becomes [`Kind::Unknown`] with the common blocks that could be read. The body itself is kept beside.
 //! No I/O, no clock, no Kafka.
 
@@ -20,7 +20,7 @@ mod content;
 mod instance;
 mod message;
 
-/// Reads one GREEN-API notification body (reference §9) as an event of `instance`, the instance it was received for.
+/// Reads one GREEN-API notification body as an event of `instance`, the instance it was received for.
 #[must_use]
 pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
     // Text out of a RawValue is JSON, so this reads; were it ever not so, the event still travels, as unknown.
@@ -58,7 +58,7 @@ fn source(instance: InstanceId, body: &Json) -> Source {
     Source::GreenApi {
         instance,
         account: owned(data.get("wid")),
-        // MAX calls itself by the version of its API (reference §9.1).
+        // MAX calls itself by the version of its API.
         messenger: data.get("typeInstance").words().map(|word| if word == "v3" { "max" } else { word }.to_owned()),
     }
 }
@@ -82,7 +82,7 @@ fn parties<'j, 'a>(body: &'j Json<'a>) -> &'j Json<'a> {
     content::data_object(body, &["senderData"])
 }
 
-/// The order of look-ups that covers every documented sample (reference §9.2).
+/// The order of look-ups that covers every documented sample.
 fn chat(body: &Json) -> Option<Chat> {
     let parties = parties(body);
     let id = [parties.get("chatId"), body.get("chatId"), body.get("from"), body.get("avatarInfo").get("chatId")]
@@ -128,7 +128,7 @@ fn sender(body: &Json) -> Option<Sender> {
     })
 }
 
-/// 0 stands for a hidden number (reference §9.3).
+/// 0 stands for a hidden number.
 fn phone(number: &Json) -> Option<String> {
     number.words().filter(|number| *number != "0").map(str::to_owned)
 }
@@ -157,7 +157,7 @@ fn outgoing_origin(body: &Json) -> Origin {
     if is_said { Origin::Phone } else { Origin::Unknown }
 }
 
-/// One vendor page capitalises the type (reference §9.2), another the typeMessage (§12.5).
+/// One vendor page capitalises the type, another the typeMessage.
 fn lower_first(word: &str) -> Cow<'_, str> {
     if !word.starts_with(|first: char| first.is_ascii_uppercase()) {
         return Cow::Borrowed(word);

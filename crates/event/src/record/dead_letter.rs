@@ -7,7 +7,7 @@ use super::{CE_TRACEPARENT, Headers, Record, RecordFactory, TRACEPARENT};
 use crate::event::{DeadLetterReason, EventId, SourceId};
 
 /// A key or header longer than this is not carried into the dead letters: a poison event must not poison its own
-/// grave. Documented ids have at most 40 characters (reference §10).
+/// grave. Documented ids have at most 40 characters.
 const HEADER_BYTES_MAX: usize = 512;
 
 /// The `reason` of a mark.

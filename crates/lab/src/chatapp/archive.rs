@@ -1,4 +1,4 @@
-//! What REST gives back (§2.5, §2.6): the chats of each channel and their messages, in pages. A value without a clock.
+//! What REST gives back: the chats of each channel and their messages, in pages. A value without a clock.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -95,7 +95,7 @@ impl Archive {
         }
     }
 
-    /// Chats of the lines that `wanted` names, the latest first (§2.5).
+    /// Chats of the lines that `wanted` names, the latest first.
     pub(super) fn chats(&self, wanted: impl Fn(&Line) -> bool, request: &PageRequest) -> Page {
         let mut found: Vec<(Position, &Line, &String, &Chat)> = self
             .lines
@@ -109,7 +109,7 @@ impl Archive {
         request.cut(Direction::Prev, found, |(position, ..)| *position, |(_, line, id, chat)| chat.item(line, id))
     }
 
-    /// Messages of one chat; none where there is no such chat (§2.6).
+    /// Messages of one chat; none where there is no such chat.
     pub(super) fn messages(&self, line: &Line, chat: &str, request: &PageRequest) -> Page {
         let Some(chat) = self.lines.get(line).and_then(|chats| chats.get(chat)) else {
             return Page { items: Vec::new(), next: None };

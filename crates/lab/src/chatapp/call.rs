@@ -1,4 +1,4 @@
-//! Which call a request is (§2). Pure.
+//! Which call a request is. Pure.
 
 use axum::http::Method;
 use percent_encoding::percent_decode_str;

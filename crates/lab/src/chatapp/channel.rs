@@ -1,4 +1,4 @@
-//! The names of channels (§3.2), and which there are.
+//! The names of channels, and which there are.
 
 use super::config::ChatAppSimulatorConfig;
 

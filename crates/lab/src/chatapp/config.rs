@@ -1,5 +1,5 @@
 //! What the simulator is told before it starts. The defaults are the service as far as it is known; what is open in
-//! the reference (§10), or cannot be waited for by a test, is a setting.
+//! the documents, or cannot be waited for by a test, is a setting.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,17 +18,17 @@ pub struct ChatAppSimulatorConfig {
     pub socket_listen: SocketAddr,
     /// Whose cabinet it is.
     pub login: Login,
-    /// The Pusher application (§3.1).
+    /// The Pusher application.
     pub app: PusherApp,
-    /// The licences that exist; a channel is one of their messengers (§2.4).
+    /// The licences that exist; a channel is one of their messengers.
     pub licences: Vec<Licence>,
-    /// The one company (§3.2).
+    /// The one company.
     pub company: u64,
-    /// The one user: `cabinetUserId` of the tokens, and the user channel (§2.2, §3.2).
+    /// The one user: `cabinetUserId` of the tokens, and the user channel.
     pub user: u64,
     /// `v1.tokens.make` in any 24 hours; the service allows 100.
     pub logins_per_day_max: usize,
-    /// REST requests and channel authorisations together, of everybody (§2.3: 50 per address).
+    /// REST requests and channel authorisations together, of everybody (50 per address).
     pub requests_per_second_max: u32,
     /// Added to each request before it is looked at.
     pub latency: Duration,
@@ -63,7 +63,7 @@ impl Default for ChatAppSimulatorConfig {
     }
 }
 
-/// What `v1.tokens.make` wants to see (§2.2).
+/// What `v1.tokens.make` wants to see.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Login {
@@ -96,7 +96,7 @@ impl fmt::Debug for Login {
 pub struct PusherApp {
     /// In the paths of the HTTP API; SDKs want a number.
     pub id: String,
-    /// Public (§3.1).
+    /// Public.
     pub key: String,
     /// What signatures are made with; absent from every `Debug` output.
     pub secret: String,
@@ -114,7 +114,7 @@ impl fmt::Debug for PusherApp {
     }
 }
 
-/// A licence and its messengers (§2.4).
+/// A licence and its messengers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Licence {
     /// `licenseId`.
@@ -135,7 +135,7 @@ impl Licence {
 pub struct SocketConfig {
     /// Whose ways it has.
     pub dialect: Dialect,
-    /// How long a client may be silent (§6: 120 s); what happens then is the dialect's.
+    /// How long a client may be silent (120 s); what happens then is the dialect's.
     pub silence_max: Duration,
     /// Open sockets; the next one is told 4100 or its like.
     pub connections_max: usize,
@@ -147,7 +147,7 @@ impl Default for SocketConfig {
     }
 }
 
-/// Whose behaviour the Pusher server has (§6). Which one ChatApp runs is not known.
+/// Whose behaviour the Pusher server has. Which one ChatApp runs is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// soketi 1.6.

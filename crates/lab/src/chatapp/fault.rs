@@ -91,7 +91,7 @@ pub enum FaultKind {
         /// How much.
         duration_ms: u64,
     },
-    /// A new WebSocket: an error of this code and a close with it (§5.5).
+    /// A new WebSocket: an error of this code and a close with it.
     Close {
         /// The close code.
         code: u16,
@@ -104,7 +104,7 @@ pub enum FaultKind {
     Drop,
     /// A publication: sent twice.
     Duplicate,
-    /// A publication: its data is an object, not a string (§5.2).
+    /// A publication: its data is an object, not a string.
     ObjectData,
     /// A publication: this happens just before it.
     Strike {
@@ -119,7 +119,7 @@ pub enum FaultKind {
 pub enum Act {
     /// Every socket is told an error of this code and closed with it.
     Disconnect {
-        /// The close code (§5.5).
+        /// The close code.
         code: u16,
     },
     /// Every socket's TCP connection is reset.
@@ -129,7 +129,7 @@ pub enum Act {
         /// How long.
         duration_ms: u64,
     },
-    /// Nobody is subscribed any more, and nobody is told (§6, laravel-websockets 2.x).
+    /// Nobody is subscribed any more, and nobody is told (laravel-websockets 2.x).
     UnsubscribeSilently,
     /// Every socket is told an error of this code and stays open.
     ErrorFrame {

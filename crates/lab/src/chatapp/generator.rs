@@ -1,4 +1,4 @@
-//! Plausible events, without end: all nineteen kinds (§3.3), messages and their statuses most of all, in the shapes that
+//! Plausible events, without end: all nineteen kinds, messages and their statuses most of all, in the shapes that
 //! ChatApp's vary between. The same seed gives the same events, but for their times.
 
 mod cast;
@@ -19,7 +19,7 @@ pub(super) const GENERATED_EVENTS_MAX: usize = 1_000_000;
 /// Outgoing messages whose statuses are still to come.
 const STATUSES_PENDING_MAX: usize = 256;
 
-/// Whether bodies lie in `payload` (§1.2, contradictory).
+/// Whether bodies lie in `payload` (contradictory).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wrapping {
     /// `{"data":…,"meta":…}`, as the vendor's page has it.
@@ -149,7 +149,7 @@ impl Generator {
         Event { channel, name: name.to_owned(), body: body.to_string() }
     }
 
-    /// §3.3: incoming and outgoing, now and then two in one body.
+    /// Incoming and outgoing, now and then two in one body.
     fn messages(&mut self, now: u64) -> Draft {
         let cast = self.dice.usize(..self.casts.len());
         let items = if self.dice.u8(..20) == 0 { 2 } else { 1 };
@@ -183,7 +183,7 @@ impl Generator {
         item
     }
 
-    /// One status, or all that are left in one body, the last first (§3.3: out of order even inside one body).
+    /// One status, or all that are left in one body, the last first (out of order even inside one body).
     fn message_statuses(&mut self, now: u64) -> Draft {
         if self.statuses.is_empty() {
             return self.messages(now);

@@ -1,4 +1,4 @@
-//! The words of the Pusher protocol, version 7 (§5), in the dialects of four servers (§6). Pure.
+//! The words of the Pusher protocol, version 7, in the dialects of four servers. Pure.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ impl Said {
     }
 }
 
-/// Why a socket is not welcome (§5.5).
+/// Why a socket is not welcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unwelcome {
     pub(super) code: u16,
@@ -51,7 +51,7 @@ impl Unwelcome {
     }
 }
 
-/// Whether a path and query are those of a client that may come in (§5.1).
+/// Whether a path and query are those of a client that may come in.
 pub(super) fn welcome(app: &PusherApp, path: &str, query: &str) -> Result<(), Unwelcome> {
     let parameter = |name: &str| {
         let found = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
@@ -85,7 +85,7 @@ pub(super) enum Goodbye {
     Reset,
 }
 
-/// What a server does about a silent client (§6).
+/// What a server does about a silent client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Silence {
     /// Closes, 4201.
@@ -162,7 +162,7 @@ impl Dialect {
     }
 
     /// Whether whatever a client says, or WebSocket's own ping, shows that it is there; others only count what they say
-    /// to it themselves, and a pong is such (§5.4).
+    /// to it themselves, and a pong is such.
     pub(super) fn counts_what_it_hears(self) -> bool {
         matches!(self, Self::Reverb | Self::Pusher)
     }
@@ -180,7 +180,7 @@ pub(super) fn ping() -> String {
     json!({"event": "pusher:ping", "data": {}}).to_string()
 }
 
-/// An event; its data is text in a string, unless told otherwise (§5.2).
+/// An event; its data is text in a string, unless told otherwise.
 pub(super) fn event(channel: &str, name: &str, body: &str, as_object: bool) -> String {
     let data = match serde_json::from_str::<Value>(body) {
         Ok(object) if as_object => object,

@@ -1,4 +1,4 @@
-//! ChatApp's REST API and its authorisation endpoint (§2, §5.3): from a request to an answer, and what goes wrong.
+//! ChatApp's REST API and its authorisation endpoint: from a request to an answer, and what goes wrong.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::tokens::{NoToken, Pair};
 use super::world::{World, unix_seconds};
 use crate::kit::answers::{self, Hangup};
 
-/// §2.3. The only code that the vendor names; the others are made up, as their real ones are not known.
+/// The only code that the vendor names; the others are made up, as their real ones are not known.
 const INVALID_TOKEN: Failure = Failure { status: 403, code: "ApiInvalidTokenError" };
 const WRONG_LOGIN: Failure = Failure { status: 403, code: "ApiInvalidCredentialsError" };
 const TOO_MANY_LOGINS: Failure = Failure { status: 403, code: "ApiTokensLimitError" };
@@ -40,7 +40,6 @@ struct Failure {
 }
 
 impl Failure {
-    /// §2.1.
     fn into_response(self) -> Response {
         let error = json!({"code": self.code, "message": "simulated"});
         answers::json_text(self.status, json!({"success": false, "error": error}).to_string())
@@ -130,7 +129,7 @@ fn make(world: &World, body: &[u8]) -> Answer {
     tokens(world, made)
 }
 
-/// The header `Refresh`; a body is not looked at (§2.2).
+/// The header `Refresh`; a body is not looked at.
 fn refresh(world: &World, headers: &HeaderMap) -> Answer {
     let token = header(headers, "refresh").ok_or(INVALID_TOKEN)?;
     let made = world.tokens().refresh(token, unix_seconds());
@@ -152,7 +151,6 @@ fn tokens(world: &World, made: Result<Pair, NoToken>) -> Answer {
     }))
 }
 
-/// §2.4.
 fn licences(world: &World) -> Value {
     let in_a_year = unix_seconds() + 365 * 24 * 60 * 60;
     let licence = |licence: &super::config::Licence| {
@@ -178,7 +176,7 @@ fn page(query: &[(String, String)], look: impl FnOnce(&PageRequest) -> Page) -> 
     Ok(json!({"items": page.items, "nextPage": page.next}))
 }
 
-/// `filter[licenseIds]` narrows it (§2.5).
+/// `filter[licenseIds]` narrows it.
 fn all_chats(world: &World, query: &[(String, String)]) -> Answer {
     let filter = query.iter().find(|(key, _)| key == "filter[licenseIds]");
     let wanted = filter.map(|(_, ids)| ids.split(',').map(str::parse::<u64>).collect::<Result<Vec<_>, _>>());
@@ -187,7 +185,7 @@ fn all_chats(world: &World, query: &[(String, String)]) -> Answer {
     page(query, |request| world.shared().archive.chats(has, request))
 }
 
-/// A form, as pusher-js sends it, or JSON (§3.1).
+/// A form, as pusher-js sends it, or JSON.
 fn authorise(world: &World, headers: &HeaderMap, body: &[u8]) -> Result<String, Failure> {
     let is_json = header(headers, "content-type").is_some_and(|kind| kind.starts_with("application/json"));
     let fields: Vec<(String, String)> = if is_json {

@@ -1,4 +1,4 @@
-//! The signatures of the Pusher protocol: of a channel for a socket (§5.3), of a request to the HTTP API (§8.2).
+//! The signatures of the Pusher protocol: of a channel for a socket, of a request to the HTTP API.
 
 use md5::{Digest as _, Md5};
 use ring::hmac;

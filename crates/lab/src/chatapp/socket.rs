@@ -175,7 +175,7 @@ struct Session<'w> {
     socket_id: String,
     outgoing: mpsc::Receiver<Outgoing>,
     goodbye: oneshot::Receiver<Goodbye>,
-    /// When what counts as the client's being there was last noticed (§6).
+    /// When what counts as the client's being there was last noticed.
     alive_at: Instant,
     was_pinged: bool,
 }
@@ -356,7 +356,7 @@ impl<'w> Session<'w> {
     async fn depart(&mut self, how: Goodbye) -> Option<u16> {
         match how {
             Goodbye::Close(code) => {
-                // An error goes before a close. Not before soketi's for silence (§6); the others have said theirs by now.
+                // An error goes before a close. Not before soketi's for silence; the others have said theirs by now.
                 if code != 4201 {
                     let error = self.world.config.socket.dialect.error(code, "simulated");
                     let _ = timeout(CLOSE_MAX, self.socket.send(Message::text(error))).await;

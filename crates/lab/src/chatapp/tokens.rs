@@ -1,4 +1,4 @@
-//! Access and refresh tokens as a value (§2.2): who may make them, how long they live, which are void.
+//! Access and refresh tokens as a value: who may make them, how long they live, which are void.
 
 use std::collections::VecDeque;
 

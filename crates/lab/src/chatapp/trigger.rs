@@ -1,4 +1,4 @@
-//! Pusher's HTTP API (§8.2): what the official SDKs publish through. Not part of ChatApp, whose application is us.
+//! Pusher's HTTP API: what the official SDKs publish through. Not part of ChatApp, whose application is us.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::sign::ApiRequest;
 use super::world::{Event, World, unix_seconds};
 use crate::kit::answers;
 
-/// soketi's limits (§5.6).
+/// soketi's limits.
 const EVENT_BYTES_MAX: usize = 100 * 1024;
 const CHANNELS_MAX: usize = 100;
 const BATCH_MAX: usize = 10;

@@ -32,9 +32,9 @@ const FRAMES_WAITING_MAX: usize = 100_000;
 /// An event as the application publishes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Where (§3.2).
+    /// Where.
     pub channel: String,
-    /// Its name (§3.3).
+    /// Its name.
     pub name: String,
     /// Its body, whatever it is; `{"data":[…],"meta":{…}}`, or that inside `payload`, where it is ChatApp's.
     pub body: String,
@@ -179,7 +179,7 @@ pub(super) fn unix_seconds() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
 }
 
-/// `data[]`, also inside `payload` (§1.2).
+/// `data[]`, also inside `payload`.
 fn items(body: &str) -> Vec<Value> {
     let Ok(mut body) = serde_json::from_str::<Value>(body) else { return Vec::new() };
     if body.get("data").is_none() {

@@ -1,11 +1,11 @@
-//! What an instance is beside its queue: its state, its settings, its contacts (reference §5 and §6).
+//! What an instance is beside its queue: its state, its settings, its contacts.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// `stateInstance` (reference §6). It changes the answer of `getStateInstance` and nothing else: which
+/// `stateInstance`. It changes the answer of `getStateInstance` and nothing else: which
 /// methods a `starting` or `notAuthorized` instance refuses is not documented, so those refusals are
 /// faults ([`super::Fault::starting`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub enum InstanceState {
 }
 
 impl InstanceState {
-    /// The body of `getStateInstance` (reference §6).
+    /// The body of `getStateInstance`.
     pub(super) fn answer(self) -> Value {
         match self {
             Self::BeingCreated => Value::Null,
@@ -44,7 +44,7 @@ impl InstanceState {
     }
 }
 
-/// What `getContactInfo` says of one chat (reference §6). The fields that no bridge reads are filled in.
+/// What `getContactInfo` says of one chat. The fields that no bridge reads are filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Contact {
@@ -55,7 +55,7 @@ pub struct Contact {
 }
 
 impl Contact {
-    /// The full answer; MAX and Telegram chats, whose ids are bare numbers, have fewer fields (reference §6).
+    /// The full answer; MAX and Telegram chats, whose ids are bare numbers, have fewer fields.
     pub(super) fn answer(&self, chat: &str) -> Value {
         let Self { name, contact_name } = self;
         if !chat.contains('@') {
@@ -69,7 +69,7 @@ impl Contact {
     }
 }
 
-/// The notification switches of reference §5.
+/// The notification switches
 const SWITCHES: [&str; 16] = [
     "incomingWebhook",
     "outgoingMessageWebhook",
@@ -92,14 +92,14 @@ const SWITCHES: [&str; 16] = [
 const WEBHOOK_URL: &str = "webhookUrl";
 const WEBHOOK_TOKEN: &str = "webhookUrlToken";
 
-/// Where events are pushed to (reference §7). Both may hold secrets.
+/// Where events are pushed to. Both may hold secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Webhook {
     pub(super) url: String,
     pub(super) token: String,
 }
 
-/// The settings of one instance, as `getSettings` lists them (reference §5).
+/// The settings of one instance, as `getSettings` lists them.
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) state: InstanceState,
@@ -111,7 +111,7 @@ pub(super) struct Account {
 const ENTRIES_MAX: usize = 100_000;
 
 impl Account {
-    /// Every switch is `yes`. On the service a new instance has them all off (reference §5); a simulated
+    /// Every switch is `yes`. On the service a new instance has them all off; a simulated
     /// one is made to be listened to.
     pub(super) fn new(id: u64) -> Self {
         let mut settings: BTreeMap<String, Value> =
@@ -151,14 +151,14 @@ impl Account {
         self.set(WEBHOOK_TOKEN, json!(token));
     }
 
-    /// Where events go to, if to a URL: then the HTTP queue refuses (reference §2.5).
+    /// Where events go to, if to a URL: then the HTTP queue refuses.
     pub(super) fn webhook(&self) -> Option<Webhook> {
         let text = |key| self.settings.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let webhook = Webhook { url: text(WEBHOOK_URL), token: text(WEBHOOK_TOKEN) };
         (!webhook.url.is_empty()).then_some(webhook)
     }
 
-    /// Whether every switch is off: then an empty answer comes at once (reference §2.5, the hot loop).
+    /// Whether every switch is off: then an empty answer comes at once (the hot loop).
     pub(super) fn is_silent(&self) -> bool {
         SWITCHES.iter().all(|switch| self.settings.get(*switch).and_then(Value::as_str) == Some("no"))
     }
@@ -181,12 +181,12 @@ impl Account {
 }
 
 /// The invented phone of an instance: `7900` and the last seven digits of its id. The `@c.us` form is used
-/// for every messenger (reference §9.1).
+/// for every messenger.
 pub(super) fn wid(instance: u64) -> String {
     format!("7900{:07}@c.us", instance % 10_000_000)
 }
 
-/// The messenger behind an instance id, by the shard prefixes of reference §1.
+/// The messenger behind an instance id, by the shard prefixes
 pub(super) fn type_instance(instance: u64) -> &'static str {
     if instance.to_string().starts_with("3100") { "v3" } else { "whatsapp" }
 }

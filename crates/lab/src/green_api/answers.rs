@@ -9,17 +9,17 @@ use super::coding::Coding;
 use super::queue::HandOut;
 use crate::kit::answers::{Hangup, answer, hang_up, json_text, plain, taken_apart};
 
-/// The 400 of receive and delete while events go to a URL (reference §2.1).
+/// The 400 of receive and delete while events go to a URL.
 pub(super) const WEBHOOK_URL_IS_SET: &str = "Message cannot be received because custom webhook url is set. \
      Please clear webhook url and wait for about 1 minute";
 
 /// The empty queue.
 const EMPTY: &str = "null";
 
-/// The body of a 429 (reference §3).
+/// The body of a 429.
 pub(super) const TOO_MANY_REQUESTS: &str = "Too Many Requests";
 
-/// The status as nginx words it (reference §3: 403, 404, 502 and 504 were seen like this).
+/// The status as nginx words it (403, 404, 502 and 504 were seen like this).
 pub(super) fn nginx(status: u16) -> Response {
     let reason = StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason()).unwrap_or("Error");
     let reason = match status {
@@ -33,12 +33,12 @@ pub(super) fn nginx(status: u16) -> Response {
     answer(status, "text/html", body)
 }
 
-/// 401 with nothing in it (reference §3: Content-Length 0 was observed).
+/// 401 with nothing in it (Content-Length 0 was observed).
 pub(super) fn unauthorized() -> Response {
     plain(401, Body::empty())
 }
 
-/// OPTIONS (reference §1).
+/// OPTIONS.
 pub(super) fn no_content() -> Response {
     plain(204, Body::empty())
 }
@@ -52,24 +52,24 @@ pub(super) fn status(code: u16, body: String, retry_after_seconds: Option<u32>) 
     response
 }
 
-/// An event: the body is copied byte for byte, whatever it is (reference §2.1, issue 553: not always JSON).
+/// An event: the body is copied byte for byte, whatever it is (issue 553: not always JSON).
 pub(super) fn event(out: &HandOut) -> Response {
     let receipt = out.receipt.to_string();
     let parts: [&[u8]; 5] = [b"{\"receiptId\":", receipt.as_bytes(), b",\"body\":", &out.body, b"}"];
     json_text(200, parts.concat())
 }
 
-/// The empty queue (reference §2.1: `null`).
+/// The empty queue (`null`).
 pub(super) fn empty() -> Response {
     json_text(200, EMPTY)
 }
 
-/// The event was removed for good (reference §2.2).
+/// The event was removed for good.
 pub(super) fn deleted() -> Response {
     json_text(200, r#"{"result":true,"reason":""}"#)
 }
 
-/// The receipt is not the latest of any event (reference §2.2; the words of `reason` are not documented).
+/// The receipt is not the latest of any event (the words of `reason` are not documented).
 pub(super) fn result_false() -> Response {
     json_text(
         200,
@@ -77,7 +77,7 @@ pub(super) fn result_false() -> Response {
     )
 }
 
-/// The 500 that means "already gone"; its `path` holds the token (reference §2.2).
+/// The 500 that means "already gone"; its `path` holds the token.
 pub(super) fn already_gone(path: &str) -> Response {
     let message = "Cannot read properties of undefined (reading 'findUnAckedMessage')";
     json_text(500, serde_json::json!({ "message": message, "path": path }).to_string())

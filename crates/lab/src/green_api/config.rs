@@ -1,5 +1,5 @@
 //! What a simulator is told before it starts. The defaults are the documented service; every field that
-//! differs from it exists because the reference leaves the point open (§16) or because a test cannot wait.
+//! differs from it exists because the documents leave the point open or because a test cannot wait.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,24 +16,24 @@ pub struct SimulatorConfig {
     pub listen: SocketAddr,
     /// The instances that exist from the start.
     pub instances: Vec<SimulatedInstance>,
-    /// How long an event stays in its queue before it vanishes without a word (reference §2.3: 24 h).
+    /// How long an event stays in its queue before it vanishes without a word (24 h).
     pub retention: Duration,
-    /// `receiveNotification` and `deleteNotification` per instance and method (reference §4: 100).
+    /// `receiveNotification` and `deleteNotification` per instance and method (100).
     pub requests_per_second_max: u32,
-    /// Every other method, per instance and method (reference §4: 1).
+    /// Every other method, per instance and method (1).
     pub other_requests_per_second_max: u32,
     /// Added to each request before it is looked at: the round trip to the real service.
     pub latency: Duration,
-    /// What a second receive without a delete gives (reference §2.3, open).
+    /// What a second receive without a delete gives (open).
     pub redelivery: Redelivery,
-    /// Whether an event handed out again keeps its receipt (reference §2.1, open).
+    /// Whether an event handed out again keeps its receipt (open).
     pub receipts: Receipts,
-    /// What a delete with a spent or unknown receipt is told (reference §2.2, contradictory).
+    /// What a delete with a spent or unknown receipt is told (contradictory).
     pub spent_receipt: SpentReceipt,
-    /// How events are pushed while a `webhookUrl` is set (reference §7).
+    /// How events are pushed while a `webhookUrl` is set.
     pub push: PushConfig,
-    /// No long poll waits longer than this, whatever `receiveTimeout` asks. 60 s changes nothing
-    /// (reference §2.1); tests make it short.
+    /// No long poll waits longer than this, whatever `receiveTimeout` asks. 60 s changes nothing;
+    /// tests make it short.
     pub long_poll_max: Duration,
     /// Events one instance may hold; the next one is refused.
     pub queue_events_max: usize,
@@ -74,7 +74,7 @@ impl Default for SimulatorConfig {
     }
 }
 
-/// One instance, as the console would list it (reference §1).
+/// One instance, as the console would list it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimulatedInstance {
@@ -82,10 +82,10 @@ pub struct SimulatedInstance {
     pub id: u64,
     /// `apiTokenInstance`. Part of every URL, absent from every `Debug` output.
     pub token: String,
-    /// `webhookUrl`; empty: the HTTP queue (reference §5). May hold a secret, and is as absent.
+    /// `webhookUrl`; empty: the HTTP queue. May hold a secret, and is as absent.
     #[serde(default)]
     pub webhook_url: String,
-    /// `webhookUrlToken` (reference §7), as absent.
+    /// `webhookUrlToken`, as absent.
     #[serde(default)]
     pub webhook_token: String,
 }
@@ -109,8 +109,8 @@ impl fmt::Debug for SimulatedInstance {
     }
 }
 
-/// What a receive gives while an event is handed out and not yet deleted (reference §2.3: "the next receive
-/// returns the same head again"; how soon, and whether instead of the next event, is contradictory).
+/// What a receive gives while an event is handed out and not yet deleted ("the next receive returns the same head
+/// again"; how soon, and whether instead of the next event, is contradictory).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Redelivery {
     /// The same head, at once.
@@ -119,11 +119,11 @@ pub enum Redelivery {
     /// The same head, but only after this pause; until then the queue looks empty (≈ 30 s was observed).
     SameHeadAfter(Duration),
     /// The first event that is not handed out; each comes again after this pause, like the un-acked
-    /// deliveries of a broker (reference §2.2, the name `findUnAckedMessage`).
+    /// deliveries of a broker (the name `findUnAckedMessage`).
     NextUnacked(Duration),
 }
 
-/// Whether a redelivered event keeps its `receiptId` (reference §2.1, undocumented).
+/// Whether a redelivered event keeps its `receiptId` (undocumented).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Receipts {
     /// One receipt per event.
@@ -136,7 +136,7 @@ pub enum Receipts {
     NewAndOldOnesValid,
 }
 
-/// How events are pushed (reference §7).
+/// How events are pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushConfig {
     /// How long an answer is waited for (180 s).
@@ -160,7 +160,7 @@ impl Default for PushConfig {
     }
 }
 
-/// The answer to a delete whose receipt is spent or was never given (reference §2.2).
+/// The answer to a delete whose receipt is spent or was never given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SpentReceipt {
     /// 200 `{"result":false,"reason":"…"}`.

@@ -37,15 +37,15 @@ use crate::kit::control::{self, Answer, Controlled as _, Refusal};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InstanceChange {
-    /// `stateInstance` (reference §6).
+    /// `stateInstance`.
     pub state: Option<InstanceState>,
-    /// `webhookUrl`: events are pushed there (reference §7); empty switches the queue back on (reference §2.5).
+    /// `webhookUrl`: events are pushed there; empty switches the queue back on.
     pub webhook_url: Option<String>,
-    /// `webhookUrlToken` (reference §7).
+    /// `webhookUrlToken`.
     pub webhook_token: Option<String>,
-    /// Settings by their GREEN-API names (reference §5).
+    /// Settings by their GREEN-API names.
     pub settings: BTreeMap<String, Value>,
-    /// Contacts by chat id (reference §6).
+    /// Contacts by chat id.
     pub contacts: BTreeMap<String, Contact>,
 }
 

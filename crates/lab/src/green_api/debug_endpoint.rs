@@ -13,7 +13,7 @@ use super::world::World;
 use crate::kit::answers::plain;
 use crate::kit::control::{Controlled as _, Refusal};
 
-/// The answer is not documented; here an empty 200, and for an instance that does not exist the 403 of §3.
+/// The answer is not documented; here an empty 200, and for an instance that does not exist the 403
 pub(super) async fn post(State(world): State<Arc<World>>, body: Body) -> Result<Response, Refusal> {
     let body = world.kit().read_body(body).await?;
     let id = named_instance(&body).ok_or_else(|| Refusal::new(400, "bad request data"))?;

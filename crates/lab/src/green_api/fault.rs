@@ -36,7 +36,7 @@ pub struct Fault {
 }
 
 /// Whether a request that meets a fault still does what it asked for: a delete may be done and its answer
-/// lost (reference §15.5).
+/// lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
@@ -63,11 +63,11 @@ pub enum FaultKind {
         /// The body, verbatim.
         #[serde(default)]
         body: String,
-        /// A `Retry-After` header (reference §3: not documented, so a client may not rely on it).
+        /// A `Retry-After` header (not documented, so a client may not rely on it).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_seconds: Option<u32>,
     },
-    /// This status with nginx's HTML page (reference §3: 403, 404, 502, 504).
+    /// This status with nginx's HTML page (403, 404, 502, 504).
     Nginx {
         /// The HTTP status.
         code: u16,
@@ -84,20 +84,20 @@ pub enum FaultKind {
         /// How much later.
         duration_ms: u64,
     },
-    /// `null` at once, whatever the queue holds (reference §2.5, the hot loop and issue 1115).
+    /// `null` at once, whatever the queue holds (the hot loop and issue 1115).
     EmptyAtOnce,
-    /// 200 and no body: another empty answer (reference §2.1).
+    /// 200 and no body: another empty answer.
     EmptyBody,
-    /// 200 `{}`: another empty answer (reference §2.1).
+    /// 200 `{}`: another empty answer.
     EmptyObject,
     /// 200 with this body, verbatim.
     RawBody {
         /// The body.
         body: String,
     },
-    /// 200 `{"result":false,"reason":"…"}` (reference §2.2).
+    /// 200 `{"result":false,"reason":"…"}`.
     ResultFalse,
-    /// 500 `findUnAckedMessage` with the token in its `path` (reference §2.2).
+    /// 500 `findUnAckedMessage` with the token in its `path`.
     AlreadyGone,
     /// The request is served, but its answer breaks off after so many bytes of the body.
     Truncate {
@@ -114,7 +114,7 @@ pub enum FaultKind {
         /// How.
         coding: Coding,
     },
-    /// A push's body comes in pieces: a slow sender (reference §7).
+    /// A push's body comes in pieces: a slow sender.
     Trickle {
         /// The size of each piece.
         bytes: usize,
@@ -128,7 +128,7 @@ pub enum FaultKind {
     },
     /// A push is sent a second time after its answer, whatever that was.
     Twice,
-    /// Someone else reads the instance too (reference §2.3): on a receive the event is handed out and then
+    /// Someone else reads the instance too: on a receive the event is handed out and then
     /// deleted by the other one; on a delete the other one was faster.
     StolenBySecondConsumer,
 }
@@ -221,7 +221,7 @@ impl Fault {
         self
     }
 
-    /// A status with a plain body (reference §3).
+    /// A status with a plain body.
     pub fn status(method: Method, code: u16, body: impl Into<String>) -> Self {
         Self::new(method, FaultKind::Status { code, body: body.into(), retry_after_seconds: None })
     }
@@ -231,53 +231,53 @@ impl Fault {
         Self::new(method, FaultKind::Reset)
     }
 
-    /// The connection is reset after everything is done: the lost answer (reference §15.5).
+    /// The connection is reset after everything is done: the lost answer.
     pub fn reset_after(method: Method) -> Self {
         Self::reset_before(method).after_effect()
     }
 
-    /// 400: events go to a `webhookUrl` (reference §2.1, §3). Happens by itself on an instance that has one.
+    /// 400: events go to a `webhookUrl`. Happens by itself on an instance that has one.
     pub fn webhook_url_is_set() -> Self {
         Self::status(Method::Any, 400, super::answers::WEBHOOK_URL_IS_SET)
     }
 
-    /// 400: the instance is starting (reference §3).
+    /// 400: the instance is starting.
     pub fn starting() -> Self {
         Self::status(Method::Any, 400, "instance in starting process try later")
     }
 
-    /// 400: the instance is no longer paid for (reference §3).
+    /// 400: the instance is no longer paid for.
     pub fn expired() -> Self {
         Self::status(Method::Any, 400, "Instance account is expired. Renew your instance from personal area")
     }
 
-    /// 401 with an empty body: wrong token (reference §3).
+    /// 401 with an empty body: wrong token.
     pub fn unauthorized() -> Self {
         Self::status(Method::Any, 401, "")
     }
 
-    /// 403, nginx HTML: wrong instance (reference §3).
+    /// 403, nginx HTML: wrong instance.
     pub fn forbidden() -> Self {
         Self::new(Method::Any, FaultKind::Nginx { code: 403 })
     }
 
-    /// 404, nginx HTML: wrong shard host (reference §3).
+    /// 404, nginx HTML: wrong shard host.
     pub fn not_found() -> Self {
         Self::new(Method::Any, FaultKind::Nginx { code: 404 })
     }
 
-    /// 408 at the end of a long poll: an empty answer (reference §3).
+    /// 408 at the end of a long poll: an empty answer.
     pub fn request_timeout() -> Self {
         Self::status(Method::Receive, 408, "")
     }
 
-    /// 429, with or without `Retry-After` (reference §3, §4).
+    /// 429, with or without `Retry-After`.
     pub fn too_many_requests(method: Method, retry_after_seconds: Option<u32>) -> Self {
         let body = super::answers::TOO_MANY_REQUESTS.to_owned();
         Self::new(method, FaultKind::Status { code: 429, body, retry_after_seconds })
     }
 
-    /// 466: the Developer tariff is used up (reference §3).
+    /// 466: the Developer tariff is used up.
     pub fn quota_exceeded(method: Method) -> Self {
         Self::status(
             method,
@@ -296,27 +296,27 @@ impl Fault {
         Self::new(method, FaultKind::Compressed { coding })
     }
 
-    /// 502, nginx HTML (reference §3).
+    /// 502, nginx HTML.
     pub fn bad_gateway(method: Method) -> Self {
         Self::new(method, FaultKind::Nginx { code: 502 })
     }
 
-    /// 504, nginx HTML: a long poll cut by a proxy, an empty answer (reference §3).
+    /// 504, nginx HTML: a long poll cut by a proxy, an empty answer.
     pub fn gateway_timeout() -> Self {
         Self::new(Method::Receive, FaultKind::Nginx { code: 504 })
     }
 
-    /// 500 `findUnAckedMessage` on a delete that did nothing or, with [`Fault::after_effect`], did it (reference §2.2).
+    /// 500 `findUnAckedMessage` on a delete that did nothing or, with [`Fault::after_effect`], did it.
     pub fn already_gone() -> Self {
         Self::new(Method::Delete, FaultKind::AlreadyGone)
     }
 
-    /// A delete answered `result:false` (reference §2.2).
+    /// A delete answered `result:false`.
     pub fn result_false() -> Self {
         Self::new(Method::Delete, FaultKind::ResultFalse)
     }
 
-    /// The event is gone between receive and delete (reference §2.3, two receivers).
+    /// The event is gone between receive and delete (two receivers).
     pub fn stolen() -> Self {
         Self::new(Method::Receive, FaultKind::StolenBySecondConsumer)
     }

@@ -1,4 +1,4 @@
-//! Plausible events, without end: the mix of an ordinary account, in the field sets of reference §9 and §17,
+//! Plausible events, without end: the mix of an ordinary account, in the field sets,
 //! with invented people. The same instance and seed give the same events, but for their timestamps.
 
 mod contents;
@@ -24,8 +24,8 @@ const STATUSES_PENDING_MAX: usize = 256;
 /// Makes the events of one instance. Also an [`Iterator`], which never ends.
 ///
 /// A message's `idMessage` is `SIM-<instance>-<number>`; the numbers grow. Statuses carry the id of their
-/// message, and a call's outcome that of its offer, as on the service (reference §9.6, §9.7); state events
-/// have none (§9.2). No two bodies are equal, so each event has a content id of its own.
+/// message, and a call's outcome that of its offer, as on the service; state events
+/// have none. No two bodies are equal, so each event has a content id of its own.
 #[derive(Clone, Debug)]
 pub struct Generator {
     instance: u64,
@@ -65,7 +65,7 @@ struct Ringing {
 
 impl Generator {
     /// Events of this instance, about 20 chats. An id beginning with 3100 is a MAX instance, whose chat ids
-    /// are numbers (reference §1, §10); any other is a WhatsApp one.
+    /// are numbers; any other is a WhatsApp one.
     pub fn new(instance: u64, seed: u64) -> Self {
         let is_max = type_instance(instance) == "v3";
         Self {
@@ -141,7 +141,6 @@ impl Generator {
         if self.unique_ids { self.new_id() } else { known.to_owned() }
     }
 
-    /// Reference §9.3, §9.4.
     fn message(&mut self) -> Value {
         let id = self.new_id();
         let index = self.dice.usize(..self.chats.len());
@@ -165,7 +164,7 @@ impl Generator {
         json!({ "typeWebhook": webhook, "idMessage": id, "senderData": sender, "messageData": data })
     }
 
-    /// Reference §9.3; MAX adds types and a phone number, 0 in groups.
+    /// 3; MAX adds types and a phone number, 0 in groups.
     fn sender(&mut self, index: usize, outgoing: bool) -> Value {
         let chat = &self.chats[index];
         let (sender, name) = match (outgoing, chat.is_group) {
@@ -189,7 +188,7 @@ impl Generator {
         data
     }
 
-    /// MAX knows no `sent` (reference §11).
+    /// MAX knows no `sent`.
     fn expect_statuses(&mut self, message: &str, chat: String, by_api: bool) {
         if self.statuses.len() >= STATUSES_PENDING_MAX {
             self.statuses.pop_front();
@@ -203,7 +202,7 @@ impl Generator {
         self.statuses.push_back(PendingStatus { message: message.to_owned(), chat, by_api, rest });
     }
 
-    /// Reference §9.6. A failed one may lack its chat (§12.11).
+    /// A failed one may lack its chat.
     fn status(&mut self) -> Option<Value> {
         let index = (!self.statuses.is_empty()).then(|| self.dice.usize(..self.statuses.len()))?;
         let pending = &mut self.statuses[index];
@@ -224,7 +223,7 @@ impl Generator {
         Some(event)
     }
 
-    /// Reference §9.7: an offer, later its outcome. WhatsApp only (§11).
+    /// An offer, later its outcome. WhatsApp only.
     fn call(&mut self) -> Option<Value> {
         if self.is_max {
             return None;
@@ -250,7 +249,7 @@ impl Generator {
         Some(event)
     }
 
-    /// Reference §9.8. It has no id, so one a second at most: two of a second could be equal.
+    /// It has no id, so one a second at most: two of a second could be equal.
     fn state(&mut self, unix_seconds: u64) -> Option<Value> {
         if unix_seconds <= self.last_state_at {
             return None;
@@ -261,7 +260,7 @@ impl Generator {
         Some(json!({ "typeWebhook": "stateInstanceChanged", "stateInstance": state }))
     }
 
-    /// A type nobody has heard of: the service adds some without notice (reference §9.1).
+    /// A type nobody has heard of: the service adds some without notice.
     fn unknown(&mut self) -> Value {
         let id = self.new_id();
         let chat = &self.chats[self.dice.usize(..self.chats.len())];
@@ -291,13 +290,13 @@ fn chats(instance: u64, is_max: bool, count: usize) -> Vec<Chat> {
     (0..count.clamp(1, CHATS_MAX)).map(chat).collect()
 }
 
-/// Reference §10: a phone for WhatsApp, a number for MAX.
+/// A phone for WhatsApp, a number for MAX.
 fn private_id(instance: u64, is_max: bool, index: usize) -> String {
     let place = (instance.wrapping_mul(37) + index as u64) % 10_000;
     if is_max { format!("{}", 61_000_000 + place) } else { format!("7999000{place:04}@c.us") }
 }
 
-/// Reference §10: 18 digits for WhatsApp, a negative number for MAX.
+/// 18 digits for WhatsApp, a negative number for MAX.
 fn group_id(instance: u64, is_max: bool, index: usize) -> String {
     let place = (instance % 10_000_000) * 10_000 + index as u64;
     if is_max { format!("-69{place:012}") } else { format!("120363{place:012}@g.us") }

@@ -50,9 +50,9 @@ pub(super) enum Admission {
 /// What a receive comes back with at once.
 pub(super) enum Look {
     Event(HandOut),
-    /// Events go to a URL (reference §2.5).
+    /// Events go to a URL.
     Pushes,
-    /// All switches are off (reference §2.5).
+    /// All switches are off.
     Silent,
     Nothing {
         hidden_until: Option<Instant>,
@@ -150,7 +150,7 @@ impl Instance {
         self.remove(receipt, deleted, Some(JournalEvent::DeleteRefused { receipt }))
     }
 
-    /// Deletes in the name of an imaginary second consumer (reference §2.3).
+    /// Deletes in the name of an imaginary second consumer.
     pub(super) fn steal(&self, receipt: u64) {
         self.remove(receipt, |entry| JournalEvent::Stolen { entry, receipt }, None);
     }
@@ -225,7 +225,7 @@ impl Instance {
         self.current(Instant::now()).queue.len()
     }
 
-    /// The answer of `getWebhooksCount`: refreshed only so often (reference §2.6).
+    /// The answer of `getWebhooksCount`: refreshed only so often.
     pub(super) fn stale_depth(&self) -> usize {
         let now = Instant::now();
         let mut inner = self.current(now);
@@ -253,7 +253,7 @@ impl Instance {
         self.account_changed.notify_waiters();
     }
 
-    /// The state as of `now`: events older than the retention have vanished (reference §2.3).
+    /// The state as of `now`: events older than the retention have vanished.
     fn current(&self, now: Instant) -> MutexGuard<'_, Inner> {
         let mut inner = self.lock();
         let expired = inner.queue.expire(now);

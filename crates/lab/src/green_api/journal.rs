@@ -67,7 +67,7 @@ pub enum JournalEvent {
         /// The `receiptId` that was sent.
         receipt: u64,
     },
-    /// An event was sent to the `webhookUrl` (reference §7). Where no entry says how it ended, a change of settings
+    /// An event was sent to the `webhookUrl`. Where no entry says how it ended, a change of settings
     /// or the end of the simulator cut it off.
     Pushed {
         /// Which event.
@@ -85,7 +85,7 @@ pub enum JournalEvent {
         /// What the sender saw.
         why: PushFailure,
     },
-    /// An event was older than the retention and vanished (reference §2.3). Noticed at the next look at the queue.
+    /// An event was older than the retention and vanished. Noticed at the next look at the queue.
     Expired {
         /// Which event.
         entry: EntryId,
@@ -104,14 +104,14 @@ pub enum JournalEvent {
         /// The fault's `type`.
         fault: String,
     },
-    /// A request was one too many (reference §4).
+    /// A request was one too many.
     RateLimited {
         /// The method called.
         method: Method,
     },
 }
 
-/// Why a push was in vain (reference §7).
+/// Why a push was in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PushFailure {

@@ -12,23 +12,23 @@ pub enum Method {
     /// Every method.
     #[default]
     Any,
-    /// `receiveNotification` (reference §2.1)
+    /// `receiveNotification`
     Receive,
-    /// `deleteNotification` (reference §2.2)
+    /// `deleteNotification`
     Delete,
-    /// `getStateInstance` (reference §6)
+    /// `getStateInstance`
     State,
-    /// `getStatusInstance` (reference §6)
+    /// `getStatusInstance`
     Status,
-    /// `getSettings` (reference §5)
+    /// `getSettings`
     Settings,
-    /// `setSettings` (reference §5)
+    /// `setSettings`
     SetSettings,
-    /// `getContactInfo` (reference §6)
+    /// `getContactInfo`
     Contact,
-    /// `getWebhooksCount` (reference §2.6)
+    /// `getWebhooksCount`
     Count,
-    /// No method: a request *to* the `webhookUrl` (reference §7).
+    /// No method: a request *to* the `webhookUrl`.
     Push,
 }
 
@@ -36,7 +36,7 @@ impl Method {
     /// How many variants there are, for a table indexed by [`Method::index`].
     const COUNT: usize = 10;
 
-    /// The method behind a path segment. The pages of 2021–2023 capitalise it, today's do not (reference §1).
+    /// The method behind a path segment. The pages of 2021–2023 capitalise it, today's do not.
     pub(super) fn from_path(word: &str) -> Option<Self> {
         Some(match word {
             "receiveNotification" | "ReceiveNotification" => Self::Receive,
@@ -51,7 +51,7 @@ impl Method {
         })
     }
 
-    /// The one verb that reaches the method; any other gets nginx's 404 (reference §3).
+    /// The one verb that reaches the method; any other gets nginx's 404.
     pub(super) fn verb(self) -> hyper::Method {
         match self {
             Self::Delete => hyper::Method::DELETE,
@@ -74,7 +74,7 @@ impl Method {
     }
 }
 
-/// Requests per second, by method (reference §4).
+/// Requests per second, by method.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RateLimits {
     pub(super) queue_per_second_max: u32,
@@ -86,7 +86,7 @@ pub(super) struct RateLimits {
 pub(super) struct Rates([Rate; Method::COUNT]);
 
 impl Rates {
-    /// Counts one call; false when it is one too many (reference §4: 429).
+    /// Counts one call; false when it is one too many (429).
     pub(super) fn admits(&mut self, method: Method, limits: RateLimits, now: Instant) -> bool {
         let max = if method.is_queue() { limits.queue_per_second_max } else { limits.other_per_second_max };
         self.0[method.index()].admits(max, now)

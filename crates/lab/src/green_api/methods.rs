@@ -18,14 +18,14 @@ use super::world::{World, sleep_until_some};
 use crate::kit::answers::{json, plain};
 use crate::kit::control::Controlled as _;
 
-/// `receiveTimeout` in seconds: what is allowed, and what counts when it is absent (reference §2.1).
+/// `receiveTimeout` in seconds: what is allowed, and what counts when it is absent.
 const RECEIVE_TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 5..=60;
 const RECEIVE_TIMEOUT_SECONDS_DEFAULT: u64 = 5;
 
 /// A request that has passed the gate.
 pub(super) struct Call<'r> {
     pub(super) method: Method,
-    /// The whole path, token and all: one answer repeats it (reference §2.2).
+    /// The whole path, token and all: one answer repeats it.
     pub(super) path: &'r str,
     pub(super) query: Option<&'r str>,
     /// What follows the token: the `receiptId`.
@@ -48,7 +48,7 @@ pub(super) async fn perform(world: &World, instance: &Arc<Instance>, call: Call<
     }
 }
 
-/// The same, with a second consumer who deletes what this client was given, or is about to delete (reference §2.3).
+/// The same, with a second consumer who deletes what this client was given, or is about to delete.
 pub(super) async fn perform_with_thief(world: &World, instance: &Arc<Instance>, call: Call<'_>) -> Response {
     match call.method {
         Method::Receive => receive(world, instance, call.query, true).await,
@@ -57,7 +57,7 @@ pub(super) async fn perform_with_thief(world: &World, instance: &Arc<Instance>, 
     }
 }
 
-/// Reference §2.1. Leaving early, because the client hung up, costs nothing: the event is taken in the same
+/// Leaving early, because the client hung up, costs nothing: the event is taken in the same
 /// step in which the answer is made.
 async fn receive(world: &World, instance: &Instance, query: Option<&str>, thief: bool) -> Response {
     let deadline = Instant::now() + receive_timeout(query).min(world.long_poll_max);
@@ -88,8 +88,8 @@ async fn receive(world: &World, instance: &Instance, query: Option<&str>, thief:
     }
 }
 
-/// Out of range, what happens is unknown (reference §2.1): here the nearest allowed value counts, and what
-/// is not a number counts as absent, as the C++ SDK's bare `?5` must (reference §2.7).
+/// Out of range, what happens is unknown: here the nearest allowed value counts, and what
+/// is not a number counts as absent, as the C++ SDK's bare `?5` must.
 fn receive_timeout(query: Option<&str>) -> Duration {
     let seconds = query
         .unwrap_or_default()
@@ -100,7 +100,6 @@ fn receive_timeout(query: Option<&str>) -> Duration {
     Duration::from_secs(seconds.clamp(*RECEIVE_TIMEOUT_SECONDS.start(), *RECEIVE_TIMEOUT_SECONDS.end()))
 }
 
-/// Reference §2.2.
 fn delete(world: &World, instance: &Instance, call: &Call<'_>, thief: bool) -> Response {
     let Some(receipt) = call.argument.and_then(|receipt| receipt.parse().ok()) else {
         return plain(400, "Parameter receiptId must be a Number");
@@ -118,7 +117,7 @@ fn delete(world: &World, instance: &Instance, call: &Call<'_>, thief: bool) -> R
     }
 }
 
-/// Reference §6. Only an authorised instance has a socket.
+/// Only an authorised instance has a socket.
 fn status(instance: &Instance) -> Value {
     let online = instance.read_account(|account| account.state == InstanceState::Authorized);
     json!({ "statusInstance": if online { "online" } else { "offline" } })
@@ -136,7 +135,7 @@ async fn set_settings(world: &World, instance: &Instance, body: Body) -> Respons
     json(&json!({ "saveSettings": true }))
 }
 
-/// Reference §6: any chat but a group; a name that was not set is empty.
+/// Any chat but a group; a name that was not set is empty.
 async fn contact(world: &World, instance: &Instance, body: Body) -> Response {
     let Ok(body) = world.kit().read_body(body).await else {
         return plain(413, "request entity too large");

@@ -1,4 +1,4 @@
-//! Push mode (reference §7): while an instance has a `webhookUrl`, its events are sent there, the oldest first and one
+//! Push mode: while an instance has a `webhookUrl`, its events are sent there, the oldest first and one
 //! at a time, each until the answer is 200. The other end's mistakes are its own; what can go wrong on the way is a
 //! [`Fault`] of [`super::Method::Push`].
 
@@ -26,7 +26,7 @@ pub(super) async fn run(instance: Arc<Instance>, config: Arc<PushConfig>, stop: 
     stop.run_until_cancelled(push_whenever_set(&instance, &config)).await;
 }
 
-/// A change of settings restarts the instance (reference §5): what is on its way is cut off, and pushing begins anew
+/// A change of settings restarts the instance: what is on its way is cut off, and pushing begins anew
 /// without a pause, or ends.
 async fn push_whenever_set(instance: &Instance, config: &PushConfig) -> Infallible {
     loop {

@@ -1,5 +1,5 @@
 //! One instance's queue as a value: no lock, no clock, no I/O. Time is passed in, so every rule of
-//! reference §2.3 can be tested without waiting.
+//! 3 can be tested without waiting.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl Entry {
     }
 }
 
-/// FIFO; the head stays until it is deleted or too old (reference §2.3).
+/// FIFO; the head stays until it is deleted or too old.
 #[derive(Debug)]
 pub struct Queue {
     rules: QueueRules,
@@ -118,7 +118,7 @@ impl Queue {
         Ok(id)
     }
 
-    /// Removes what is older than the retention, silently for the client (reference §2.3), and names it.
+    /// Removes what is older than the retention, silently for the client, and names it.
     pub fn expire(&mut self, now: Instant) -> Vec<EntryId> {
         let mut expired = Vec::new();
         while let Some(due) = self.next_expiry()
@@ -167,7 +167,7 @@ impl Queue {
         self.remove(id)
     }
 
-    /// The oldest event, whether or not a receiver has it: what is pushed (reference §7).
+    /// The oldest event, whether or not a receiver has it: what is pushed.
     #[must_use]
     pub fn head(&self) -> Option<(EntryId, Bytes)> {
         self.entries.front().map(|head| (head.id, head.body.clone()))

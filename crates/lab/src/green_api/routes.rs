@@ -33,12 +33,12 @@ pub(super) fn router(world: Arc<World>) -> Router {
         .with_state(world)
 }
 
-/// The wrong verb is nginx's 404, not a 405 (reference §3).
+/// The wrong verb is nginx's 404, not a 405.
 async fn wrong_verb() -> Response {
     answers::nginx(404)
 }
 
-/// `[/v3]/waInstance{id}/{method}/{token}[/{argument}]` (reference §1).
+/// `[/v3]/waInstance{id}/{method}/{token}[/{argument}]`.
 #[derive(Debug, PartialEq, Eq)]
 struct CallPath<'p> {
     instance: &'p str,

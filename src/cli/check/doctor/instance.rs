@@ -6,7 +6,7 @@ use crate::green_api::client::is_loopback;
 use crate::green_api::examine::{Examined, Settings};
 use crate::green_api::queue::QueueError;
 
-/// The notifications that most bridges are there for (reference §5): switch, `typeWebhook`, what it brings. The other
+/// The notifications that most bridges are there for: switch, `typeWebhook`, what it brings. The other
 /// switches are deprecated, out of service, or additions to these.
 const ESSENTIAL: &[(&str, &str, &str)] = &[
     ("incomingWebhook", "incomingMessageReceived", "messages from contacts"),
@@ -16,7 +16,7 @@ const ESSENTIAL: &[(&str, &str, &str)] = &[
     ("stateWebhook", "stateInstanceChanged", "changes of the instance's state"),
     ("incomingCallWebhook", "incomingCall", "calls"),
 ];
-/// What one instance can be drained of per second with an ordinary way to GREEN-API (reference §15.2).
+/// What one instance can be drained of per second with an ordinary way to GREEN-API.
 const DRAIN_PER_SECOND: i64 = 9;
 
 /// Findings about `instance`, the most important first.
@@ -44,7 +44,7 @@ pub(super) fn judge(instance: &Instance, examined: &Result<Examined, QueueError>
 
 fn unasked(subject: &str, instance: &Instance, failure: &QueueError) -> Finding {
     let host = instance.api_url.host_str().unwrap_or_default();
-    // The shard is the id's first four digits: a convention, not a rule (reference §1), so it is only said.
+    // The shard is the id's first four digits: a convention, not a rule, so it is only said.
     let shard: String = instance.id.to_string().chars().take(4).collect();
     let hint = match host.split_once('.') {
         Some((have, _)) if have == shard => String::new(),
@@ -66,7 +66,6 @@ fn unasked(subject: &str, instance: &Instance, failure: &QueueError) -> Finding 
     }
 }
 
-/// Reference §6.
 fn state(subject: &str, state: Option<&str>) -> Finding {
     let (verdict, found, fix) = match state {
         Some("authorized") => return Finding::well(subject, "authorized"),

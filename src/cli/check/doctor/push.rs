@@ -1,4 +1,4 @@
-//! Where an instance's events are sent to, against where the configuration expects them (reference §5, §7). Pure.
+//! Where an instance's events are sent to, against where the configuration expects them. Pure.
 
 use secrecy::ExposeSecret as _;
 use url::Url;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Finding, Verdict};
 use crate::config::CreateTopics;
 
-/// Records carry the event's own time where it is at most so old (design: *the record*): GREEN-API's 24 hours.
+/// Records carry the event's own time where it is at most so old: GREEN-API's 24 hours.
 const RECORD_AGE_MAX_MS: i64 = 24 * 60 * 60 * 1000;
 /// … and at most so far ahead.
 const RECORD_AHEAD_MAX_MS: i64 = 5 * 60 * 1000;

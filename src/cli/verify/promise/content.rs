@@ -64,7 +64,7 @@ fn identity(instance: u64, content: &[u8]) -> String {
     EventId::of(&format!("/green-api/{instance}"), content).to_string()
 }
 
-/// The chat, by the first of the four places where upstream names it (reference §9.2), without a device and in the
+/// The chat, by the first of the four places where upstream names it, without a device and in the
 /// newer spelling of its domain; the instance where there is none.
 fn key(instance: u64, body: &Json) -> String {
     let (sender, avatar) = (body.get("senderData"), body.get("avatarInfo"));

@@ -32,7 +32,7 @@ struct PlannedQueue {
     asked: Mutex<Vec<(Instant, String)>>,
     began: i64,
     delete_takes: Duration,
-    /// Receipts count the receives, lost ones included, as upstream's seem to (reference §2.1).
+    /// Receipts count the receives, lost ones included, as upstream's seem to.
     counts_receives: bool,
 }
 

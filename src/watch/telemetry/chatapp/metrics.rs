@@ -152,7 +152,7 @@ impl ChatAppMetrics {
     }
 }
 
-/// The numbers that mean something (reference chatapp §5.5), so that a server cannot invent series.
+/// The numbers that mean something, so that a server cannot invent series.
 fn code_label(code: Option<u16>) -> String {
     match code {
         None => "none".to_owned(),

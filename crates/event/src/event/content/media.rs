@@ -10,7 +10,7 @@ use crate::event::UpstreamError;
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Media {
-    /// Where to fetch it. Treat as confidential: it may hold parts of the instance's path (reference §6).
+    /// Where to fetch it. Treat as confidential: it may hold parts of the instance's path.
     pub download_url: Option<String>,
     /// The text beneath it.
     pub caption: Option<String>,

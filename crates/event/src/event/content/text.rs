@@ -44,7 +44,7 @@ pub struct Link {
     pub error: Option<UpstreamError>,
 }
 
-/// Where an advertisement's click came from (seed 001).
+/// Where an advertisement's click came from.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Ad {
@@ -64,7 +64,7 @@ pub struct Ad {
     pub thumbnail_url: Option<String>,
 }
 
-/// The look of a text that is a story (reference §9.4).
+/// The look of a text that is a story.
 #[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Story {

@@ -1,4 +1,4 @@
-//! Events about the work on chats, about employees and about their quick responses (reference chatapp §3.3).
+//! Events about the work on chats, about employees and about their quick responses.
 
 use super::{id, owned, parties, seconds};
 use crate::event::{

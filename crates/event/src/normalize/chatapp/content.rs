@@ -1,4 +1,4 @@
-//! What a message says (reference chatapp §3.3).
+//! What a message says.
 //!
 //! The vendor shows texts only; the other types are known from clients, some of their shapes not at all. What cannot be
 //! read out of a message is `unsupported`, so that its body travels along whatever the configuration says.
@@ -47,7 +47,7 @@ fn media(message: &Json) -> Media {
         download_url: first(["link", "url"]).or_else(|| owned(file)),
         caption: ["caption", "text"].into_iter().find_map(|name| owned(message.get(name))),
         file_name: owned(file.get("name")),
-        // Two spellings, each with its witnesses (reference chatapp §10).
+        // Two spellings, each with its witnesses.
         mime_type: first(["contentType", "mimeType"]),
         size_bytes: file.get("size").integer(),
         ..Media::default()

@@ -1,4 +1,4 @@
-//! Messages, their statuses, reactions and deletions (reference chatapp §3.3).
+//! Messages, their statuses, reactions and deletions.
 
 use super::{content, id, owned, parties};
 use crate::event::message::Quoted;
@@ -106,7 +106,7 @@ fn about(direction: Direction, origin: Origin, content: Content) -> Kind {
 
 pub(super) fn status(item: &Json) -> Kind {
     let word = item.get("type").words();
-    // Its shape is unknown (reference chatapp §10); what can be read of it is.
+    // Its shape is unknown; what can be read of it is.
     let error = item.get("error");
     let description = [error, error.get("message"), error.get("code")].into_iter().find_map(owned);
     Kind::MessageStatus(Status {

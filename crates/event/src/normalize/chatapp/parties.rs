@@ -1,4 +1,4 @@
-//! The chat, the author and the application of an item (reference chatapp §3.3).
+//! The chat, the author and the application of an item.
 
 use super::{id, owned};
 use crate::event::{App, Chat, ChatDetails, ChatId, ChatType, Sender, Tag, TagCategory};
@@ -26,7 +26,7 @@ fn chat_type(word: &str) -> Option<ChatType> {
     }
 }
 
-/// Telegram's ids begin with the type (reference chatapp §3.3); the others are WhatsApp's.
+/// Telegram's ids begin with the type; the others are WhatsApp's.
 fn type_by_id(id: &ChatId) -> Option<ChatType> {
     match id.as_str().split_once('-') {
         Some((word @ ("private" | "group" | "channel"), _)) => chat_type(word),

@@ -1,4 +1,4 @@
-//! The `call` block (reference §9.7).
+//! The `call` block.
 
 use super::owned;
 use crate::event::{Call, CallParticipant, CallState, ChatId, Direction};

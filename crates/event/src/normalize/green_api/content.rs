@@ -1,8 +1,8 @@
-//! The content of a message, and of a message quoted in one: the same forms under other names (reference §9.4, §9.5).
+//! The content of a message, and of a message quoted in one: the same forms under other names.
 //!
 //! A message keeps its content in a data object named after its type; a quoted one keeps it flat, or under a shorter
 //! name. So each form asks for its data object under every name it was ever seen with, and where there is none reads
-//! the fields from where the object should have been (§12.4 to §12.7).
+//! the fields from where the object should have been.
 
 use std::borrow::Cow;
 
@@ -54,7 +54,7 @@ fn of_target(place: &Json, data: &Json, field: &str) -> Option<String> {
 fn of_type(type_message: &str, place: &Json) -> Option<Content> {
     Some(match type_message {
         "textMessage" => text::text(place),
-        // There is no quotedMessageData: the answer's text stands in extendedTextMessageData (§12.4).
+        // There is no quotedMessageData: the answer's text stands in extendedTextMessageData.
         "extendedTextMessage" | "quotedMessage" => text::text_or_link(place),
         "imageMessage" => Content::Image(media::media(place)),
         "videoMessage" => Content::Video(media::media(place)),
@@ -81,7 +81,7 @@ fn of_type(type_message: &str, place: &Json) -> Option<Content> {
         "templateButtonsReplyMessage" | "templateButtonReplyMessage" => {
             Content::ButtonReply(controls::template_reply(place))
         }
-        // A message whose buttons reply; the press on one is the *Response* (§9.4).
+        // A message whose buttons reply; the press on one is the *Response*.
         "interactiveButtons" | "interactiveButtonsReply" | "interactiveButtonReply" => controls::interactive(place),
         "interactiveButtonsResponse" => Content::ButtonReply(controls::interactive_reply(place)),
         "productMessage" => Content::Product(Box::new(shop::product(place))),
@@ -102,7 +102,7 @@ fn reaction(place: &Json) -> Content {
     }
 }
 
-/// Where `typeMessage` is missing (§12.4), a field that only one type has tells it.
+/// Where `typeMessage` is missing, a field that only one type has tells it.
 fn type_by_fields(place: &Json) -> Option<&'static str> {
     [
         ("textMessageData", "textMessage"),
@@ -124,7 +124,7 @@ fn type_by_fields(place: &Json) -> Option<&'static str> {
     .map(|(_, known)| known)
 }
 
-/// What a field says, and the error it says instead (§3). Words behind the marker stay: a person may have written it.
+/// What a field says, and the error it says instead. Words behind the marker stay: a person may have written it.
 fn words_or_error(value: &Json) -> (Option<String>, Option<UpstreamError>) {
     let Some(words) = value.words() else { return (None, None) };
     match UpstreamError::at_start_of(words) {

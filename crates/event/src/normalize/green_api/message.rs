@@ -1,4 +1,4 @@
-//! The `message` block out of `messageData` (reference §9.4, §9.5).
+//! The `message` block out of `messageData`.
 
 use super::{content, owned};
 use crate::event::message::{Quoted, ReplyTo};
@@ -10,7 +10,7 @@ pub(super) fn message(direction: Direction, origin: Origin, body: &Json) -> Kind
     let data = content::data_object(body, &["messageData"]);
     let content = content::of_message(data);
     let reply_to = reply_to(&content, data);
-    // In broken vendor samples the quoted object stands beside messageData (§9.5).
+    // In broken vendor samples the quoted object stands beside messageData.
     let quoted = [data, body].into_iter().map(|place| place.get("quotedMessage")).find(|found| found.is_object());
     let quoted = quoted.map(quoted_message).filter(|quoted| {
         // A reaction's quoted object is its target; unless it says what that was, the content has it all.
@@ -60,7 +60,7 @@ fn quoted_message(quoted: &Json) -> Quoted {
     }
 }
 
-/// An answer's text names what it answers (§9.4). Elsewhere `stanzaId` is another thing and part of the content.
+/// An answer's text names what it answers. Elsewhere `stanzaId` is another thing and part of the content.
 fn reply_to(content: &Content, data: &Json) -> Option<ReplyTo> {
     if !matches!(content, Content::Text(_) | Content::Link(_)) {
         return None;
@@ -71,7 +71,7 @@ fn reply_to(content: &Content, data: &Json) -> Option<ReplyTo> {
     (reply_to != ReplyTo::default()).then_some(reply_to)
 }
 
-/// The oldest form of an answer has no quoted object, only the ids beside the text (§9.4).
+/// The oldest form of an answer has no quoted object, only the ids beside the text.
 fn quoted_without_object(reply_to: &ReplyTo) -> Quoted {
     Quoted { message_id: reply_to.message_id.clone(), participant: reply_to.participant.clone(), content: None }
 }

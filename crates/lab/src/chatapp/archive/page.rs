@@ -1,10 +1,10 @@
-//! Where a page begins and ends (§2.5, §2.6).
+//! Where a page begins and ends.
 
 use serde_json::Value;
 
 use super::Page;
 
-/// Items on a page when not told (open), and at most (§2.3).
+/// Items on a page when not told (open), and at most.
 const LIMIT: usize = 20;
 const LIMIT_MAX: usize = 100;
 

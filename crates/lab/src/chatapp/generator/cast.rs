@@ -1,4 +1,4 @@
-//! The people of a channel: invented, and named in the ways of their messenger (§3.3, the forms of `chat.id`).
+//! The people of a channel: invented, and named in the ways of their messenger (the forms of `chat.id`).
 
 use serde_json::{Value, json};
 

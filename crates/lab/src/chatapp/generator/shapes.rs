@@ -1,4 +1,4 @@
-//! The items of each kind, with every field of the vendor's samples (§3.3).
+//! The items of each kind, with every field of the vendor's samples.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::cast::Chat;
 use crate::green_api::generator::words::{REACTIONS, TEXTS};
 
-/// UNIX seconds; now and then as text (§1.4).
+/// UNIX seconds; now and then as text.
 pub(super) fn time(dice: &mut Rng, now: u64) -> Value {
     if dice.u8(..10) == 0 { json!(now.to_string()) } else { json!(now) }
 }

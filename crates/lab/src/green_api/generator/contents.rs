@@ -1,4 +1,4 @@
-//! `messageData` for each kind of message, with the fields of reference §9.4 and §9.5.
+//! `messageData` for each kind of message, with the fields
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -133,7 +133,7 @@ pub(super) fn message_data(kind: Kind, dice: &mut Rng, id: &str, earlier: Option
     }
 }
 
-/// One text in a hundred is the placeholder of a message that could not be decrypted (reference §3, SWE001).
+/// One text in a hundred is the placeholder of a message that could not be decrypted (SWE001).
 fn some_text(dice: &mut Rng) -> &'static str {
     if dice.u8(..100) == 0 { "{{SWE001}}" } else { TEXTS[dice.usize(..TEXTS.len())] }
 }
@@ -148,7 +148,7 @@ fn template(dice: &mut Rng, id: &str, text: &str) -> Value {
         "buttons": [{ "index": 1, "urlButton": { "displayText": "Open", "url": "https://example.invalid/" } }] })
 }
 
-/// The forwarding fields are optional everywhere (reference §9.4): sometimes there, sometimes not.
+/// The forwarding fields are optional everywhere: sometimes there, sometimes not.
 fn plain_text(dice: &mut Rng, text: &str) -> Value {
     if dice.bool() {
         return json!({ "textMessage": text });
@@ -157,7 +157,7 @@ fn plain_text(dice: &mut Rng, text: &str) -> Value {
     json!({ "textMessage": text, "isTemplateMessage": false, "isForwarded": score > 0, "forwardingScore": score })
 }
 
-/// Reference §9.5: the fields lie flat beside the type.
+/// The fields lie flat beside the type.
 fn quoted_message(earlier: Option<&Quoted>) -> Value {
     match earlier {
         Some(Quoted { id, participant, text: Some(text) }) => json!({ "stanzaId": id, "participant": participant,
@@ -168,7 +168,7 @@ fn quoted_message(earlier: Option<&Quoted>) -> Value {
 }
 
 fn file(dice: &mut Rng, kind: &str, id: &str, extension: &str, mime: &str) -> Value {
-    // A file above 100 MB has no URL (reference §3, SWE002).
+    // A file above 100 MB has no URL (SWE002).
     let url = match dice.u8(..50) {
         0 => "{{SWE002}}".to_owned(),
         _ => format!("https://media.example.invalid/{id}.{extension}"),
@@ -179,7 +179,7 @@ fn file(dice: &mut Rng, kind: &str, id: &str, extension: &str, mime: &str) -> Va
         "isAnimated": false, "isForwarded": false, "forwardingScore": 0 } })
 }
 
-/// Base64 noise of up to 6 kB: thumbnails are what makes events large (reference §9.4).
+/// Base64 noise of up to 6 kB: thumbnails are what makes events large.
 fn thumbnail(dice: &mut Rng) -> String {
     let quads = dice.usize(..1_500);
     let mut text = String::with_capacity(quads * 4);

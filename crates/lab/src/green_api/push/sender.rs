@@ -1,4 +1,4 @@
-//! One request to a webhook, and what its answer means (reference §7).
+//! One request to a webhook, and what its answer means.
 
 use std::time::Duration;
 

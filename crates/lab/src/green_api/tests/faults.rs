@@ -1,4 +1,4 @@
-//! Each fault does what it says, over a real connection (reference §3, §15.5).
+//! Each fault does what it says, over a real connection.
 
 use std::io::ErrorKind;
 use std::time::Duration;

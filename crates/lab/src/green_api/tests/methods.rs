@@ -1,4 +1,4 @@
-//! The other methods, the gate before all of them, and the debug endpoint (reference §1, §3 to §6, §8).
+//! The other methods, the gate before all of them, and the debug endpoint.
 
 use std::time::Duration;
 

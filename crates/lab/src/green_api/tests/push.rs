@@ -1,4 +1,4 @@
-//! Push mode as a webhook meets it (reference §7).
+//! Push mode as a webhook meets it.
 
 mod faults;
 

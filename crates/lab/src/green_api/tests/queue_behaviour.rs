@@ -1,4 +1,4 @@
-//! Receive and delete (reference §2).
+//! Receive and delete.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

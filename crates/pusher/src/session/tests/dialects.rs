@@ -1,4 +1,4 @@
-//! Each server of §6, in its own words.
+//! Each server, in its own words.
 
 use super::*;
 
@@ -141,7 +141,7 @@ fn a_restart() {
 }
 
 /// laravel-websockets 2.x takes the channels of who sent no ping for two minutes, however much it receives meanwhile,
-/// and says nothing (§6); 1.x does nothing of the kind.
+/// and says nothing; 1.x does nothing of the kind.
 #[test]
 fn the_clients_own_silence_never_lasts_however_much_comes() {
     let mut stage = Stage::live(&[A]);

@@ -8,7 +8,7 @@ use crate::event::content::{
 };
 use chatbridge_base::json::Json;
 
-/// Both spellings of the object (§12.7).
+/// Both spellings of the object.
 const INTERACTIVE: [&str; 3] = ["interactiveButtons", "interactiveButtonsReply", "interactiveButtonReply"];
 
 pub(super) fn buttons(place: &Json) -> Buttons {

@@ -21,7 +21,7 @@ pub(super) fn one_contact(place: &Json) -> Vec<Contact> {
     if card == Contact::default() { many_contacts(place) } else { vec![card] }
 }
 
-/// The list stands in a messageData inside messageData, or without that wrapping (§12.5).
+/// The list stands in a messageData inside messageData, or without that wrapping.
 pub(super) fn many_contacts(place: &Json) -> Vec<Contact> {
     let data = data_object(place, &["messageData", "contactsArrayMessageData", "contactsArrayMessage"]);
     data.get("contacts").items().iter().map(contact).collect()
@@ -44,7 +44,7 @@ pub(super) fn group_invite(place: &Json) -> GroupInvite {
     }
 }
 
-/// A 64-bit number as JavaScript libraries write it: two halves of 32 bits, each with a sign (§12.8).
+/// A 64-bit number as JavaScript libraries write it: two halves of 32 bits, each with a sign.
 fn halves(long: &Json) -> Option<i64> {
     let low = u32::try_from(long.get("low").integer()? & 0xffff_ffff).ok()?;
     let high = long.get("high").integer().unwrap_or_default();

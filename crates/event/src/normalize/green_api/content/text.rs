@@ -12,11 +12,11 @@ pub(super) fn text(place: &Json) -> Content {
     Content::Text(Text { text, error, template: data.get("isTemplateMessage").boolean(), story: None })
 }
 
-/// Upstream sends plain text as textMessage or as extendedTextMessage without a rule (§9.4, issue 871), so the type
+/// Upstream sends plain text as textMessage or as extendedTextMessage without a rule (issue 871), so the type
 /// follows what is there: a link is a text with an address, a preview or an advertisement.
 pub(super) fn text_or_link(place: &Json) -> Content {
     let data = data_object(place, &EXTENDED_TEXT);
-    // A quoted text keeps its words beside the preview, not in it (§9.5).
+    // A quoted text keeps its words beside the preview, not in it.
     let words = [data.get("text"), data.get("textMessage"), place.get("textMessage")];
     let (text, error) = words_or_error(words.into_iter().find(|words| words.words().is_some()).unwrap_or(&Json::Null));
     let template = data.get("isTemplateMessage").boolean();
@@ -25,7 +25,7 @@ pub(super) fn text_or_link(place: &Json) -> Content {
         title: owned(data.get("title")),
         description: owned(data.get("description")),
         thumbnail: owned(data.get("jpegThumbnail")),
-        // The value "None" is deprecated and says nothing (§9.4).
+        // The value "None" is deprecated and says nothing.
         preview_type: owned(data.get("previewType")).filter(|word| word != "None"),
         ad: ad(data),
         ..Link::default()

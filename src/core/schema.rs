@@ -21,6 +21,7 @@ pub use config_reference::{ConfigKey, config_keys, config_reference};
 /// The JSON Schema (draft 2020-12) of a record's value.
 #[must_use]
 pub fn event() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with_transform(never_null);
     let mut schema = settings.into_generator().into_root_schema_for::<record::Value>();
     schema.insert("$id".to_owned(), record::EVENT_SCHEMA.into());
     schema.insert("title".to_owned(), "chatbridge event, v1".into());
@@ -31,6 +32,7 @@ pub fn event() -> Value {
 /// The JSON Schema (draft 2020-12) of the configuration file.
 #[must_use]
 pub fn config() -> Value {
+    let settings = SchemaSettings::draft2020_12().with_transform(never_null);
     let mut schema = config::schema(settings.into_generator());
     schema.insert("$id".to_owned(), "urn:chatbridge:config:v1".into());
     schema.insert("title".to_owned(), "chatbridge configuration".into());

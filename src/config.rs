@@ -1,9 +1,10 @@
 //! Text and environment in, a valid [`Config`] out, or every problem at once.
 //!
-//! One file a section. In each stand, one after the other: the type that the rest of the program uses and that can only be
-//! valid; the text form, which mirrors the section of `config.toml` key for key, with the defaults; the checks that lead
-//! from the text form to the type; and what of it is compared when the configuration is read again. Nothing outside here
-//! ever sees a half-checked value. Secrets are [`SecretString`]s from the first moment and cannot be printed.
+//! One file a section. In each stand, one after the other: the type that the rest of the program uses and that can only
+//! be valid; the text form, which mirrors the section of `config.toml` key for key, with the defaults; the checks that
+//! lead from the text form to the type; and what of it is compared when the configuration is read again. Nothing
+//! outside here ever sees a half-checked value. Secrets are [`SecretString`]s from the first moment and cannot be
+//! printed.
 //!
 //! ```text
 //! config ─► the sections ─► text, secrets ─► problem
@@ -204,8 +205,8 @@ fn check(text: Text, checks: &mut Checks<'_>) -> Option<Config> {
     })
 }
 
-/// Whether what is wrong with `told` is why something seems to be wrong with `key`: what cannot be read is not there for
-/// those who look at values.
+/// Whether what is wrong with `told` is why something seems to be wrong with `key`: what cannot be read is not there
+/// for those who look at values.
 fn is_cause(told: &str, key: &str) -> bool {
     let is_within =
         !told.is_empty() && key.strip_prefix(told).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));

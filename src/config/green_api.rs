@@ -56,9 +56,9 @@ impl Default for GreenApi {
 }
 
 impl GreenApi {
-    /// Longer than any of so many pollers is silent of its own accord: the longest poll that another configuration could
-    /// ask for and every wait there is, one after the other, the turns of all instances' connections among them (a
-    /// receive's and a delete's), and as much again as the waits that GREEN-API may ask for (a minute at most) and a
+    /// Longer than any of so many pollers is silent of its own accord: the longest poll that another configuration
+    /// could ask for and every wait there is, one after the other, the turns of all instances' connections among them
+    /// (a receive's and a delete's), and as much again as the waits that GREEN-API may ask for (a minute at most) and a
     /// busy machine.
     pub(super) fn silence_max(&self, instances: usize) -> Duration {
         let answered = RECEIVE_TIMEOUT_MAX + self.receive_grace + self.connect_timeout + self.delete_timeout;

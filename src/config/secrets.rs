@@ -1,5 +1,5 @@
-//! How a secret is read. There is one way for all of them, whether they stand in the file, in the environment or in a file
-//! of their own.
+//! How a secret is read. There is one way for all of them, whether they stand in the file, in the environment or in a
+//! file of their own.
 //!
 //! White space around a secret is taken away, because editors and `echo` put a line break there. Whatever else cannot
 //! be meant as a part of it is an error: nobody could see it later in a login that fails.
@@ -157,7 +157,8 @@ fn regular(metadata: &Metadata) -> Result<(), FileFault> {
     Err(FileFault::NotAFile(other))
 }
 
-// A secret as it stands in the configuration itself, not read yet. A doc comment would be told of keys in the JSON Schema.
+// A secret as it stands in the configuration itself, not read yet. A doc comment would be told of keys in the JSON
+// Schema.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]

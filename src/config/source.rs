@@ -17,8 +17,8 @@ const PROPERTY_FILES: &str = "KAFKA__PROPERTY_FILES__";
 /// After this many wrong keys the rest can wait.
 const PROBLEMS_MAX: usize = 100;
 
-/// What stands in the file at `path`, which may be missing unless it `is_required`, and in the `CHATBRIDGE__…` variables
-/// of `environment`, the latter winning. What cannot be read is a problem, and left out.
+/// What stands in the file at `path`, which may be missing unless it `is_required`, and in the `CHATBRIDGE__…`
+/// variables of `environment`, the latter winning. What cannot be read is a problem, and left out.
 pub(super) fn read<T: DeserializeOwned>(
     path: &Path,
     is_required: bool,

@@ -1,4 +1,5 @@
-//! What the text forms of the sections share: how a table is declared, what its keys take, what a word has to look like.
+//! What the text forms of the sections share: how a table is declared, what its keys take, what a word has to look
+//! like.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -11,11 +12,11 @@ use url::Url;
 
 use super::problem::{Checks, outside};
 
-/// Declares a table as it is written: of each key what it does, what it takes and, behind `=`, its default where that is
-/// not the type's own.
+/// Declares a table as it is written: of each key what it does, what it takes and, behind `=`, its default where that
+/// is not the type's own.
 ///
-/// The doc comments are the text of `docs/configuration.md`; `config.toml` at the root shows the same keys with the same
-/// defaults, and a test keeps the two together. No `flatten`, no `untagged`: both would spoil the error messages.
+/// The doc comments are the text of `docs/configuration.md`; `config.toml` at the root shows the same keys with the
+/// same defaults, and a test keeps the two together. No `flatten`, no `untagged`: both would spoil the error messages.
 macro_rules! text_form {
     ($(#[$about:meta])* $vis:vis struct $table:ident;
      $($(#[$does:meta])* $key_vis:vis $key:ident: $takes:ty $(= $default:expr)?,)*) => {
@@ -128,7 +129,8 @@ pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Str
     deserializer.deserialize_any(ListVisitor)
 }
 
-/// An address and nothing more: paths are joined to it, and secrets have keys of their own where they cannot be printed.
+/// An address and nothing more: paths are joined to it, and secrets have keys of their own where they cannot be
+/// printed.
 pub(super) fn bare_url(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")

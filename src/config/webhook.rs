@@ -148,8 +148,8 @@ pub(super) fn check(text: Text, checks: &mut Checks<'_>) -> (Option<Webhook>, Op
     (webhook, token)
 }
 
-/// The token of an `Authorization` header, or of a `webhookUrlToken`, which may be written with either scheme: GREEN-API's
-/// own servers strip `Bearer ` and `Basic ` alike.
+/// The token of an `Authorization` header, or of a `webhookUrlToken`, which may be written with either scheme:
+/// GREEN-API's own servers strip `Bearer ` and `Basic ` alike.
 #[must_use]
 pub fn bare_token(text: &str) -> &str {
     let text = text.trim_start();

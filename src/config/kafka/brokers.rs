@@ -1,5 +1,5 @@
-//! `kafka.brokers`: host:port, several separated by commas. librdkafka passes over in silence what it cannot read, and then
-//! there are no brokers; so everything else is refused here, with the spelling that is meant.
+//! `kafka.brokers`: host:port, several separated by commas. librdkafka passes over in silence what it cannot read, and
+//! then there are no brokers; so everything else is refused here, with the spelling that is meant.
 
 use std::net::Ipv6Addr;
 
@@ -37,7 +37,8 @@ fn check(broker: &str) -> Result<(), String> {
     }
     Err(match meant(broker) {
         Some(Meant { brokers, protocol: Some(protocol) }) => format!(
-            "`{broker}` is not host:port: write `{brokers}`, and set security.protocol to {protocol} in kafka.properties"
+            "`{broker}` is not host:port: write `{brokers}`, and set security.protocol to {protocol} in \
+             kafka.properties"
         ),
         Some(Meant { brokers, protocol: None }) => format!("`{broker}` is not host:port: write `{brokers}`"),
         None => format!("`{broker}` is not host:port, such as kafka.example.com:{PORT}"),

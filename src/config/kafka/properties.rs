@@ -1,5 +1,5 @@
-//! `[kafka.properties]`: what the operator may tell librdkafka. Several of its properties have two names, and all of those
-//! of a topic may begin with `topic.`; what is said here of a property holds for it in every spelling.
+//! `[kafka.properties]`: what the operator may tell librdkafka. Several of its properties have two names, and all of
+//! those of a topic may begin with `topic.`; what is said here of a property holds for it in every spelling.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -44,8 +44,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("metadata.broker.list", "set kafka.brokers instead"),
 ];
 
-/// Properties that name a file which librdkafka reads, and whether it may be a directory of such files. It would wait for
-/// the other end of a pipe without an end.
+/// Properties that name a file which librdkafka reads, and whether it may be a directory of such files. It would wait
+/// for the other end of a pipe without an end.
 const FILES: &[(&str, bool)] = &[
     ("sasl.kerberos.keytab", false),
     ("ssl.ca.location", true),
@@ -109,8 +109,8 @@ pub(super) fn properties(
     properties
 }
 
-/// Whether the value of this property is a secret: passwords, keys, what logs in at an OAuth server. The others are words
-/// such as `SASL_SSL`, which a text may well hold.
+/// Whether the value of this property is a secret: passwords, keys, what logs in at an OAuth server. The others are
+/// words such as `SASL_SSL`, which a text may well hold.
 pub(super) fn is_secret(name: &str) -> bool {
     ["password", "secret", "key.pem", "oauthbearer.config", "assertion"].iter().any(|part| name.contains(part))
 }

@@ -36,8 +36,8 @@ fn problems_of(given: &[(&str, &str)], files: &[(&str, &str)]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// The source that is linked, as cargo unpacked it. Of the workspace's packages for other platforms, and of those that are
-/// not in the default build, cargo may have to fetch the manifests first.
+/// The source that is linked, as cargo unpacked it. Of the workspace's packages for other platforms, and of those that
+/// are not in the default build, cargo may have to fetch the manifests first.
 fn source_of_librdkafka() -> String {
     let metadata = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--manifest-path"])

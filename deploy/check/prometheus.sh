@@ -14,7 +14,7 @@ rules = [rule for group in yaml.safe_load(open("deploy/prometheus/alerts.yml"))[
 tests = [check for test in yaml.safe_load(open("deploy/prometheus/alerts.test.yml"))["tests"] for check in test["alert_rule_test"]]
 runbook = open("docs/runbook.md").read()
 paragraphs = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", runbook, re.M | re.S))
-told = "".join(open(f"src/telemetry/{place}").read() for place in ("metrics.rs", "chatapp/metrics.rs"))
+told = "".join(open(f"src/watch/telemetry/{place}").read() for place in ("metrics.rs", "metrics/families.rs", "chatapp/metrics.rs"))
 metrics = set(re.findall(r'\br\s*\.(?:counters?|gauges?|histogram)\(\s*"(\w+)"', told))
 wrong = []
 for rule in rules:

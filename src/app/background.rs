@@ -1,7 +1,7 @@
 //! What runs beside receiving and delivering. A panic of one part ends neither the others nor, where that is possible,
 //! the part.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ pub(super) struct Background {
     /// The stop of the whole process.
     stop_all: CancellationToken,
     /// A part that came to its end unasked.
-    broken: Arc<OnceLock<&'static str>>,
+    broken: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Background {
@@ -74,7 +74,7 @@ impl Background {
         self.tasks.spawn(async move {
             if stop_all.run_until_cancelled(ended).await.is_some() {
                 error!("{what} came to its end: the bridge stops, so that it is started again");
-                let _ = broken.set(what);
+                broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
                 stop_all.cancel();
             }
         });
@@ -82,7 +82,7 @@ impl Background {
 
     /// The part that ended the process, if one did.
     pub(super) fn broken(&self) -> Option<&'static str> {
-        self.broken.get().copied()
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all of it has ended in time.

@@ -134,13 +134,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
             self.telemetry.polling();
             let mut asked = match begun.take() {
                 Some(begun) => begun,
-                None => {
-                    let turn = weather.throttle.turn(Instant::now());
-                    if !turn.is_zero() && !slept(turn, ending).await {
-                        return None;
-                    }
-                    Receive::begin(&self.queue)
-                }
+                None => self.begin_receive(weather, ending).await?,
             };
             weather.throttle.asked(asked.asked_at);
             // What has come already is delivered, though an end was asked for meanwhile.
@@ -196,6 +190,13 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
             }
         }
         None
+    }
+
+    /// A receive that sets out when it may; `None` where an end was asked for before.
+    async fn begin_receive(&self, weather: &mut Weather, ending: &Ending) -> Option<Receive<'_>> {
+        let turn = weather.throttle.turn(Instant::now());
+        let may_go = turn.is_zero() || slept(turn, ending).await;
+        may_go.then(|| Receive::begin(&self.queue))
     }
 
     /// Deletes once. Where the answer leaves it open whether the notification is gone, the next receive tells: the

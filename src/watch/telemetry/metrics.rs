@@ -1,9 +1,9 @@
 //! All metrics, registered once, as typed handles.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Mutex;
 
-use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use jiff::Timestamp;
@@ -12,8 +12,10 @@ use crate::inbound::calls::CallTelemetry;
 use crate::inbound::listener::{self, ListenerTelemetry};
 use chatbridge_event::event::InstanceId;
 
+mod families;
 mod instance;
 
+use families::{BoardFamilies, InstanceFamilies};
 pub(super) use instance::InstanceMetrics;
 
 /// From a fast local acknowledgement to a broker that was away for minutes.
@@ -39,26 +41,10 @@ pub struct Metrics {
     files_exhausted: IntGauge,
     build_info: IntGaugeVec,
     kafka_up: IntGauge,
-    received: IntCounterVec,
-    published: IntCounterVec,
-    deleted: IntCounterVec,
-    repeats_suppressed: IntCounterVec,
-    dead_letters: IntCounterVec,
-    dropped: IntCounterVec,
-    source_errors: IntCounterVec,
-    caller_lookups: IntCounterVec,
-    foreign_instance: IntCounterVec,
-    rival_suspected: IntCounterVec,
-    poller_restarts: IntCounterVec,
-    instance_up: IntGaugeVec,
-    pub(super) instance_state: IntGaugeVec,
-    pub(super) instance_phase: IntGaugeVec,
+    instances: InstanceFamilies,
+    pub(super) board: BoardFamilies,
     /// Held while rendering: two scrapes at once must not empty the phases under each other.
     pub(super) rendering: Mutex<()>,
-    pub(super) head_age: IntGaugeVec,
-    pub(super) until_loss: IntGaugeVec,
-    pub(super) loss_level: IntGaugeVec,
-    pub(super) queue_depth: IntGaugeVec,
     spans_exported: IntCounter,
     spans_dropped: IntCounterVec,
     config_generation: IntGauge,
@@ -116,7 +102,6 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let r = Registrar { registry: Registry::new() };
-        let instance = &["instance"];
         let metrics = Self {
             in_flight: r.gauge("in_flight", "Notifications received and not yet settled"),
             receive_to_ack: r.histogram(
@@ -151,77 +136,9 @@ impl Metrics {
             files_exhausted: r
                 .gauge("file_descriptors_exhausted", "Whether file descriptors have run out within the last minute"),
             kafka_up: r.gauge("kafka_up", "Whether Kafka takes records: reachable, and no record waits for long"),
-            received: r.counters(
-                "notifications_received_total",
-                "Notifications handed out or pushed by GREEN-API",
-                instance,
-            ),
-            published: r.counters("events_published_total", "Events acknowledged by Kafka", &["instance", "kind"]),
-            deleted: r.counters(
-                "notifications_deleted_total",
-                "Notifications GREEN-API may forget: deleted from its queue, or answered with 200",
-                instance,
-            ),
-            repeats_suppressed: r.counters(
-                "repeats_suppressed_total",
-                "Redeliveries recognised and not published again",
-                instance,
-            ),
-            dead_letters: r.counters(
-                "dead_letters_total",
-                "Dead letters acknowledged by Kafka",
-                &["instance", "reason"],
-            ),
-            dropped: r.counters(
-                "events_dropped_total",
-                "Events deleted unpublished because the configuration says so",
-                &["instance", "reason"],
-            ),
-            source_errors: r.counters(
-                "source_errors_total",
-                "Receives and deletes that failed",
-                &["instance", "class"],
-            ),
-            caller_lookups: r.counters(
-                "caller_lookups_total",
-                "Callers whose name was wanted, by what came of it",
-                &["instance", "outcome"],
-            ),
-            foreign_instance: r.counters(
-                "foreign_instance_total",
-                "Notifications that name another instance than the polled one",
-                instance,
-            ),
-            rival_suspected: r.counters(
-                "rival_suspected_total",
-                "Times another consumer of the instance was suspected",
-                instance,
-            ),
-            poller_restarts: r.counters("poller_restarts_total", "Pollers started again after a panic", instance),
-            instance_up: r.gauges("instance_up", "Whether the instance's last request succeeded", instance),
-            instance_state: r.gauges("instance_state", "1 for the state the instance is in", &["instance", "state"]),
-            instance_phase: r.gauges(
-                "instance_phase",
-                "1 for what the instance's poller is doing",
-                &["instance", "phase"],
-            ),
+            instances: InstanceFamilies::new(&r),
+            board: BoardFamilies::new(&r),
             rendering: Mutex::default(),
-            head_age: r.gauges(
-                "head_age_seconds",
-                "Age of the latest head of the queue; 0 once an answer has shown the queue to be empty",
-                instance,
-            ),
-            until_loss: r.gauges(
-                "seconds_until_loss",
-                "Until GREEN-API's 24 hours take what is at the head of the queue",
-                instance,
-            ),
-            loss_level: r.gauges(
-                "loss_level",
-                "How close the head is to being forgotten: 0 well, 1 warn (loss_warn_after_seconds), 2 alarm",
-                instance,
-            ),
-            queue_depth: r.gauges("queue_depth", "Notifications waiting at GREEN-API, as it said lately", instance),
             spans_exported: r.counter("spans_exported_total", "Spans the OpenTelemetry collector has taken"),
             spans_dropped: r.counters("spans_dropped_total", "Spans that never reached the collector", &["reason"]),
             config_needs_restart: r.gauge(
@@ -288,23 +205,7 @@ impl Metrics {
 
     /// Removes every series of instances that are no longer polled; what is taken from the board goes by itself.
     pub fn forget(&self, gone: &HashSet<InstanceId>) {
-        let gone: HashSet<String> = gone.iter().map(ToString::to_string).collect();
-        for family in [
-            &self.received,
-            &self.published,
-            &self.deleted,
-            &self.repeats_suppressed,
-            &self.dead_letters,
-            &self.dropped,
-            &self.source_errors,
-            &self.caller_lookups,
-            &self.foreign_instance,
-            &self.rival_suspected,
-            &self.poller_restarts,
-        ] {
-            forget_in(family, &gone);
-        }
-        forget_in(&self.instance_up, &gone);
+        self.instances.forget(&gone.iter().map(ToString::to_string).collect());
     }
 
     /// A collector has taken so many spans.
@@ -327,16 +228,5 @@ impl Metrics {
     /// Whether Kafka takes records.
     pub fn kafka_up(&self, up: bool) {
         self.kafka_up.set(i64::from(up));
-    }
-}
-
-/// Removes the series of some instances, whatever their other labels.
-fn forget_in<B: MetricVecBuilder>(family: &MetricVec<B>, gone: &HashSet<String>) {
-    for series in family.collect().iter().flat_map(|family| family.get_metric()) {
-        let labels: HashMap<&str, &str> = series.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
-        if labels.get("instance").is_some_and(|instance| gone.contains(*instance)) {
-            // Gone already is as good.
-            let _ = family.remove(&labels);
-        }
     }
 }

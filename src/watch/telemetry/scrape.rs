@@ -14,23 +14,24 @@ use super::status::StatusBoard;
 pub fn render(metrics: &Metrics, board: &StatusBoard) -> prometheus::Result<Vec<u8>> {
     let _one_at_a_time = metrics.rendering.lock().unwrap_or_else(PoisonError::into_inner);
     // Made afresh from the board, so that nothing stays of who is gone or of what is no longer known.
-    let of_instance = [&metrics.head_age, &metrics.until_loss, &metrics.loss_level, &metrics.queue_depth];
-    for family in of_instance.into_iter().chain([&metrics.instance_phase, &metrics.instance_state]) {
+    let of_instance =
+        [&metrics.board.head_age, &metrics.board.until_loss, &metrics.board.loss_level, &metrics.board.queue_depth];
+    for family in of_instance.into_iter().chain([&metrics.board.instance_phase, &metrics.board.instance_state]) {
         family.reset();
     }
     for status in board.instances() {
         let view = status.view();
         let instance = status.instance().to_string();
-        metrics.head_age.with_label_values(&[&instance]).set(view.head_age_seconds);
-        metrics.until_loss.with_label_values(&[&instance]).set(view.seconds_until_loss);
-        metrics.loss_level.with_label_values(&[&instance]).set(view.loss_level.number());
+        metrics.board.head_age.with_label_values(&[&instance]).set(view.head_age_seconds);
+        metrics.board.until_loss.with_label_values(&[&instance]).set(view.seconds_until_loss);
+        metrics.board.loss_level.with_label_values(&[&instance]).set(view.loss_level.number());
         if let Some(depth) = view.queue_depth {
-            metrics.queue_depth.with_label_values(&[&instance]).set(depth);
+            metrics.board.queue_depth.with_label_values(&[&instance]).set(depth);
         }
         if let Some(state) = &view.state {
-            metrics.instance_state.with_label_values(&[&instance, state]).set(1);
+            metrics.board.instance_state.with_label_values(&[&instance, state]).set(1);
         }
-        metrics.instance_phase.with_label_values(&[instance.as_str(), view.phase.as_str()]).set(1);
+        metrics.board.instance_phase.with_label_values(&[instance.as_str(), view.phase.as_str()]).set(1);
     }
     let mut text = Vec::new();
     TextEncoder::new().encode(&metrics.registry.gather(), &mut text)?;

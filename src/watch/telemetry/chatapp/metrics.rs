@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::super::metrics::Metrics;
+use super::super::metrics::{Metrics, Registrar};
 
 /// Every family that only ChatApp has.
 pub struct ChatAppMetrics {
@@ -24,11 +24,7 @@ pub struct ChatAppMetrics {
     pub(super) reconciled: IntCounterVec,
     pub(super) backfill_pending: IntGaugeVec,
     pub(super) backfill_failures: IntCounterVec,
-    spool_frames: IntGauge,
-    spool_bytes: IntGauge,
-    spool_file_bytes: IntGauge,
-    spool_oldest: IntGauge,
-    spool_takes: IntGauge,
+    spool: SpoolFamilies,
     token_ends: IntGaugeVec,
 }
 
@@ -112,22 +108,8 @@ impl ChatAppMetrics {
                 "Fetchings of a gap's messages that did not get everything",
                 channel,
             ),
-            spool_frames: r.gauge("chatapp_spool_frames", "Bodies on disk that Kafka does not have yet"),
-            spool_bytes: r.gauge("chatapp_spool_bytes", "Their bytes"),
-            spool_file_bytes: r.gauge(
-                "chatapp_spool_file_bytes",
-                "What the spool's file occupies on its disk; chatapp.spool_bytes_max limits it",
-            ),
-            spool_oldest: r.gauge("chatapp_spool_oldest_seconds", "How long the oldest of them has waited"),
-            spool_takes: r.gauge(
-                "chatapp_spool_takes_frames",
-                "Whether the spool takes more: 0 when it is full, or the disk takes nothing",
-            ),
-            token_ends: r.gauges(
-                "chatapp_token_expiry_timestamp_seconds",
-                "Until when the token counts, as UNIX time",
-                &["token"],
-            ),
+            spool: SpoolFamilies::new(&r),
+            token_ends: token_ends(&r),
         }
     }
 
@@ -136,12 +118,7 @@ impl ChatAppMetrics {
     }
 
     pub(super) fn refresh(&self, spool: SpoolGauges, access_ends: Option<Timestamp>, refresh_ends: Option<Timestamp>) {
-        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        self.spool_frames.set(whole(spool.frames));
-        self.spool_bytes.set(whole(spool.bytes));
-        self.spool_file_bytes.set(whole(spool.file_bytes));
-        self.spool_oldest.set(spool.oldest_seconds);
-        self.spool_takes.set(i64::from(spool.takes_frames));
+        self.spool.set(spool);
         for (token, ends) in [("access", access_ends), ("refresh", refresh_ends)] {
             match ends {
                 Some(ends) => self.token_ends.with_label_values(&[token]).set(ends.as_second()),
@@ -149,6 +126,46 @@ impl ChatAppMetrics {
                 None => drop(self.token_ends.remove_label_values(&[token])),
             }
         }
+    }
+}
+
+fn token_ends(r: &Registrar) -> IntGaugeVec {
+    r.gauges("chatapp_token_expiry_timestamp_seconds", "Until when the token counts, as UNIX time", &["token"])
+}
+
+/// What is on disk.
+struct SpoolFamilies {
+    frames: IntGauge,
+    bytes: IntGauge,
+    file_bytes: IntGauge,
+    oldest: IntGauge,
+    takes: IntGauge,
+}
+
+impl SpoolFamilies {
+    fn new(r: &Registrar) -> Self {
+        Self {
+            frames: r.gauge("chatapp_spool_frames", "Bodies on disk that Kafka does not have yet"),
+            bytes: r.gauge("chatapp_spool_bytes", "Their bytes"),
+            file_bytes: r.gauge(
+                "chatapp_spool_file_bytes",
+                "What the spool's file occupies on its disk; chatapp.spool_bytes_max limits it",
+            ),
+            oldest: r.gauge("chatapp_spool_oldest_seconds", "How long the oldest of them has waited"),
+            takes: r.gauge(
+                "chatapp_spool_takes_frames",
+                "Whether the spool takes more: 0 when it is full, or the disk takes nothing",
+            ),
+        }
+    }
+
+    fn set(&self, spool: SpoolGauges) {
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.frames.set(whole(spool.frames));
+        self.bytes.set(whole(spool.bytes));
+        self.file_bytes.set(whole(spool.file_bytes));
+        self.oldest.set(spool.oldest_seconds);
+        self.takes.set(i64::from(spool.takes_frames));
     }
 }
 

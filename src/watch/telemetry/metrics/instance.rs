@@ -25,35 +25,35 @@ impl InstanceMetrics {
         let label = instance.to_string();
         let of = |family: &IntCounterVec| family.with_label_values(&[&label]);
         Self {
-            received: of(&metrics.received),
-            deleted: of(&metrics.deleted),
-            repeats_suppressed: of(&metrics.repeats_suppressed),
-            foreign_instance: of(&metrics.foreign_instance),
-            rival_suspected: of(&metrics.rival_suspected),
-            poller_restarts: of(&metrics.poller_restarts),
-            up: metrics.instance_up.with_label_values(&[&label]),
+            received: of(&metrics.instances.received),
+            deleted: of(&metrics.instances.deleted),
+            repeats_suppressed: of(&metrics.instances.repeats_suppressed),
+            foreign_instance: of(&metrics.instances.foreign_instance),
+            rival_suspected: of(&metrics.instances.rival_suspected),
+            poller_restarts: of(&metrics.instances.poller_restarts),
+            up: metrics.instances.instance_up.with_label_values(&[&label]),
             all: Arc::clone(metrics),
             label,
         }
     }
 
     pub(in crate::watch::telemetry) fn published(&self, kind: &str) {
-        self.all.published.with_label_values(&[self.label.as_str(), kind]).inc();
+        self.all.instances.published.with_label_values(&[self.label.as_str(), kind]).inc();
     }
 
     pub(in crate::watch::telemetry) fn dead_lettered(&self, reason: &str) {
-        self.all.dead_letters.with_label_values(&[self.label.as_str(), reason]).inc();
+        self.all.instances.dead_letters.with_label_values(&[self.label.as_str(), reason]).inc();
     }
 
     pub(in crate::watch::telemetry) fn dropped(&self, reason: &str) {
-        self.all.dropped.with_label_values(&[self.label.as_str(), reason]).inc();
+        self.all.instances.dropped.with_label_values(&[self.label.as_str(), reason]).inc();
     }
 
     pub(in crate::watch::telemetry) fn caller_looked_up(&self, outcome: &str) {
-        self.all.caller_lookups.with_label_values(&[self.label.as_str(), outcome]).inc();
+        self.all.instances.caller_lookups.with_label_values(&[self.label.as_str(), outcome]).inc();
     }
 
     pub(in crate::watch::telemetry) fn source_error(&self, class: &str) {
-        self.all.source_errors.with_label_values(&[self.label.as_str(), class]).inc();
+        self.all.instances.source_errors.with_label_values(&[self.label.as_str(), class]).inc();
     }
 }

@@ -1,9 +1,41 @@
-//! What an HTTP request failed of: in words without its URL, and whether its connection was closed before any answer.
+//! What every HTTP client of the bridge has in common: how it is made, whether an address is this machine's own, what a
+//! failure means.
 
 pub mod content_coding;
 
 use std::error::Error;
 use std::io::ErrorKind;
+use std::time::Duration;
+
+use reqwest::header::RETRY_AFTER;
+use reqwest::{ClientBuilder, Response};
+use url::Url;
+
+/// The beginning of every client. It follows no redirect: that would carry tokens, headers and credentials to another
+/// place. A `direct` one goes past the proxies of the environment.
+pub(crate) fn client(direct: bool) -> ClientBuilder {
+    let builder = ClientBuilder::new()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")));
+    if direct { builder.no_proxy() } else { builder }
+}
+
+/// Whether `url` leads to this machine's own loopback address.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// How long the answer asks to wait. Neither upstream documents it, but a proxy may send it.
+pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
 
 /// The whole chain of causes, for "error sending request" alone helps nobody. Without the URL, which may hold a token or a
 /// phone number.

@@ -65,7 +65,7 @@
 //! [`Bridge::deliver`](core::bridge::Bridge::deliver), and forgets upstream what the returned proof covers. `app`
 //! starts it.
 //!
-//! Small leaves that many use: [`fit`], [`http`], [`logging`], [`redact`], [`seal`], [`shutdown`], [`supervisor`].
+//! Small leaves that many use: [`fit`], [`http`], [`logging`], [`redact`], [`reminder`], [`seal`], [`shutdown`], [`supervisor`].
 //!
 //! # The life of one notification
 //!
@@ -129,6 +129,7 @@ pub mod http;
 pub mod inbound;
 pub mod logging;
 pub mod redact;
+pub mod reminder;
 pub mod seal;
 pub mod shutdown;
 #[cfg(test)]

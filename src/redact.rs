@@ -7,9 +7,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use parking_lot::RwLock;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
@@ -115,7 +116,7 @@ impl Redactor {
     }
 
     fn change(&self, change: impl FnOnce(&mut Known)) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.write();
         change(&mut known);
         let secrets = [&known.present, &known.former, &known.learned];
         match finder(secrets.into_iter().flatten()) {
@@ -125,8 +126,8 @@ impl Redactor {
         }
     }
 
-    fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> parking_lot::RwLockReadGuard<'_, Known> {
+        self.0.read()
     }
 }
 

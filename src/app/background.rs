@@ -1,9 +1,10 @@
 //! What runs beside receiving and delivering. A panic of one part ends neither the others nor, where that is possible,
 //! the part.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
@@ -74,7 +75,7 @@ impl Background {
         self.tasks.spawn(async move {
             if stop_all.run_until_cancelled(ended).await.is_some() {
                 error!("{what} came to its end: the bridge stops, so that it is started again");
-                broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+                broken.lock().get_or_insert(what);
                 stop_all.cancel();
             }
         });
@@ -82,7 +83,7 @@ impl Background {
 
     /// The part that ended the process, if one did.
     pub(super) fn broken(&self) -> Option<&'static str> {
-        *self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.broken.lock()
     }
 
     /// Whether all of it has ended in time.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::chatapp::api::{self, Api};
 use crate::config::{self, GreenApi, Instance};
-use crate::green_api::client::{Http, InstanceClient, Pace, http_client, is_loopback};
+use crate::green_api::client::{Http, InstanceClient, Pace, http_client};
+use crate::http::is_loopback;
 use crate::redact::Redactor;
 
 /// Makes clients of instances out of one pool of connections, which are opened at one pace.

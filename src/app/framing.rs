@@ -1,15 +1,15 @@
 //! What this run's values look like; where they are framed, that has to be asked of the schema registry first.
 
 use reqwest::Error;
-use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::REMINDER;
 use crate::config::{CloudEventsMode, Config};
 use crate::core::schema;
 use crate::core::schema_registry::{REFUSED_RETRY, RETRY_MAX, RETRY_MIN, RegistryError, SchemaRegistry, http_client};
-use crate::green_api::client::is_loopback;
+use crate::http::is_loopback;
 use crate::redact::Redactor;
+use crate::reminder::Reminder;
 use chatbridge_base::retry::Backoff;
 use chatbridge_event::record::ValueForm;
 
@@ -31,7 +31,7 @@ pub(super) async fn value_form(config: &Config, registry: Option<&SchemaRegistry
     };
     let (topics, schema) = (config.event_topics(), schema::event());
     let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
-    let mut told_at: Option<Instant> = None;
+    let mut reminder = Reminder::every(REMINDER);
     loop {
         let wait = match registry.schema_ids(&topics, &schema).await {
             Ok(ids) => {
@@ -39,8 +39,7 @@ pub(super) async fn value_form(config: &Config, registry: Option<&SchemaRegistry
                 return ValueForm::Framed(ids);
             }
             Err(RegistryError::Unavailable(reason)) => {
-                if told_at.is_none_or(|at| at.elapsed() >= REMINDER) {
-                    told_at = Some(Instant::now());
+                if reminder.is_due() {
                     warn!(
                         ?registry,
                         reason,

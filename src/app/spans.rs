@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::info;
 
 use crate::config::Tracing;
-use crate::green_api::client::is_loopback;
+use crate::http::is_loopback;
 use crate::watch::otlp::{self, Exporting, OtlpError};
 use crate::watch::telemetry::metrics::Metrics;
 use crate::watch::telemetry::spans::SpanQueue;

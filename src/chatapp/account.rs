@@ -1,8 +1,9 @@
 //! The account at ChatApp: its API, asked with a token that is good.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::value::RawValue;
 use tracing::warn;
@@ -97,7 +98,7 @@ impl Account {
             Err(error) => error,
         };
         if refusal == ApiError::InvalidToken {
-            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+            *self.refused.lock() = Some(token);
         }
         Err(refusal.into())
     }
@@ -107,7 +108,7 @@ impl Account {
     /// # Errors
     /// [`TokenError`]
     pub async fn renew(&self) -> Result<(), TokenError> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = self.refused.lock().clone();
         match refused {
             Some(refused) => self.tokens.renewed(&refused).await.map(drop),
             None => self.tokens.access().await.map(drop),

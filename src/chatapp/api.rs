@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -92,15 +92,12 @@ pub struct Line {
 /// # Errors
 /// Where the TLS backend cannot be set up: no usable root certificates.
 pub fn http_client(config: &config::ChatApp, direct: bool) -> Result<Client, reqwest::Error> {
-    let builder = Client::builder()
+    http::client(direct)
         .timeout(config.request_timeout)
         .connect_timeout(config.request_timeout.min(CONNECT_TIMEOUT_MAX))
         .tcp_keepalive(Duration::from_secs(30))
         .tcp_nodelay(true)
-        // A redirect would carry the token to another place.
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")));
-    if direct { builder.no_proxy() } else { builder }.build()
+        .build()
 }
 
 /// ChatApp's API. One per process, for its pace is that of all requests.
@@ -311,7 +308,7 @@ impl Api {
     async fn answer(&self, response: Result<Response, reqwest::Error>) -> Result<Answer, ApiError> {
         let response = response.map_err(|error| self.unreachable(error))?;
         let status = response.status().as_u16();
-        let retry_after = retry_after(&response);
+        let retry_after = http::retry_after(&response);
         let (bytes, complete) = self.read(response).await?;
         if status == 429 {
             // One address, one allowance: whoever else waits would only hear the same.
@@ -387,12 +384,6 @@ fn paging(start: Start<'_>) -> Vec<(&'static str, String)> {
         Start::Cursor(cursor) => query.push(("nextPage", cursor.to_owned())),
     }
     query
-}
-
-/// Whether ChatApp sends one is not known; a proxy before it may.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use secrecy::SecretString;
 use tracing::{error, info, warn};
 
@@ -257,7 +258,7 @@ impl<E: TokenEndpoint> Tokens<E> {
 
 impl<E: TokenEndpoint> Inner<E> {
     fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shown.lock()
     }
 
     /// The present token, where nothing needs to be done, or somebody is doing it and there is time.

@@ -10,8 +10,9 @@ use super::documents::{self, Document};
 use super::normalize::enveloped;
 use super::{EXIT_FAILED, EXIT_USAGE, block_on, complain, simulate};
 use crate::config::GreenApi;
-use crate::green_api::client::{Pace, http_client, is_loopback};
+use crate::green_api::client::{Pace, http_client};
 use crate::green_api::debug::DebugEndpoint;
+use crate::http::is_loopback;
 
 /// Arguments of `inject`.
 #[derive(Debug, clap::Args)]

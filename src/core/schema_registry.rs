@@ -7,9 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::{Client, RequestBuilder};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -52,12 +53,7 @@ pub enum RegistryError {
 /// # Errors
 /// Where the TLS backend cannot be set up: no usable root certificates.
 pub fn http_client(config: &config::SchemaRegistry, direct: bool) -> Result<Client, reqwest::Error> {
-    let builder = Client::builder()
-        .timeout(config.request_timeout)
-        // A redirect would carry the credentials, and turn the POST into a GET.
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")));
-    if direct { builder.no_proxy() } else { builder }.build()
+    http::client(direct).timeout(config.request_timeout).build()
 }
 
 /// A registry with Confluent's API: Confluent's own, Karapace, Apicurio, Redpanda.
@@ -182,12 +178,12 @@ impl Health {
     /// The latest failure; `None` once every topic of events has its schema id.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble.lock().clone()
     }
 
     fn set(&self, trouble: impl Into<String>) {
         let trouble = trouble.into();
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = (!trouble.is_empty()).then_some(trouble);
+        *self.trouble.lock() = (!trouble.is_empty()).then_some(trouble);
     }
 }
 

@@ -54,26 +54,11 @@ impl Http {
 /// # Errors
 /// Where the TLS backend cannot be set up: no usable root certificates.
 pub fn http_client(config: &config::GreenApi, direct: bool, pace: &Arc<Pace>) -> Result<Http, reqwest::Error> {
-    let builder = Client::builder()
+    let builder = http::client(direct)
         .connector_layer(PaceLayer { pace: Arc::clone(pace), connect_timeout: config.connect_timeout })
         .tcp_keepalive(Duration::from_secs(30))
-        .tcp_nodelay(true)
-        // A redirect would carry the token, which is part of the path, to another place.
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")));
-    let client = if direct { builder.no_proxy() } else { builder }.build()?;
-    Ok(Http { client, pace: Arc::clone(pace) })
-}
-
-/// Whether `url` leads to this machine's own loopback address.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+        .tcp_nodelay(true);
+    Ok(Http { client: builder.build()?, pace: Arc::clone(pace) })
 }
 
 /// What a receive's answer of these bytes means, for tests and fuzzers, which have no server to answer them.
@@ -152,7 +137,7 @@ impl InstanceClient {
     async fn send(&self, request: RequestBuilder, bytes_max: usize) -> Result<Answer, QueueError> {
         let response = request.send().await.map_err(|error| self.unsent(error))?;
         let status = response.status().as_u16();
-        let retry_after = retry_after(&response);
+        let retry_after = http::retry_after(&response);
         let (bytes, complete) = self.read(response, bytes_max).await?;
         Ok(Answer { status, retry_after, bytes, complete })
     }
@@ -203,12 +188,6 @@ impl InstanceClient {
         let answer = self.send_twice(request, SMALL_ANSWER_BYTES_MAX).await.ok()?;
         (answer.status == 200 && answer.complete).then_some(answer.bytes)
     }
-}
-
-/// Undocumented upstream, but a proxy before it may send one.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 impl NotificationQueue for InstanceClient {

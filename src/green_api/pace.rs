@@ -26,6 +26,7 @@ use tower_service::Service;
 use tracing::info;
 
 use crate::config;
+use crate::reminder::Reminder;
 
 /// What timers and a busy machine made late is caught up with at once, if it is no more than this.
 const CATCH_UP_MAX: Duration = Duration::from_millis(10);
@@ -44,14 +45,14 @@ pub struct Pace {
 
 struct Turns {
     next: Instant,
-    told_at: Option<Instant>,
+    reminder: Reminder,
 }
 
 impl Pace {
     /// As `config` says, for all the clients that are to share it.
     #[must_use]
     pub fn of(config: &config::GreenApi) -> Arc<Self> {
-        let turns = Mutex::new(Turns { next: Instant::now(), told_at: None });
+        let turns = Mutex::new(Turns { next: Instant::now(), reminder: Reminder::every(REMINDER) });
         Arc::new(Self { interval: config.connect_interval, waiting: AtomicU32::new(0), turns })
     }
 
@@ -65,16 +66,15 @@ impl Pace {
     async fn turn(&self) {
         let _waiting = Waiting::begin(&self.waiting);
         let mut turns = self.turns.lock().await;
-        self.tell(&mut turns.told_at);
+        self.tell(&mut turns.reminder);
         let turn = turns.next + turns.next.elapsed().saturating_sub(CATCH_UP_MAX);
         sleep_until(turn).await;
         turns.next = turn + self.interval;
     }
 
-    fn tell(&self, told_at: &mut Option<Instant>) {
+    fn tell(&self, reminder: &mut Reminder) {
         let waiting = self.waiting.load(Ordering::Relaxed);
-        if self.interval * waiting > TOLD_FROM && told_at.is_none_or(|told_at| told_at.elapsed() >= REMINDER) {
-            *told_at = Some(Instant::now());
+        if self.interval * waiting > TOLD_FROM && reminder.is_due() {
             info!(waiting, "new connections to GREEN-API wait for their turns: green_api.connections_per_second_max");
         }
     }

@@ -4,9 +4,9 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use prometheus::IntGauge;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -167,7 +167,7 @@ impl Descriptors {
     }
 
     fn episode(&self) -> MutexGuard<'_, Option<Episode>> {
-        self.episode.lock().unwrap_or_else(PoisonError::into_inner)
+        self.episode.lock()
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus::{IntCounterVec, IntGauge};
-use tokio::time::Instant;
 use tracing::warn;
+
+use crate::reminder::Reminder;
 
 /// The same trouble is told again after this long, not at every connection.
 const REMINDER: Duration = Duration::from_secs(60);
@@ -37,19 +38,12 @@ impl TurnedAway {
 
 /// Which things were told lately.
 #[derive(Debug, Default)]
-pub(super) struct Reminders {
-    told: Mutex<HashMap<&'static str, Instant>>,
-}
+pub(super) struct Reminders(Mutex<HashMap<&'static str, Reminder>>);
 
 impl Reminders {
     /// Whether it is time to tell this, the first time or again.
     pub(super) fn is_due(&self, what: &'static str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = told.get(what).is_none_or(|told| told.elapsed() >= REMINDER);
-        if is_due {
-            told.insert(what, Instant::now());
-        }
-        is_due
+        self.0.lock().entry(what).or_insert(Reminder::every(REMINDER)).is_due()
     }
 }
 

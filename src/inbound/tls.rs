@@ -1,10 +1,11 @@
 //! The listener's own certificate, read again when its files change.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -85,7 +86,7 @@ impl Certificate {
             seen = now;
             match read(&self.files, &self.provider) {
                 Ok(key) => {
-                    *self.key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                    *self.key.write() = Arc::new(key);
                     info!("the webhook's certificate was read again and is in use");
                 }
                 Err(error) => {
@@ -106,7 +107,7 @@ impl Certificate {
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.key.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(Arc::clone(&self.key.read()))
     }
 }
 

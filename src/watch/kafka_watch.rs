@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use crate::config::{self, Config, CreateTopics};
 use crate::core::publish::kafka::topics::{Made, TopicMaker};
 use crate::core::publish::kafka::{Health, KafkaPublisher, fix};
+use crate::reminder::Reminder;
 use crate::watch::telemetry::metrics::Metrics;
 use crate::watch::telemetry::status::StatusBoard;
 
@@ -99,7 +100,7 @@ impl KafkaWatch {
     }
 
     async fn try_until_found(&self, maker: Result<Option<&TopicMaker>, &String>) {
-        let mut told_at = None;
+        let mut reminder = Reminder::every(REMINDER);
         loop {
             let asked_at = Instant::now();
             let created = match maker {
@@ -115,7 +116,7 @@ impl KafkaWatch {
                 self.metrics.kafka_up(true);
                 return;
             };
-            if is_due(&mut told_at) {
+            if reminder.is_due() {
                 warn!(
                     brokers = self.brokers,
                     reason,
@@ -129,7 +130,7 @@ impl KafkaWatch {
 
     /// Tells when Kafka stops taking records and when it takes them again; for ever.
     pub async fn watch(self: Arc<Self>) {
-        let mut told_at = None;
+        let mut reminder = Reminder::every(REMINDER);
         loop {
             tokio::time::sleep(PROBE_INTERVAL).await;
             let health = self.publisher.health();
@@ -141,12 +142,12 @@ impl KafkaWatch {
             let now = status(&health, &self.board);
             self.metrics.kafka_up(now.usable);
             if now.usable {
-                if told_at.take().is_some() {
+                if reminder.over() {
                     info!("Kafka takes records again");
                 }
                 continue;
             }
-            if is_due(&mut told_at) {
+            if reminder.is_due() {
                 tell(&now);
             }
         }
@@ -192,13 +193,4 @@ fn tell(now: &KafkaStatus) {
              replicas; notifications stay in GREEN-API's queues, which keep them for 24 hours"
         ),
     }
-}
-
-/// Whether it is time to tell, the first time or again.
-fn is_due(told_at: &mut Option<Instant>) -> bool {
-    let due = told_at.is_none_or(|at| at.elapsed() >= REMINDER);
-    if due {
-        *told_at = Some(Instant::now());
-    }
-    due
 }

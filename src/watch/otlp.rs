@@ -15,7 +15,6 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfi
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::EnvResourceDetector;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
-use reqwest::Client;
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Receiver;
@@ -25,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::Otlp;
+use crate::http;
+use crate::reminder::Reminder;
 use crate::supervisor::keep_running;
 use crate::watch::telemetry::metrics::Metrics;
 use crate::watch::telemetry::spans::{Span, Step};
@@ -60,7 +61,13 @@ pub struct Exporting {
 pub fn start(otlp: &Otlp, direct: bool, spans: Receiver<Span>, metrics: Arc<Metrics>) -> Result<Exporting, OtlpError> {
     let exporter = exporter(otlp, direct)?;
     let end = CancellationToken::new();
-    let export = Export { exporter, endpoint: otlp.endpoint.to_string(), metrics, told_at: None, dropped_told: 0 };
+    let export = Export {
+        exporter,
+        endpoint: otlp.endpoint.to_string(),
+        metrics,
+        reminder: Reminder::every(REMINDER),
+        dropped_told: 0,
+    };
     let (work, interval, ending) = (Arc::new(Mutex::new((export, spans))), otlp.export_interval, end.clone());
     let task = tokio::spawn(async move {
         keep_running("the export of spans", ending.clone(), || {
@@ -88,12 +95,7 @@ impl Exporting {
 }
 
 fn exporter(otlp: &Otlp, direct: bool) -> Result<SpanExporter, OtlpError> {
-    let builder = Client::builder()
-        .timeout(otlp.timeout)
-        // A redirect would carry the headers.
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("chatbridge/", env!("CARGO_PKG_VERSION")));
-    let http = if direct { builder.no_proxy() } else { builder }.build().map_err(OtlpError::Http)?;
+    let http = http::client(direct).timeout(otlp.timeout).build().map_err(OtlpError::Http)?;
     let headers: HashMap<String, String> =
         otlp.headers.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
     let mut exporter = SpanExporter::builder()
@@ -119,7 +121,7 @@ struct Export {
     exporter: SpanExporter,
     endpoint: String,
     metrics: Arc<Metrics>,
-    told_at: Option<Instant>,
+    reminder: Reminder,
     dropped_told: u64,
 }
 
@@ -172,15 +174,13 @@ impl Export {
     /// Says, at most once a minute, how many spans are lost and why.
     fn tell(&mut self, reason: &str) {
         let dropped = self.metrics.spans_dropped_so_far();
-        let is_news = dropped > self.dropped_told && self.told_at.is_none_or(|at| at.elapsed() >= REMINDER);
-        if is_news {
+        if dropped > self.dropped_told && self.reminder.is_due() {
             warn!(
                 endpoint = self.endpoint,
                 spans = dropped - self.dropped_told,
                 reason,
                 "spans are lost, as the collector does not take them; delivery goes on as ever"
             );
-            self.told_at = Some(Instant::now());
             self.dropped_told = dropped;
         }
     }

@@ -3,8 +3,8 @@
 //! The working parts tell what happened in their own words (`received`, `published`, `deleted` …); how that is counted
 //! and shown is decided here alone. Labels are bounded: instance, kind, reason, class. No chat, no phone, no text.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,6 +28,7 @@ pub mod status;
 pub mod words;
 
 use metrics::{InstanceMetrics, Metrics};
+use parking_lot::Mutex;
 use spans::{InstanceSpans, SpanQueue};
 use status::InstanceStatus;
 use words::{NOT_CALLED, NOT_CALLED_ADVICE, PANIC, Phase, RIVAL_ADVICE};
@@ -93,7 +94,7 @@ impl InstanceTelemetry {
     }
 
     fn with_calls<T>(&self, look: impl FnOnce(&mut Option<u64>) -> T) -> T {
-        look(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.calls.lock())
     }
 
     /// Notifications wait at GREEN-API, and it does not call.

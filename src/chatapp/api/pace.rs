@@ -1,9 +1,9 @@
 //! Whose turn it is: so many requests a second, so many at a time, and the urgent ones first.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -75,7 +75,7 @@ impl Pace {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Into the spool: whatever comes, by whichever road, counts as received when it lies there.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore};
 use tracing::error;
@@ -109,7 +110,7 @@ impl Ears {
 
 impl Inner {
     fn ahead(&self) -> MutexGuard<'_, Ahead> {
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ahead.lock()
     }
 
     fn durable(&self) {

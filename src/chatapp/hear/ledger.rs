@@ -2,10 +2,11 @@
 //! who has to act does.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
 
@@ -77,7 +78,7 @@ impl Ledger {
     }
 
     fn channels(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Entry>>> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+        self.channels.lock()
     }
 
     fn state(&self, channel: &str, state: ChannelState, at: Timestamp) {
@@ -93,7 +94,7 @@ impl Ledger {
 
 impl Entry {
     pub(crate) fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standing.lock()
     }
 
     /// Returns when there is a gap to be told.

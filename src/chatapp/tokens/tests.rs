@@ -74,12 +74,12 @@ impl Scene {
     }
 
     fn refreshes(self, says: &[Say]) -> Self {
-        self.0.refreshes.lock().expect("unpoisoned").extend(says.iter().cloned());
+        self.0.refreshes.lock().extend(says.iter().cloned());
         self
     }
 
     fn logins(self, says: &[Say]) -> Self {
-        self.0.logins.lock().expect("unpoisoned").extend(says.iter().cloned());
+        self.0.logins.lock().extend(says.iter().cloned());
         self
     }
 
@@ -99,18 +99,18 @@ impl Scene {
     }
 
     fn asked(&self) -> Vec<String> {
-        self.0.asked.lock().expect("unpoisoned").iter().map(|(what, _)| what.clone()).collect()
+        self.0.asked.lock().iter().map(|(what, _)| what.clone()).collect()
     }
 
     fn disk(&self) -> String {
-        let bytes = self.0.disk.lock().expect("unpoisoned").clone().unwrap_or_default();
+        let bytes = self.0.disk.lock().clone().unwrap_or_default();
         String::from_utf8(bytes).expect("UTF-8")
     }
 
     async fn answer(&self, what: String, says: &Mutex<VecDeque<Say>>) -> Result<Granted, ApiError> {
         let at = self.0.began.1.elapsed().as_secs();
-        self.0.asked.lock().expect("unpoisoned").push((what, at));
-        let say = says.lock().expect("unpoisoned").pop_front().unwrap_or(DAY);
+        self.0.asked.lock().push((what, at));
+        let say = says.lock().pop_front().unwrap_or(DAY);
         sleep(Duration::from_secs(1)).await;
         match say {
             Say::Fail(error) => Err(error),
@@ -142,14 +142,14 @@ impl TokenEndpoint for Scene {
 
 impl TokenStore for Scene {
     fn load(&self) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.disk.lock().expect("unpoisoned").clone())
+        Ok(self.0.disk.lock().clone())
     }
 
     fn store(&self, text: &str) -> io::Result<()> {
         if self.0.disk_fails.load(Ordering::Relaxed) {
             return Err(io::Error::other("no space left"));
         }
-        *self.0.disk.lock().expect("unpoisoned") = Some(text.as_bytes().to_vec());
+        *self.0.disk.lock() = Some(text.as_bytes().to_vec());
         Ok(())
     }
 
@@ -322,7 +322,7 @@ async fn logins_keep_their_distance_over_restarts_and_say_what_is_wrong() {
         }
         sleep(Duration::from_secs(5)).await;
     }
-    let at: Vec<u64> = scene.0.asked.lock().expect("unpoisoned").iter().map(|(_, at)| at / 60).collect();
+    let at: Vec<u64> = scene.0.asked.lock().iter().map(|(_, at)| at / 60).collect();
     assert!(at.len() <= 13 && at.windows(2).skip(4).all(|two| two[1] - two[0] >= 15), "{at:?}");
     assert_eq!(at[..4], [0, 1, 3, 7], "{at:?}");
     let told = told.expect("a reason");
@@ -346,7 +346,7 @@ async fn while_chatapp_is_away_nobody_logs_in_and_the_present_token_serves() {
     let asked = scene.asked();
     assert_eq!(asked.iter().filter(|what| *what == "log in").count(), 1, "{asked:?}");
     assert!(asked.len() < 17, "and not all the time: {asked:?}");
-    scene.0.refreshes.lock().expect("unpoisoned").clear();
+    scene.0.refreshes.lock().clear();
     sleep(Duration::from_secs(61)).await;
     assert_eq!(text(&tokens.access().await.expect("a token")), "a2");
 }
@@ -371,7 +371,7 @@ async fn kept_up_a_pair_outlives_weeks_in_which_nobody_asks() {
 async fn what_lies_there_and_is_no_file_of_tokens_counts_as_none() {
     for bytes in [&b""[..], b"{", b"\xff\xfe", b"{\"version\":9}"] {
         let scene = Scene::new();
-        *scene.0.disk.lock().expect("unpoisoned") = Some(bytes.to_vec());
+        *scene.0.disk.lock() = Some(bytes.to_vec());
         assert_eq!(text(&scene.open(LOGIN).access().await.expect("a token")), "a1");
         assert_eq!(scene.asked(), ["log in"]);
     }
@@ -423,7 +423,7 @@ async fn a_login_that_got_no_answer_takes_nothing_from_the_day_and_is_tried_agai
         until_well.await.expect_err("it is away");
         let tries = scene.asked().len();
         assert!((10..120).contains(&tries), "{tries} tries in half an hour");
-        scene.0.logins.lock().expect("unpoisoned").clear();
+        scene.0.logins.lock().clear();
         let dark = until_there_is_one(&tokens).await;
         assert!(dark <= LOGIN_AWAY_MAX + Duration::from_secs(3), "{dark:?} after ChatApp was well");
         assert!(scene.disk().contains("\"count\": 1"), "{}", scene.disk());
@@ -451,7 +451,7 @@ async fn a_refresh_token_that_was_refused_for_a_moment_is_tried_again_soon() {
     sleep(Duration::from_secs(1)).await;
     let until_well = tokio::time::timeout(Duration::from_secs(60), until_there_is_one(&tokens));
     until_well.await.expect_err("it is refused");
-    scene.0.refreshes.lock().expect("unpoisoned").clear();
+    scene.0.refreshes.lock().clear();
     let dark = until_there_is_one(&tokens).await;
     assert!(dark <= Duration::from_secs(130), "{dark:?} after ChatApp was well");
 }

@@ -1,10 +1,11 @@
 //! The rdkafka producer, and the one table of its errors.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -85,8 +86,8 @@ impl Health {
         (inner.down_since, inner.last_error) = (None, None);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HealthInner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HealthInner> {
+        self.inner.lock()
     }
 }
 
@@ -211,14 +212,14 @@ impl KafkaPublisher {
     }
 
     fn current(&self) -> (u64, Client) {
-        let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        let shared = self.shared.read();
         (shared.number, shared.client.clone())
     }
 
     /// A fatal error ends a producer for good: replace generation `number`, unless another
     /// instance has done so already.
     fn replace(&self, number: u64, reason: &str) {
-        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.shared.write();
         // One that fails at birth (a cluster that lets nobody be idempotent, say) is not to be replaced without a pause.
         if shared.number != number || (number > 0 && shared.made_at.elapsed() < REPLACE_PAUSE) {
             return;

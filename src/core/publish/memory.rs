@@ -1,10 +1,10 @@
 //! A publisher in memory, for tests: it keeps what it takes and fails as it is told.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
 use super::{Delivered, PublishError, Publisher};
 use chatbridge_event::record::Record;
+use parking_lot::Mutex;
 
 /// Keeps records; answers with the planned failures first.
 #[derive(Default)]
@@ -22,12 +22,12 @@ impl MemoryPublisher {
 
     /// Fails the next publishes, one after the other.
     pub fn fail_next(&self, failures: impl IntoIterator<Item = PublishError>) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).extend(failures);
+        self.failures.lock().extend(failures);
     }
 
     /// Everything taken so far.
     pub fn records(&self) -> Vec<Record> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.records.lock().clone()
     }
 }
 
@@ -39,13 +39,13 @@ pub fn acknowledgement() -> Delivered {
 impl Publisher for MemoryPublisher {
     async fn publish(&self, record: &Record) -> Result<Delivered, PublishError> {
         tokio::task::yield_now().await;
-        if let Some(failure) = self.failures.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+        if let Some(failure) = self.failures.lock().pop_front() {
             return Err(failure);
         }
         if self.value_bytes_max.is_some_and(|max| record.value.len() > max) {
             return Err(PublishError::TooLarge("planned".to_owned()));
         }
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+        self.records.lock().push(record.clone());
         Ok(acknowledgement())
     }
 }

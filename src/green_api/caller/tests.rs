@@ -11,7 +11,7 @@ struct Planned {
 
 impl ContactDirectory for Planned {
     async fn contact_name(&self, _chat: &ChatId) -> Result<Option<String>, QueueError> {
-        self.asked.lock().expect("not poisoned").push(Instant::now());
+        self.asked.lock().push(Instant::now());
         tokio::time::sleep(self.takes).await;
         self.answer.clone()
     }
@@ -33,7 +33,7 @@ fn failed() -> QueueError {
 }
 
 fn asked(directory: &Planned) -> usize {
-    directory.asked.lock().expect("not poisoned").len()
+    directory.asked.lock().len()
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +56,7 @@ async fn no_more_than_one_request_a_second() {
         named += usize::from(lookup.name_of(&caller(n)).await.is_some());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let asked = directory.asked.lock().expect("not poisoned").clone();
+    let asked = directory.asked.lock().clone();
     assert!(asked.windows(2).all(|pair| pair[1] - pair[0] >= BETWEEN_REQUESTS), "{asked:?}");
     assert_eq!(named, asked.len());
     assert!(named >= 7, "{named} in {:?}", begun.elapsed());
@@ -105,7 +105,7 @@ async fn one_failure_costs_seconds_and_many_in_a_row_cost_up_to_a_minute() {
         assert_eq!(lookup.name_of(&caller(n)).await, None);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let asked = directory.asked.lock().expect("not poisoned").clone();
+    let asked = directory.asked.lock().clone();
     assert!(asked[1] - asked[0] <= Duration::from_secs(5), "{:?}", asked[1] - asked[0]);
     assert!((10..60).contains(&asked.len()), "{} in ten minutes", asked.len());
 }

@@ -23,6 +23,7 @@ use crate::green_api::carrier::Carrier;
 use crate::green_api::ending::Ending;
 use crate::inbound::calls::NotNow;
 use crate::inbound::door::Proof;
+use crate::reminder::Reminder;
 use crate::watch::telemetry::InstanceTelemetry;
 use chatbridge_event::event::Notification;
 
@@ -53,15 +54,15 @@ pub struct Intake<P, N = Nobody> {
     room: Arc<Semaphore>,
     patience: Duration,
     closed: CancellationToken,
-    told: std::sync::Mutex<Option<Instant>>,
+    reminder: parking_lot::Mutex<Reminder>,
 }
 
 impl<P: Publisher, N: CallerNames> Intake<P, N> {
     /// An intake of at most `calls_max` calls at a time, each of which waits for `patience` at the most.
     pub fn new(carrier: Carrier<P, N>, turn: Turn, calls_max: usize, patience: Duration) -> Self {
         let room = Arc::new(Semaphore::new(calls_max));
-        let (closed, told) = (CancellationToken::new(), std::sync::Mutex::default());
-        Self { carrier: Arc::new(carrier), turn, room, patience, closed, told }
+        let (closed, reminder) = (CancellationToken::new(), parking_lot::Mutex::new(Reminder::every(REMINDER)));
+        Self { carrier: Arc::new(carrier), turn, room, patience, closed, reminder }
     }
 
     /// Whose telemetry it tells.
@@ -122,22 +123,13 @@ impl<P: Publisher, N: CallerNames> Intake<P, N> {
         if why == NotNow::Panicked {
             telemetry.poller_panicked();
             error!(instance = %telemetry.instance(), "{why} (the panic is logged above); GREEN-API sends it again");
-        } else if self.is_news() {
+        } else if self.reminder.lock().is_due() {
             warn!(
                 instance = %telemetry.instance(), waited_seconds = self.patience.as_secs(),
                 "a webhook call is answered with 503: {why}; GREEN-API keeps the event and sends it again"
             );
         }
         why
-    }
-
-    fn is_news(&self) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let is_news = told.is_none_or(|told| told.elapsed() >= REMINDER);
-        if is_news {
-            *told = Some(Instant::now());
-        }
-        is_news
     }
 }
 

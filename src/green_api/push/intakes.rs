@@ -1,8 +1,9 @@
 //! Which instances are received by webhook, with what token, and by whom.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use secrecy::SecretString;
 
 use crate::green_api::caller::Nobody;
@@ -78,11 +79,11 @@ impl<P, N> Intakes<P, N> {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<InstanceId, Entry<P, N>>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+        self.entries.read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, HashMap<InstanceId, Entry<P, N>>> {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+        self.entries.write()
     }
 }
 

@@ -4,7 +4,7 @@
 //! nothing else. The script hears `/status/stream`, one event a second with the instances it asked for, worst first.
 //! However many pages are open, the instances are looked at once a second; while none is, never.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,6 +14,7 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -71,7 +72,7 @@ async fn stream(State(live): State<Arc<Live>>, Query(wanted): Query<Wanted>) -> 
 impl Live {
     fn snapshot(&self) -> Arc<Snapshot> {
         // Held while looking: whoever comes meanwhile waits for the same look rather than taking its own.
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = self.latest.lock();
         match &*latest {
             Some((at, snapshot)) if at.elapsed() < SHARED_FOR => Arc::clone(snapshot),
             _ => {

@@ -1,7 +1,7 @@
 //! What is told of ChatApp: the connection, each channel, and what came over them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ pub use metrics::{ChatAppMetrics, SpoolGauges};
 use super::metrics::Metrics;
 use super::status::WaitsForKafka;
 use chatbridge_event::event::Channel;
+use parking_lot::Mutex;
 
 /// What stands for channels that nobody subscribed to: calls may name whatever they like, labels have to be few.
 const OTHER: &str = "other";
@@ -53,44 +54,44 @@ impl ChatAppTelemetry {
             telemetry.expected();
             Arc::new(telemetry)
         };
-        Arc::clone(lock(&self.channels).entry(channel.clone()).or_insert_with(new))
+        Arc::clone(self.channels.lock().entry(channel.clone()).or_insert_with(new))
     }
 
     /// What is told of a channel; the same for all that are not [expected](Self::expect).
     #[must_use]
     pub fn of(&self, channel: Option<&Channel>) -> Arc<ChannelTelemetry> {
-        let known = channel.and_then(|channel| lock(&self.channels).get(channel).cloned());
+        let known = channel.and_then(|channel| self.channels.lock().get(channel).cloned());
         known.unwrap_or_else(|| Arc::clone(&self.other))
     }
 
     /// Every expected channel, by name.
     #[must_use]
     pub fn channels(&self) -> Vec<(Channel, Arc<ChannelTelemetry>)> {
-        lock(&self.channels).iter().map(|(channel, telemetry)| (channel.clone(), Arc::clone(telemetry))).collect()
+        self.channels.lock().iter().map(|(channel, telemetry)| (channel.clone(), Arc::clone(telemetry))).collect()
     }
 
     /// How the connection is.
     #[must_use]
     pub fn connection(&self) -> Connection {
-        lock(&self.connection).clone()
+        self.connection.lock().clone()
     }
 
     /// The server has named the connection.
     pub fn connected(&self, at: Timestamp) {
-        *lock(&self.connection) = Connection { connected_since: Some(at), trouble: None };
+        *self.connection.lock() = Connection { connected_since: Some(at), trouble: None };
         self.metrics.connected.set(1);
     }
 
     /// There is no connection, for this reason.
     pub fn disconnected(&self, cause: &'static str, code: Option<u16>, trouble: String) {
-        *lock(&self.connection) = Connection { connected_since: None, trouble: Some(trouble) };
+        *self.connection.lock() = Connection { connected_since: None, trouble: Some(trouble) };
         self.metrics.connected.set(0);
         self.metrics.disconnected(cause, code);
     }
 
     /// The session came to its end.
     pub fn stopped(&self) {
-        *lock(&self.connection) = Connection::default();
+        *self.connection.lock() = Connection::default();
         self.metrics.connected.set(0);
     }
 
@@ -122,13 +123,9 @@ impl ChatAppTelemetry {
 
 impl WaitsForKafka for ChatAppTelemetry {
     fn waits_for_kafka(&self) -> Vec<Duration> {
-        let channels = lock(&self.channels);
+        let channels = self.channels.lock();
         channels.values().chain([&self.other]).filter_map(|channel| channel.waiting_for_kafka()).collect()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

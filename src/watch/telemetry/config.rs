@@ -1,8 +1,9 @@
 //! Which configuration is live, and what became of the one read last.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
@@ -41,7 +42,7 @@ impl LiveConfig {
 
     /// Another one lives, but for what needs a restart.
     pub fn replaced(&self, needs_restart_for: Vec<&'static str>) {
-        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut view = self.view.lock();
         *view =
             ConfigView { generation: view.generation + 1, read_at: Timestamp::now(), needs_restart_for, refused: None };
         self.metrics.config_live(view.generation, view.read_at, !view.needs_restart_for.is_empty());
@@ -49,13 +50,13 @@ impl LiveConfig {
 
     /// Another one was read and is not fit to live by.
     pub fn refused(&self, refused: &ConfigError) {
-        self.view.lock().unwrap_or_else(PoisonError::into_inner).refused = Some(refused.to_string());
+        self.view.lock().refused = Some(refused.to_string());
         self.metrics.config_refused();
     }
 
     /// The situation at this moment.
     #[must_use]
     pub fn view(&self) -> ConfigView {
-        self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.view.lock().clone()
     }
 }

@@ -1,7 +1,5 @@
 //! What a scrape of `/metrics` gets.
 
-use std::sync::PoisonError;
-
 use prometheus::{Encoder as _, TextEncoder};
 
 use super::metrics::Metrics;
@@ -12,7 +10,7 @@ use super::status::StatusBoard;
 /// # Errors
 /// Where the encoder fails, which would be a bug.
 pub fn render(metrics: &Metrics, board: &StatusBoard) -> prometheus::Result<Vec<u8>> {
-    let _one_at_a_time = metrics.rendering.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = metrics.rendering.lock();
     // Made afresh from the board, so that nothing stays of who is gone or of what is no longer known.
     let of_instance =
         [&metrics.board.head_age, &metrics.board.until_loss, &metrics.board.loss_level, &metrics.board.queue_depth];

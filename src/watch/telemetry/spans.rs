@@ -11,10 +11,11 @@
 //! its own. Of who speaks to whom and of what they say nothing is in a span: instance, kind, event id, topic, partition,
 //! and how it ended.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc;
 
 use super::metrics::Metrics;
@@ -215,7 +216,7 @@ impl InstanceSpans {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,10 +1,11 @@
 //! The status board: each instance's situation, for `/status` and for the gauges that are ages.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::loss_radar::{Cause, DrainRate, LossLevel, Seen, Thresholds};
@@ -50,12 +51,12 @@ impl StatusBoard {
     /// Adds an instance; one that is there keeps its status.
     pub fn add(&self, instance: InstanceId) -> Arc<InstanceStatus> {
         let new = || Arc::new(InstanceStatus::new(instance, self.thresholds, self.queue_depth_valid));
-        Arc::clone(lock(&self.instances).entry(instance).or_insert_with(new))
+        Arc::clone(self.instances.lock().entry(instance).or_insert_with(new))
     }
 
     /// Forgets an instance that is no longer polled.
     pub fn remove(&self, instance: InstanceId) {
-        lock(&self.instances).remove(&instance);
+        self.instances.lock().remove(&instance);
     }
 
     /// From which age of a head on it is a warning, and an alarm.
@@ -66,7 +67,7 @@ impl StatusBoard {
 
     /// Counts the waits of others than instances as well.
     pub fn watch_others(&self, others: Arc<dyn WaitsForKafka>) {
-        lock(&self.others).push(others);
+        self.others.lock().push(others);
     }
 
     /// How many instances and channels have waited for Kafka for at least `least`, and how long the one that waits
@@ -74,10 +75,12 @@ impl StatusBoard {
     #[must_use]
     pub fn waiting_for_kafka(&self, least: Duration) -> (usize, Duration) {
         let now = Instant::now();
-        let waits = lock(&self.instances)
+        let waits = self
+            .instances
+            .lock()
             .values()
-            .filter_map(|status| lock(&status.inner).in_hand_since.map(|since| now.duration_since(since)))
-            .chain(lock(&self.others).iter().flat_map(|others| others.waits_for_kafka()))
+            .filter_map(|status| status.inner.lock().in_hand_since.map(|since| now.duration_since(since)))
+            .chain(self.others.lock().iter().flat_map(|others| others.waits_for_kafka()))
             .filter(|wait| *wait >= least)
             .collect::<Vec<_>>();
         (waits.len(), waits.into_iter().max().unwrap_or_default())
@@ -93,13 +96,13 @@ impl StatusBoard {
                 && inner.in_hand_since.is_none();
             at_work && now.duration_since(inner.last_step) > silence_max
         };
-        lock(&self.instances).values().find(|status| is_stalled(&lock(&status.inner))).map(|status| status.instance)
+        self.instances.lock().values().find(|status| is_stalled(&status.inner.lock())).map(|status| status.instance)
     }
 
     /// Every instance, in the order of their ids.
     #[must_use]
     pub fn instances(&self) -> Vec<Arc<InstanceStatus>> {
-        lock(&self.instances).values().cloned().collect()
+        self.instances.lock().values().cloned().collect()
     }
 }
 
@@ -195,7 +198,7 @@ impl InstanceStatus {
 
     /// Everything the poller does comes through here.
     fn step(&self) -> MutexGuard<'_, Inner> {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         inner.last_step = Instant::now();
         inner
     }
@@ -220,7 +223,7 @@ impl InstanceStatus {
 
     /// Whether that was what it feared.
     pub(super) fn nothing_to_call_for(&self) -> bool {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         if inner.phase != Phase::Listening {
             return false;
         }
@@ -287,11 +290,11 @@ impl InstanceStatus {
 
     pub(super) fn rival_suspected(&self, message: &str) {
         self.failed("rival", message);
-        lock(&self.inner).rival_suspected_at = Some(Timestamp::now());
+        self.inner.lock().rival_suspected_at = Some(Timestamp::now());
     }
 
     pub(super) fn set_state(&self, state: &str) {
-        lock(&self.inner).state = Some(state.to_owned());
+        self.inner.lock().state = Some(state.to_owned());
     }
 
     pub(super) fn set_in_hand(&self, in_hand: bool) {
@@ -300,13 +303,13 @@ impl InstanceStatus {
 
     pub(super) fn set_queue_depth(&self, depth: i64) {
         let depth = QueueDepth { count: depth, at: Instant::now(), deleted_since: 0 };
-        lock(&self.inner).queue_depth = Some(depth);
+        self.inner.lock().queue_depth = Some(depth);
     }
 
     /// Whether the loss level is another one than at the last call.
     pub(super) fn loss_level_changed(&self) -> Option<LossChange> {
         let view = self.view();
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         if std::mem::replace(&mut inner.loss_level, view.loss_level) == view.loss_level {
             return None;
         }
@@ -317,19 +320,19 @@ impl InstanceStatus {
     /// What keeps its queue from being drained, most likely.
     #[must_use]
     pub fn cause(&self) -> Cause {
-        lock(&self.inner).cause()
+        self.inner.lock().cause()
     }
 
     /// Notifications deleted in each of the last slices of time (see [`DrainRate::passed`]).
     #[must_use]
     pub fn deleted_lately(&self) -> [u32; DrainRate::PASSED] {
-        lock(&self.inner).drain_rate.passed(Instant::now())
+        self.inner.lock().drain_rate.passed(Instant::now())
     }
 
     /// The situation at this moment.
     #[must_use]
     pub fn view(&self) -> InstanceView {
-        let inner = lock(&self.inner);
+        let inner = self.inner.lock();
         let head_age = inner.head_since.map_or(0, |since| Reading::now().up.saturating_sub(since).as_secs());
         // Whole seconds throughout, so that age and time left add up.
         let head_age = Duration::from_secs(u64::try_from(head_age).unwrap_or(0));
@@ -362,11 +365,6 @@ impl InstanceStatus {
 
 fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// A panic elsewhere must not take the status down with it; the data are plain values and always whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use super::{Finding, SetSettings, Verdict, push};
 use crate::config::{CallPolicy, Config, Instance};
-use crate::green_api::client::is_loopback;
 use crate::green_api::examine::{Examined, Settings};
 use crate::green_api::queue::QueueError;
+use crate::http::is_loopback;
 
 /// The notifications that most bridges are there for: switch, `typeWebhook`, what it brings. The other
 /// switches are deprecated, out of service, or additions to these.

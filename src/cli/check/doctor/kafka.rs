@@ -4,9 +4,10 @@
 //! consumer, whose questions create no topics; an admin client, which reads properties.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::RDKafkaLogLevel;
@@ -46,7 +47,7 @@ struct Heard {
 
 impl Ears {
     fn with<T>(&self, look: impl FnOnce(&mut Heard) -> T) -> T {
-        look(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.heard.lock())
     }
 
     /// The first reason with one of these codes, or with one of these words in it.

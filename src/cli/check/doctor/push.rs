@@ -5,8 +5,8 @@ use url::Url;
 
 use super::{Finding, SetSettings, Verdict};
 use crate::config::{Config, Instance, Receive, bare_token};
-use crate::green_api::client::is_loopback;
 use crate::green_api::examine::Settings;
+use crate::http::is_loopback;
 use chatbridge_event::event::InstanceId;
 
 const URL: &str = "webhookUrl";

@@ -1,7 +1,6 @@
 //! The line and its weather, on a clock held by the test.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
 use super::*;
 use crate::core::policy::Policy;
@@ -12,6 +11,7 @@ use crate::watch::telemetry::status::{InstanceStatus, StatusBoard};
 use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, Notification};
 use chatbridge_event::record::RecordFactory;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
@@ -36,8 +36,8 @@ struct PlannedQueue {
     counts_receives: bool,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(mutex: &Mutex<T>) -> parking_lot::MutexGuard<'_, T> {
+    mutex.lock()
 }
 
 impl PlannedQueue {

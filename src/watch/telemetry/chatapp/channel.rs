@@ -1,9 +1,10 @@
 //! One channel: what it counts, and what `/status` shows of it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge};
 use serde::Serialize;
 use serde_with::skip_serializing_none;
@@ -11,7 +12,6 @@ use tokio::time::Instant;
 
 use super::super::metrics::Metrics;
 use super::super::words::{LastError, LastEvent};
-use super::lock;
 use super::metrics::ChatAppMetrics;
 use crate::core::policy::DropReason;
 use crate::core::prepared::Prepared;
@@ -128,7 +128,7 @@ impl ChannelTelemetry {
     /// Its events are pushed to us, or no more.
     pub fn is(&self, state: ChannelState, at: Timestamp) {
         self.subscribed_gauge().set(i64::from(state == ChannelState::Subscribed));
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         if inner.state != state {
             (inner.state, inner.since) = (state, at);
         }
@@ -137,13 +137,13 @@ impl ChannelTelemetry {
     /// Something went wrong; `class` is a short fixed word.
     pub fn failed(&self, class: &str, message: &str) {
         let error = LastError { class: class.to_owned(), message: message.to_owned(), at: Timestamp::now() };
-        lock(&self.inner).last_error = Some(error);
+        self.inner.lock().last_error = Some(error);
     }
 
     /// A stretch of it may be missing, and consumers are told.
     pub fn gap(&self, gap: &Gap) {
         self.metrics.gaps.with_label_values(&[&self.label, gap.reason.as_str()]).inc();
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         inner.gaps += 1;
         inner.last_gap = Some(GapView { from: gap.from, to: gap.to, reason: gap.reason });
     }
@@ -151,7 +151,7 @@ impl ChannelTelemetry {
     /// Whether messages of a gap are still to be fetched.
     pub fn set_pending(&self, pending: bool) {
         self.metrics.backfill_pending.with_label_values(&[&self.label]).set(i64::from(pending));
-        lock(&self.inner).backfill_pending = pending;
+        self.inner.lock().backfill_pending = pending;
     }
 
     /// A fetching did not get everything.
@@ -163,7 +163,7 @@ impl ChannelTelemetry {
     /// An event is in hand.
     pub fn received(&self, event: &Event, at: Timestamp) {
         let last = LastEvent { kind: event.kind.name(), received_at: at, time: event.time };
-        lock(&self.inner).last_event = Some(last);
+        self.inner.lock().last_event = Some(last);
     }
 
     /// It came before and is not published again.
@@ -184,13 +184,13 @@ impl ChannelTelemetry {
     /// How long what has waited longest for Kafka has waited.
     #[must_use]
     pub fn waiting_for_kafka(&self) -> Option<Duration> {
-        lock(&self.inner).in_hand.map(|(since, _)| since.elapsed())
+        self.inner.lock().in_hand.map(|(since, _)| since.elapsed())
     }
 
     /// The situation at this moment.
     #[must_use]
     pub fn view(&self) -> ChannelView {
-        let inner = lock(&self.inner);
+        let inner = self.inner.lock();
         ChannelView {
             channel: self.label.clone(),
             state: inner.state,
@@ -216,7 +216,7 @@ impl Witness for Arc<ChannelTelemetry> {
 
     fn in_flight(&self) -> InFlight {
         self.all.in_flight.inc();
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         let (_, in_hand) = inner.in_hand.get_or_insert_with(|| (Instant::now(), 0));
         *in_hand += 1;
         InFlight(Arc::clone(self))
@@ -228,7 +228,7 @@ impl Witness for Arc<ChannelTelemetry> {
         if let Some(time) = event.time {
             self.all.event_age.observe(Timestamp::now().duration_since(time).as_secs_f64().max(0.0));
         }
-        lock(&self.inner).published += 1;
+        self.inner.lock().published += 1;
     }
 
     fn dead_lettered(&self, reason: DeadLetterReason) {
@@ -257,7 +257,7 @@ pub struct InFlight(Arc<ChannelTelemetry>);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.all.in_flight.dec();
-        let mut inner = lock(&self.0.inner);
+        let mut inner = self.0.inner.lock();
         // Whoever is still waiting began later; when exactly does not matter so much.
         inner.in_hand =
             inner.in_hand.filter(|(_, in_hand)| *in_hand > 1).map(|(_, in_hand)| (Instant::now(), in_hand - 1));

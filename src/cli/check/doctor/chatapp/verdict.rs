@@ -6,7 +6,7 @@ use crate::chatapp::account::AccountError;
 use crate::chatapp::api::ApiError;
 use crate::cli::check::doctor::{Finding, Verdict};
 use crate::config::ChatApp;
-use crate::green_api::client::is_loopback;
+use crate::http::is_loopback;
 use chatbridge_event::event::Channel;
 use chatbridge_pusher::{AuthFailure, Cause, LinkError, Refusal, Report};
 

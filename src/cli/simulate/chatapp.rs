@@ -119,7 +119,7 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// Bodies as they are pushed.
+/// Bodies as ChatApp pushes them.
 pub(super) fn print(args: ChatAppArgs, events: u64) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 18, io::stdout().lock());
     let mut generator = Generator::new(&args.into_config(), 1);

@@ -15,7 +15,8 @@ use chatbridge_lab::chatapp::{
     ChatAppSimulator, ChatAppSimulatorConfig, Dialect, JournalConfig, Licence, SocketConfig,
 };
 
-/// What `--chatapp` brings with it; `--listen`, `--rate`, `--latency-ms`, `--journal` and `--print` mean the same there.
+/// What `--chatapp` brings with it; `--listen`, `--rate`, `--latency-ms`, `--journal` and `--print` mean the same
+/// there.
 #[derive(Debug, clap::Args)]
 pub(super) struct ChatAppArgs {
     /// Simulate ChatApp instead: its REST API and authorisation at --listen, its Pusher server beside it

@@ -80,8 +80,8 @@ pub(super) enum Sighting {
 /// The figures. `sent` is the sum of `published`, `told_missing` and `lost`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Verdict {
-    /// Items that ChatApp sent out; messages, statuses and reactions that are equal to the letter and follow one another
-    /// count once.
+    /// Items that ChatApp sent out; messages, statuses and reactions that are equal to the letter and follow one
+    /// another count once.
     pub(super) sent: u64,
     /// Of these, in Kafka.
     pub(super) published: u64,

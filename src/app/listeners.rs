@@ -13,7 +13,7 @@ use crate::inbound::listener::ListenerTelemetry;
 use crate::inbound::server::{Callers, HttpServer, Places, Timeouts};
 use crate::watch::telemetry::metrics::Metrics;
 
-/// How many connections the listeners may take, and what is told when there is no room left.
+/// How many connections the listeners may take. Also reports when there is no room left.
 pub(super) struct Shares {
     limit: Option<u64>,
     admin: Arc<Places>,

@@ -1,7 +1,7 @@
 //! Checks the promise at every moment of a history. The judge sees both sides, upstream's queue and the broker's log,
 //! and trusts no ids: contents are compared byte by byte.
 //!
-//! # What it holds the bridge to
+//! # What the bridge must do
 //!
 //! 1. *Never lost, never deleted without proof.* When upstream executes a delete from the bridge, the publisher must
 //!    have the broker's acknowledgement of that content, as an event or as a dead letter, unless the configuration

@@ -1,6 +1,6 @@
 //! Asks the brokers only. Nothing is produced, created or changed.
 //!
-//! There are three clients, because each is told something else: a producer like the bridge's own, which has to get a
+//! There are three clients, because each can ask something else: a producer like the bridge's own, which has to get a
 //! producer id; a consumer, which creates no topics by asking; and an admin client, which reads properties.
 
 use std::collections::BTreeMap;

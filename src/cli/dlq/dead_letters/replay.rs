@@ -76,7 +76,7 @@ impl Left {
         }
     }
 
-    /// Whether mending something and replaying again may help.
+    /// Whether a repair and another replay may help.
     #[must_use]
     pub(crate) fn is_mendable(self) -> bool {
         matches!(self, Self::NoTopic | Self::RefusedAgain)

@@ -1,19 +1,19 @@
-//! Text from outside, made fit to be shown: in a log, on a status page, in a terminal.
+//! Makes text from outside safe to show in a log, on a status page or in a terminal.
 //!
-//! Whoever writes to a chat, answers a request or produces to a topic shall not move a terminal's cursor, begin a log line of
-//! their own, or turn the direction of writing so that a line reads as something else. Joiners stay, for emoji are made of
-//! them.
+//! Whoever writes to a chat, answers a request or produces to a topic must not be able to move a terminal's cursor,
+//! begin a log line of their own, or change the writing direction so that a line reads differently. Joiners stay,
+//! because emoji need them.
 
 use std::borrow::Cow;
 
-/// In one line: white space becomes a space, and what could do harm becomes U+FFFD.
+/// On one line: white space becomes a space, and harmful characters become U+FFFD.
 #[must_use]
 pub fn line(text: &str) -> String {
     let words: Vec<Cow<'_, str>> = text.split_whitespace().map(lines).collect();
     words.join(" ")
 }
 
-/// Line breaks and tabs stay; what else could do harm becomes U+FFFD.
+/// Line breaks and tabs stay. Other harmful characters become U+FFFD.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     let is_harmful = |character: char| is_unruly(character) && !matches!(character, '\n' | '\t');
@@ -23,7 +23,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|character| if is_harmful(character) { '\u{fffd}' } else { character }).collect())
 }
 
-/// Like [`lines`], of a text that the bridge has coloured itself.
+/// Like [`lines`], for text that the bridge has coloured itself.
 #[must_use]
 pub fn coloured_lines(text: &str) -> Cow<'_, str> {
     if !text.contains('\u{1b}') {
@@ -32,7 +32,7 @@ pub fn coloured_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.split('\u{1b}').map(lines).collect::<Vec<_>>().join("\u{1b}"))
 }
 
-/// A line of JSON that says the same and can be looked at: such characters stand only inside its strings.
+/// The same JSON line, safe to show. Harmful characters can only stand inside its strings, so they are escaped.
 #[must_use]
 pub fn json(line: &str) -> Cow<'_, str> {
     if !line.trim_end_matches('\n').contains(is_unruly) {
@@ -42,7 +42,7 @@ pub fn json(line: &str) -> Cow<'_, str> {
     for character in line.chars() {
         match character {
             '\n' => escaped.push(character),
-            // White space between the values, where `raw` was written with it.
+            // White space between the values, if `raw` was written with it.
             '\t' | '\r' => escaped.push(' '),
             _ if is_unruly(character) => escaped.push_str(&format!("\\u{:04x}", u32::from(character))),
             _ => escaped.push(character),
@@ -51,7 +51,8 @@ pub fn json(line: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether it moves the cursor, ends a line, or turns the direction of writing. All of these have four digits.
+/// Whether the character moves the cursor, ends a line, or changes the writing direction. All of these have four hex
+/// digits.
 fn is_unruly(character: char) -> bool {
     character.is_control()
         || matches!(character,

@@ -37,8 +37,8 @@ pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// The whole chain of causes, for "error sending request" alone helps nobody. Without the URL, which may hold a token or a
-/// phone number.
+/// The whole chain of causes, because "error sending request" alone does not help. Without the URL, which may hold a
+/// token or a phone number.
 pub(crate) fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut words = error.to_string();
@@ -49,9 +49,9 @@ pub(crate) fn causes(error: reqwest::Error) -> String {
     words
 }
 
-/// Whether the connection was closed before the head of an answer had come. Servers and load balancers close connections
-/// that were kept alive, and a request may set out at that very moment. Where asking twice does no harm, such a request is
-/// best made once more at once.
+/// Whether the connection was closed before the head of an answer came. Servers and load balancers close idle
+/// connections, and a request may be sent at that very moment. If it is harmless to ask twice, repeat such a request
+/// once, immediately.
 pub(crate) fn was_closed_unanswered(error: &reqwest::Error) -> bool {
     if error.is_connect() || error.is_timeout() || error.is_body() || error.is_decode() {
         return false;

@@ -1,8 +1,9 @@
-//! Takes every secret of the configuration out of text that comes from outside.
+//! Removes every secret of the configuration from text that comes from outside.
 //!
-//! An upstream may quote the path of a request, and with it a token; a proxy a header; a broker a user's password. Which of
-//! our secrets stands in whose answer is not known beforehand, so all of them are looked for everywhere. There is one of
-//! these in a process. Whoever shows text from outside is handed it, and a new configuration makes it know more.
+//! GREEN-API may quote the path of a request, and with it a token. A proxy may quote a header, a broker a user's
+//! password. We do not know beforehand which answer holds which secret, so all secrets are searched for everywhere. A
+//! process has one redactor. It is handed to everything that shows text from outside, and is updated with each new
+//! configuration.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -18,44 +19,44 @@ use tracing::error;
 
 use crate::fit;
 
-/// A shorter secret is not looked for: it may be a part of any word, and text without it would be none.
+/// Shorter secrets are not searched for: they could be part of any word, and removing them would ruin the text.
 pub const SECRET_BYTES_MIN: usize = 8;
-/// What stands in its place.
+/// Replaces a secret.
 const PLACEHOLDER: &str = "<secret>";
-/// Of the secrets that were made while the process runs, the last so many are known: of ChatApp's tokens, those that an
-/// answer may still speak of.
+/// How many of the secrets made while the process runs are remembered. For ChatApp's tokens this covers those that an
+/// answer may still quote.
 const LEARNED_MAX: usize = 16;
 
-/// Knows every secret. Clones know the same.
+/// Knows every secret. Clones share what they know.
 #[derive(Clone, Default)]
 pub struct Redactor(Arc<RwLock<Known>>);
 
 #[derive(Default)]
 struct Known {
     present: Vec<SecretString>,
-    /// Those of the configuration before: an answer may still speak of them.
+    /// The secrets of the previous configuration: an answer may still quote them.
     former: Vec<SecretString>,
-    /// Those that no configuration names.
+    /// Secrets that are in no configuration.
     learned: Vec<SecretString>,
     finder: Option<AhoCorasick>,
 }
 
 impl Redactor {
-    /// Knows these.
+    /// A redactor that knows these secrets.
     pub fn new<'s>(secrets: impl IntoIterator<Item = &'s SecretString>) -> Self {
         let redactor = Self::default();
         redactor.configured(secrets);
         redactor
     }
 
-    /// From now on these are the configured ones. Those before stay known until the next time.
+    /// Replaces the configured secrets. The previous ones stay known until the next call.
     pub fn configured<'s>(&self, secrets: impl IntoIterator<Item = &'s SecretString>) {
         self.change(|known| {
             known.former = std::mem::replace(&mut known.present, secrets.into_iter().cloned().collect());
         });
     }
 
-    /// One more, which was made while the process runs.
+    /// Adds a secret that was made while the process runs.
     pub fn learn(&self, secret: &SecretString) {
         let is_known = |known: &SecretString| known.expose_secret() == secret.expose_secret();
         if self.known().learned.iter().any(is_known) {
@@ -84,16 +85,16 @@ impl Redactor {
         }
     }
 
-    /// Text from outside, in one line, without secrets, and fit to be shown.
+    /// Text from outside on one line, without secrets, safe to show.
     #[must_use]
     pub fn outside(&self, text: &str) -> String {
         fit::line(&self.text(text))
     }
 
-    /// A document that holds text from outside, as JSON: its strings without secrets, and fit to be shown.
+    /// A document that holds text from outside, as JSON. Its strings are without secrets and safe to show.
     ///
     /// # Errors
-    /// Where the document cannot be JSON.
+    /// If the document cannot be written as JSON.
     pub fn json(&self, document: &impl Serialize) -> serde_json::Result<String> {
         let mut document = serde_json::to_value(document)?;
         self.clean(&mut document);
@@ -121,7 +122,7 @@ impl Redactor {
         let secrets = [&known.present, &known.former, &known.learned];
         match finder(secrets.into_iter().flatten()) {
             Ok(finder) => known.finder = finder,
-            // The secrets themselves are in no message of this error.
+            // This error's message never holds the secrets themselves.
             Err(failure) => error!(%failure, "secrets that are new cannot be looked for in what is shown"),
         }
     }
@@ -131,7 +132,7 @@ impl Redactor {
     }
 }
 
-/// Not how many there are, nor how long.
+/// Shows neither how many secrets there are nor how long they are.
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redactor").finish_non_exhaustive()
@@ -148,7 +149,8 @@ fn finder<'s>(
     if spellings.is_empty() {
         return Ok(None);
     }
-    // The longest first: one secret may begin with another. This kind takes the least memory for thousands of tokens.
+    // The longest first, because one secret may begin with another. This kind needs the least memory for thousands of
+    // tokens.
     AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostLongest)
         .kind(Some(AhoCorasickKind::ContiguousNFA))
@@ -156,7 +158,8 @@ fn finder<'s>(
         .map(Some)
 }
 
-/// How a secret may stand in a text: as it is, escaped in JSON, encoded in a URL; of `Bearer …` also the token alone.
+/// The ways a secret may appear in a text: as it is, escaped in JSON, or encoded in a URL. For `Bearer …` also the
+/// token alone.
 fn spell(secret: &str, spellings: &mut BTreeSet<String>) {
     let token = secret.split_whitespace().next_back().unwrap_or_default();
     for form in [secret, token] {

@@ -1,25 +1,26 @@
-//! The delivery loop between two faulty sides, on a clock that is held and with dice that are seeded.
+//! The delivery loop between two faulty sides, on a controlled clock and with seeded random numbers.
 //!
-//! A history is one run of the real [`Poller`](crate::green_api::poll::poller::Poller) and the real [`Bridge`] between an upstream
-//! and a broker in memory that do whatever upstream's documents leave open and whatever goes wrong on a wire, while the
-//! processes are stopped and killed between any two awaits. Everything random comes from one seed: the conditions, the
-//! events, each fault, the jitter. One thread, virtual time and no order of a hash map: so a seed is a history, for ever.
+//! A history is one run of the real [`Poller`](crate::green_api::poll::poller::Poller) and the real [`Bridge`] between
+//! an upstream and a broker in memory. These do anything that upstream's documents leave open, and anything that can go
+//! wrong on a network. The processes are stopped and killed between any two awaits. Everything random comes from one
+//! seed: the conditions, the events, each fault, the jitter. There is one thread, virtual time, and no dependence on
+//! the order of a hash map. So the same seed always gives the same history.
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `conditions` | what one history is like: the open questions answered, odds, outages |
+//! | `conditions` | the conditions of one history: the open questions answered, odds, outages |
 //! | `bodies` | what is queued, and what the judge expects of it |
 //! | `world` | what a history shares; the queues (those of [`chatbridge_lab::green_api`]) |
 //! | `upstream`, `broker` | the two faulty sides |
-//! | `lives` | processes: begun, stopped, killed |
-//! | `judge`, `record` | the promise, word by word; what a record has to be |
+//! | `lives` | processes: started, stopped, killed |
+//! | `judge`, `record` | the promise in detail; what a record has to be |
 //! | `story` | what happened |
 //!
-//! Both sides are crueller than the real ones: a record may be appended a minute after its producer was told that it
-//! was not; a delete's answer may be a lie. What a request does, it does though its process has died.
+//! Both sides behave worse than the real ones. A record may be appended a minute after its producer was told that it
+//! was not. The answer to a delete may be wrong. A request takes effect even if its process has died.
 //!
-//! `cargo test --lib simulation` runs the histories of `make test`, `CHATBRIDGE_SIMULATION_SEED=7` one of them, with its
-//! story; `make soak` a million events.
+//! `cargo test --lib simulation` runs the histories of `make test`. `CHATBRIDGE_SIMULATION_SEED=7` runs one of them and
+//! prints its story. `make soak` runs a million events.
 
 mod bodies;
 mod broker;
@@ -52,23 +53,23 @@ use lives::Place;
 use story::{Happening, Story};
 use world::{Shared, World};
 
-/// A poller that is asked to stop, with nothing wrong around it, has stopped within this time.
+/// A poller that is asked to stop while there are no faults has stopped within this time.
 const STOP_MAX: Duration = Duration::from_secs(5 * 60);
-/// What may land late has landed by then.
+/// Late records have arrived by then.
 const LATE_MAX: Duration = Duration::from_secs(2 * 60);
-/// How often the end is looked for.
+/// How often the end is checked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
-/// Once every fault has ceased, whatever waits for its next try has tried within this time …
+/// After all faults have ended, every pending retry happens within this time …
 const RECOVERY_MAX: Duration = Duration::from_secs(5 * 60);
 /// … and each event takes no more round trips than this.
 const ROUND_TRIPS_MAX: u32 = 12;
 
-/// A bug put in on purpose, to see it caught.
+/// A bug planted on purpose, to see that it is caught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plant {
     /// None.
     Nothing,
-    /// "Delivered" is said when the record leaves, not when the broker has acknowledged it.
+    /// "Delivered" is reported when the record leaves, not when the broker has acknowledged it.
     DeletesBeforeAck,
     /// Each instance has two pollers.
     TwoPollers,
@@ -76,7 +77,7 @@ enum Plant {
     ForgetsLast,
 }
 
-/// What came of one history.
+/// The result of one history.
 struct History {
     conditions: Conditions,
     story: Story,
@@ -87,7 +88,7 @@ struct History {
 
 /// Runs the history of `seed`.
 fn run(seed: u64, plant: Plant) -> History {
-    // The jitter of the waits comes from this thread's dice, and one thread is all a history has.
+    // The jitter of the waits comes from this thread's random numbers, and a history has only one thread.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -165,7 +166,7 @@ async fn queue(shared: Shared, instance: usize, events: Vec<(Duration, bodies::M
     }
 }
 
-/// Somebody else who reads the instance.
+/// Another reader of the instance.
 async fn rival(shared: Shared, instance: usize) {
     loop {
         let wait = {

@@ -1,4 +1,4 @@
-//! Keeps what must not end alive, and its panics away from everybody else.
+//! Restarts tasks that must not end, and keeps their panics away from other tasks.
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use chatbridge_base::retry::Backoff;
 const RESTART_MIN: Duration = Duration::from_secs(1);
 const RESTART_MAX: Duration = Duration::from_secs(60);
 
-/// Runs what `start` makes, in a task of its own, until it returns or `stop`; after a panic, which `panicked` tells with the
-/// wait that follows, it is started again.
+/// Runs what `start` makes in a task of its own, until it returns or `stop` is cancelled. After a panic it calls
+/// `panicked` with the wait that follows, then starts it again.
 ///
-/// A panic costs at most one repeat: nothing is deleted before it is in Kafka, whatever the point of the panic.
+/// A panic costs at most one repeat, wherever it happens: nothing is deleted upstream before it is in Kafka.
 /// Dropping this future aborts the task.
 pub async fn supervise<F, T>(panicked: impl Fn(Duration), stop: CancellationToken, start: F)
 where
@@ -38,7 +38,7 @@ where
     }
 }
 
-/// [`supervise`]s a part of the daemon, and tells of each panic which part it was.
+/// [`supervise`]s a part of the daemon, and logs each panic with the part's name.
 pub async fn keep_running<F, T>(what: &str, stop: CancellationToken, start: F)
 where
     F: Fn() -> T,

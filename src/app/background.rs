@@ -1,5 +1,5 @@
-//! What runs beside receiving and delivering. A panic of one part ends neither the others nor, where that is possible,
-//! the part.
+//! What runs beside receiving and delivering. A panic of one part does not end the others, and if possible the part is
+//! restarted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::watch::systemd::Systemd;
 use crate::watch::telemetry::loss_watch;
 use crate::watch::telemetry::status::StatusBoard;
 
-/// The tasks, and the end of those that run until everything else has ended.
+/// The tasks, and the stop for those that run until everything else has ended.
 pub(super) struct Background {
     tasks: TaskTracker,
     /// Cancelled last.
@@ -26,7 +26,7 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Nothing runs yet. A part that breaks for good cancels `stop_all`.
+    /// Nothing runs yet. A part that cannot be restarted cancels `stop_all` when it breaks.
     pub(super) fn new(stop_all: CancellationToken) -> Self {
         Self { tasks: TaskTracker::new(), stop: CancellationToken::new(), stop_all, broken: Arc::default() }
     }
@@ -41,7 +41,7 @@ impl Background {
         self.tasks.spawn(async move { keep_running(what, stop, || start(stopping.clone())).await });
     }
 
-    /// Tells systemd's watchdog, and looks at what is about to be lost until `stop`.
+    /// Serves systemd's watchdog, and watches for events that are about to be lost, until `stop`.
     pub(super) fn watch(
         &self,
         systemd: &Arc<Systemd>,
@@ -69,7 +69,7 @@ impl Background {
         self.must_last(what, panicked);
     }
 
-    /// Ends the process when `ended` does.
+    /// Ends the process when `ended` returns.
     pub(super) fn must_last(&self, what: &'static str, ended: impl Future<Output = ()> + Send + 'static) {
         let (stop_all, broken) = (self.stop_all.clone(), Arc::clone(&self.broken));
         self.tasks.spawn(async move {
@@ -81,12 +81,12 @@ impl Background {
         });
     }
 
-    /// The part that ended the process, if one did.
+    /// The part that ended the process, if any.
     pub(super) fn broken(&self) -> Option<&'static str> {
         *self.broken.lock()
     }
 
-    /// Whether all of it has ended in time.
+    /// Whether all tasks have ended in time.
     pub(super) async fn end(self, within: Duration) -> bool {
         self.stop.cancel();
         self.tasks.close();

@@ -1,4 +1,4 @@
-//! Builds the parts of the daemon and joins them.
+//! Builds the parts of the daemon and connects them.
 
 use std::sync::Arc;
 
@@ -31,11 +31,11 @@ use crate::watch::telemetry::loss_radar::Thresholds;
 use crate::watch::telemetry::metrics::Metrics;
 use crate::watch::telemetry::status::StatusBoard;
 
-/// A queue's length that could not be asked so many times in a row is no longer known.
+/// After this many failed requests in a row, a queue's length counts as unknown.
 const QUEUE_DEPTH_MISSES_MAX: u32 = 3;
 
 impl Daemon {
-    /// Builds everything and starts what does not need Kafka: the listeners, the watches, and hearing ChatApp.
+    /// Builds everything and starts what does not need Kafka: the listeners, the watches, and receiving from ChatApp.
     pub(super) async fn build(
         config: Config,
         listeners: Listeners,
@@ -49,7 +49,7 @@ impl Daemon {
         let tls = config.webhook.as_ref().and_then(|webhook| webhook.tls.as_ref());
         let certificate = tls.map(Certificate::load).transpose()?;
         let metrics = Arc::new(Metrics::new());
-        // Before anything is opened that could take what delivery needs.
+        // First, before anything is opened that could take file descriptors that delivery needs.
         let shares = Shares::new(&config, &metrics);
         let board = Arc::new(status_board(&config));
         let background = Background::new(stop.clone());
@@ -116,7 +116,7 @@ impl Daemon {
         self.background.must_run("the admin server", serving);
     }
 
-    /// Starts the watches that need nothing but time.
+    /// Starts the watches that depend on nothing else.
     fn watch(&self, board: &Arc<StatusBoard>) {
         let descriptors = Arc::clone(&self.live.shares.descriptors);
         self.background.keep_running("the watch over file descriptors", &self.background.stop, move |stop| {
@@ -131,7 +131,7 @@ impl Daemon {
         }
     }
 
-    /// Serves the webhook's listener, where there is one.
+    /// Serves the webhook's listener, if there is one.
     fn listen_to_calls(
         &self,
         listener: Option<tokio::net::TcpListener>,
@@ -160,7 +160,7 @@ impl Daemon {
     }
 }
 
-/// Opens what lies on ChatApp's disk and begins to hear, whether or not Kafka is there.
+/// Opens ChatApp's state on disk and starts receiving, whether or not Kafka is reachable.
 async fn hear_chatapp(
     config: &Config,
     redactor: &Redactor,
@@ -172,7 +172,7 @@ async fn hear_chatapp(
     let Some(config) = &config.chatapp else { return Ok(None) };
     let mut chatapp = ChatApp::open(config, redactor, metrics, stop.clone()).await?;
     board.watch_others(chatapp.telemetry());
-    // Without it nothing can be stored, and only a new process gets a new one.
+    // Without the writer nothing can be stored, and only a new process gets a new one.
     background.must_last("the writer of ChatApp's spool", chatapp.spool().closed());
     chatapp.receive();
     Ok(Some(chatapp))

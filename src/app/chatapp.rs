@@ -1,4 +1,4 @@
-//! ChatApp's parts, joined: the account, the session, the spool, the books, and the way from the spool to Kafka.
+//! The parts of ChatApp together: the account, the session, the spool, the books, and the way from the spool to Kafka.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -35,9 +35,9 @@ use chatbridge_base::clock::{Clock, Reading};
 use chatbridge_base::retry::Backoff;
 use chatbridge_pusher::{Client, Limits, Link, LinkError, Reconnect};
 
-/// Between two looks whether the account has channels that were not there before.
+/// The time between two checks for new channels of the account.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(1800);
-/// The wait after a look that failed, …
+/// The wait after a check that failed, …
 const DISCOVERY_RETRY_MIN: Duration = Duration::from_secs(2);
 /// … up to this.
 const DISCOVERY_RETRY_MAX: Duration = Duration::from_secs(120);
@@ -45,12 +45,12 @@ const DISCOVERY_RETRY_MAX: Duration = Duration::from_secs(120);
 /// Why ChatApp cannot be received.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatAppError {
-    /// There is no place to keep anything.
+    /// The state directory cannot be used.
     #[error("{path}: {error}; chatapp.state_dir has to be a directory that this user may write to")]
     StateDir {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
     /// The spool cannot be used.
@@ -59,7 +59,7 @@ pub enum ChatAppError {
     /// The tokens cannot be read.
     #[error(transparent)]
     Tokens(#[from] UnreadableTokens),
-    /// The socket's URL, or TLS.
+    /// The socket's URL is wrong, or TLS cannot be set up.
     #[error(transparent)]
     Link(#[from] LinkError),
     /// TLS towards the API cannot be set up.
@@ -83,7 +83,7 @@ struct Parts {
 }
 
 impl ChatApp {
-    /// Opens what lies on disk; nothing is received yet. All of it ends with `stop`.
+    /// Opens the state on disk. Nothing is received yet. Everything ends with `stop`.
     pub(super) async fn open(
         config: &config::ChatApp,
         redactor: &Redactor,
@@ -132,12 +132,12 @@ impl ChatApp {
         self.parts.desk.spool.clone()
     }
 
-    /// Where calls of ChatApp go.
+    /// Takes in ChatApp's webhook calls.
     pub(super) fn intake(&self) -> Arc<Intake> {
         Arc::clone(&self.parts.desk.intake)
     }
 
-    /// Receiving begins, whether or not Kafka is there: there is a disk.
+    /// Starts receiving, whether or not Kafka is reachable: events go to disk first.
     pub(super) fn receive(&mut self) {
         let (account, stop) = (Arc::clone(&self.parts.desk.history), self.stop.clone());
         self.supervised("the renewal of ChatApp's tokens", move || {
@@ -150,7 +150,7 @@ impl ChatApp {
         self.supervised("the session with ChatApp", move || Arc::clone(&parts).listen(stop.clone()));
     }
 
-    /// Delivering begins.
+    /// Starts delivering.
     pub(super) fn deliver<P: Publisher + 'static>(&mut self, bridge: Arc<Bridge<P>>) {
         let Desk { spool, ledger, telemetry, .. } = &self.parts.desk;
         let (ledger, telemetry) = (Arc::clone(ledger), Arc::clone(telemetry));
@@ -162,17 +162,17 @@ impl ChatApp {
         });
     }
 
-    /// Returns when everything has come to its end.
+    /// Returns when everything has ended.
     pub(super) async fn ended(&mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    /// Ends it where it stands: what was not delivered is on disk.
+    /// Aborts at once: what was not delivered is on disk.
     pub(super) async fn abort(&mut self) {
         self.tasks.shutdown().await;
     }
 
-    /// How many parts have not come to their end.
+    /// How many parts have not ended.
     pub(super) fn busy(&self) -> usize {
         self.tasks.len()
     }
@@ -196,7 +196,7 @@ impl ChatApp {
 }
 
 impl Parts {
-    /// Listens to every channel, and looks after each.
+    /// Listens to every channel and keeps its state.
     async fn listen(self: Arc<Self>, stop: CancellationToken) {
         let Some(mut channels) = stop.run_until_cancelled(self.channels()).await else { return };
         let mut keepers = Keepers::new(stop.clone());
@@ -217,7 +217,8 @@ impl Parts {
             session.await;
             channels.extend(further);
         }
-        // What was read is on disk before this process ends; what is not by then lies in the next start's gap.
+        // Events that were read are on disk before this process ends. Later ones belong to the gap that the next start
+        // finds.
         ears.level().await;
         keepers.ended().await;
     }
@@ -234,7 +235,7 @@ impl Parts {
         }
     }
 
-    /// The channels to hear: those that are configured, or all there are, as soon as ChatApp says.
+    /// The channels to listen to: the configured ones, or all that ChatApp names, as soon as it answers.
     async fn channels(&self) -> Vec<String> {
         if !self.channels.is_empty() {
             return self.channels.clone();
@@ -255,7 +256,7 @@ impl Parts {
         }
     }
 
-    /// Returns when there are channels beside these; never where they are configured.
+    /// Returns when there are new channels. Never returns if the channels are configured.
     async fn further(&self, known: &[String]) -> Vec<String> {
         if !self.channels.is_empty() {
             return std::future::pending().await;
@@ -263,7 +264,7 @@ impl Parts {
         let (mut pause, mut backoff) = (DISCOVERY_INTERVAL, Backoff::new(DISCOVERY_RETRY_MIN, DISCOVERY_RETRY_MAX));
         loop {
             sleep(pause).await;
-            // A failure is told by whatever else needs the account.
+            // Other users of the account report the failure.
             let Ok(found) = self.desk.history.channels().await else {
                 pause = backoff.next_at_least(DISCOVERY_RETRY_MIN, fastrand::f64());
                 continue;
@@ -277,10 +278,9 @@ impl Parts {
         }
     }
 
-    /// As an earlier run left it; `None` where it is heard for the first time.
+    /// The state that an earlier run left, or `None` if the channel is heard for the first time.
     ///
-    /// From now on it is ours, and that is written down before anything can come: who crashes a moment later has missed
-    /// something, and has to know.
+    /// That the channel is ours is written down before any event can come: a crash right after this must find the gap.
     async fn marks(&self, name: &str) -> Result<Option<Marks>, SpoolError> {
         let marks = self.desk.spool.kept(name).await?;
         if marks.is_none() {
@@ -306,10 +306,10 @@ impl Parts {
     }
 }
 
-/// The spool, the tokens, and the API that these are kept up with.
+/// The spool, the tokens, and the API that renews them.
 type OnDisk = (Spool, Tokens<Arc<Api>>, Arc<Api>);
 
-/// What lies on disk.
+/// Opens the state on disk.
 fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatAppError> {
     make_folder(&config.state_dir).map_err(|error| ChatAppError::StateDir { path: config.state_dir.clone(), error })?;
     if fs::metadata(&config.state_dir).is_ok_and(|folder| folder.mode() & 0o002 != 0) {
@@ -323,7 +323,7 @@ fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatApp
     Ok((spool, tokens, api))
 }
 
-/// For nobody else's eyes, where it is not there yet.
+/// Creates a folder that only this user can read, if it is missing.
 fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

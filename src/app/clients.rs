@@ -8,7 +8,7 @@ use crate::green_api::client::{Http, InstanceClient, Pace, http_client};
 use crate::http::is_loopback;
 use crate::redact::Redactor;
 
-/// Makes clients of instances out of one pool of connections, which are opened at one pace.
+/// Makes the instances' clients from one connection pool. Connections are opened at one common pace.
 pub struct InstanceClients {
     green_api: GreenApi,
     proxied: Http,
@@ -17,10 +17,10 @@ pub struct InstanceClients {
 }
 
 impl InstanceClients {
-    /// As `green_api` says. What they tell holds nothing that `redactor` knows.
+    /// As `green_api` says. Everything that `redactor` knows is removed from their messages.
     ///
     /// # Errors
-    /// Where TLS towards GREEN-API cannot be set up.
+    /// If TLS towards GREEN-API cannot be set up.
     pub fn new(green_api: &GreenApi, redactor: &Redactor) -> Result<Self, reqwest::Error> {
         let pace = Pace::of(green_api);
         let (proxied, direct) = (http_client(green_api, false, &pace)?, http_client(green_api, true, &pace)?);
@@ -30,7 +30,7 @@ impl InstanceClients {
     /// A client of `instance`.
     #[must_use]
     pub fn of(&self, instance: &Instance) -> Arc<InstanceClient> {
-        // No proxy leads to this machine's own loopback address.
+        // A proxy does not lead to this machine's own loopback address.
         let http = if is_loopback(&instance.api_url) { &self.direct } else { &self.proxied };
         Arc::new(InstanceClient::new(http.clone(), &self.green_api, instance, self.redactor.clone()))
     }
@@ -39,7 +39,7 @@ impl InstanceClients {
 /// A client of ChatApp's API.
 ///
 /// # Errors
-/// Where TLS towards it cannot be set up.
+/// If TLS towards it cannot be set up.
 pub fn chatapp_api(config: &config::ChatApp, redactor: &Redactor) -> Result<Arc<Api>, reqwest::Error> {
     let http = api::http_client(config, is_loopback(&config.api_url))?;
     Ok(Arc::new(Api::new(http, config, redactor.clone())))

@@ -1,4 +1,4 @@
-//! The running daemon: it waits for Kafka, receives, lives by each new configuration, and drains at the end.
+//! The running daemon: waits for Kafka, receives, applies each new configuration, and drains at the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,14 +25,14 @@ use crate::watch::readiness::{Latch, Readiness};
 use crate::watch::systemd::Systemd;
 use crate::watch::telemetry::config::LiveConfig;
 
-/// The part of the grace period that belongs to the flush.
+/// The part of the grace period that is reserved for the flush.
 const FLUSH_MIN: Duration = Duration::from_millis(500);
-/// What the admin server's clients get at the end for what they are reading.
+/// How long the admin server's clients have at the end to finish reading.
 const LAST_SCRAPE_MAX: Duration = Duration::from_millis(500);
 
-/// Every part, joined.
+/// All parts of the daemon.
 pub(super) struct Daemon {
-    /// As it was at the start.
+    /// The configuration at the start.
     pub(super) config: Config,
     pub(super) publisher: Arc<KafkaPublisher>,
     pub(super) registry: Option<SchemaRegistry>,
@@ -47,13 +47,13 @@ pub(super) struct Daemon {
     pub(super) stop: CancellationToken,
 }
 
-/// What another configuration changes, and where it comes from.
+/// What a new configuration changes, and where new configurations come from.
 pub(super) struct Live {
     pub(super) reloads: Option<Reloads>,
     pub(super) fleet: Fleet,
     pub(super) shares: Shares,
     pub(super) redactor: Redactor,
-    /// As it was at the start, with the instances of now.
+    /// The configuration at the start, but with the current instances.
     pub(super) config: Config,
     pub(super) shown: Arc<LiveConfig>,
     pub(super) systemd: Arc<Systemd>,
@@ -62,8 +62,8 @@ pub(super) struct Live {
 }
 
 impl Daemon {
-    /// Returns with the way to Kafka when Kafka is there, and the schema registry where there is one; `None` when it is
-    /// stopped before.
+    /// Returns the bridge once Kafka has answered, and the schema registry if there is one. `None` if it is stopped
+    /// before.
     pub(super) async fn wait_for_kafka(&mut self) -> Option<Arc<Bridge<Arc<KafkaPublisher>>>> {
         let kafka = Arc::clone(&self.kafka);
         let search = keep_running("the search for Kafka", self.stop.clone(), move || Arc::clone(&kafka).found());
@@ -74,7 +74,7 @@ impl Daemon {
         Some(Arc::new(bridge.with_redactor(self.live.redactor.clone())))
     }
 
-    /// Receiving begins.
+    /// Starts receiving.
     pub(super) fn receive(&mut self, bridge: Arc<Bridge<Arc<KafkaPublisher>>>) {
         drop(self.all_found.take());
         self.live.doing = DELIVERING;
@@ -86,17 +86,17 @@ impl Daemon {
         self.live.fleet.begin(bridge);
     }
 
-    /// Watches Kafka, and lives by whatever configuration comes, until the stop.
+    /// Watches Kafka and applies new configurations, until the stop.
     pub(super) async fn until_stopped(&mut self) {
         let kafka = Arc::clone(&self.kafka);
         let watch = keep_running("the watch over Kafka", self.stop.clone(), move || Arc::clone(&kafka).watch());
         self.stop.run_until_cancelled(self.live.until(watch)).await;
     }
 
-    /// Lets what is in hand come to its end, within the grace period.
+    /// Lets everything in hand finish, within the grace period.
     ///
     /// # Errors
-    /// Where the stop was not asked for: a part had come to its end.
+    /// If the stop was not asked for: a part ended by itself.
     pub(super) async fn drain(mut self) -> Result<(), RunError> {
         self.readiness.stopping();
         self.live.systemd.stopping();
@@ -119,7 +119,7 @@ impl Daemon {
                 exporting.flush(left).await;
             }
         });
-        // Last, so that a final scrape sees the end; but nobody who reads slowly holds the process.
+        // Last, so that a final scrape sees the end. But a slow reader does not keep the process alive.
         let broken = self.background.broken();
         if !self.background.end(LAST_SCRAPE_MAX).await {
             info!("a client of the admin server was still reading");
@@ -128,7 +128,7 @@ impl Daemon {
         broken.map_or(Ok(()), |what| Err(RunError::Broken(what)))
     }
 
-    /// Returns when everything that delivers has come to its end.
+    /// Returns when everything that delivers has ended.
     async fn ended(&mut self) {
         tokio::join!(self.live.fleet.ended(), async {
             if let Some(chatapp) = &mut self.chatapp {
@@ -139,7 +139,7 @@ impl Daemon {
 }
 
 impl Live {
-    /// Lives by whatever configuration comes, until `done`.
+    /// Applies new configurations until `done`.
     async fn until<T>(&mut self, done: impl Future<Output = T>) -> T {
         tokio::pin!(done);
         loop {

@@ -1,4 +1,4 @@
-//! The pollers at work: which instances there are, and how one set of them becomes another without touching the rest.
+//! The running pollers: which instances there are, and how a new set replaces the old one without touching the rest.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -30,17 +30,17 @@ use crate::watch::telemetry::spans::SpanQueue;
 use crate::watch::telemetry::status::StatusBoard;
 use chatbridge_event::event::InstanceId;
 
-/// What each instance's slow look needs.
+/// What the slow look needs for each instance.
 pub(super) type Watched = Vec<(Arc<InstanceClient>, Arc<InstanceTelemetry>)>;
 
-/// So many instances of a kind are named in a log line.
+/// At most this many instances of a kind are named in a log line.
 const CHANGES_NAMED_MAX: usize = 20;
 
 type CallerNames = Option<CallerLookup<Arc<InstanceClient>>>;
 /// The instances that GREEN-API calls us for.
 pub(super) type Intakes = intakes::Intakes<Arc<KafkaPublisher>, CallerNames>;
 
-/// Every instance, received or about to be.
+/// All instances, whether receiving has begun or not.
 pub(super) struct Fleet {
     green_api: GreenApi,
     webhook: Option<Webhook>,
@@ -55,7 +55,7 @@ pub(super) struct Fleet {
     turns: HashMap<InstanceId, Turn>,
     /// Set when receiving may begin.
     bridge: Option<Arc<Bridge<Arc<KafkaPublisher>>>>,
-    /// Each gives the instance it received for.
+    /// Each returns the instance that it received for.
     tasks: JoinSet<InstanceId>,
     watched: watch::Sender<Watched>,
 }
@@ -67,7 +67,7 @@ struct Member {
     ending: Ending,
 }
 
-/// What another configuration means to whom.
+/// What a new configuration changes, by instance.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) added: Vec<InstanceId>,
@@ -90,7 +90,7 @@ impl fmt::Display for Changes {
 }
 
 impl Fleet {
-    /// A fleet without members. All of it ends with `stop`.
+    /// A fleet without members. It ends with `stop`.
     pub(super) fn new(
         config: &Config,
         clients: InstanceClients,
@@ -122,20 +122,20 @@ impl Fleet {
         self.watched.subscribe()
     }
 
-    /// Those of the members that GREEN-API calls us for.
+    /// The members that GREEN-API calls us for.
     pub(super) fn intakes(&self) -> Arc<Intakes> {
         Arc::clone(&self.intakes)
     }
 
-    /// Receiving may begin; from now on new members begin at once.
+    /// Receiving may begin. From now on new members begin at once.
     pub(super) fn begin(&mut self, bridge: Arc<Bridge<Arc<KafkaPublisher>>>) {
         self.bridge = Some(bridge);
         let ids: Vec<InstanceId> = self.members.keys().copied().collect();
         ids.into_iter().for_each(|id| self.start(id));
     }
 
-    /// Makes `instances` the members. Who stays the same is not touched; who goes, or is received otherwise from now on,
-    /// first lets its poll, or the calls in hand, come to their end.
+    /// Makes `instances` the members. Unchanged members are not touched. A member that goes, or is received in another
+    /// way from now on, first finishes its poll or the calls in hand.
     pub(super) fn set_instances(&mut self, instances: &[Instance]) -> Changes {
         let mut changes = Changes::default();
         let stay: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
@@ -146,7 +146,7 @@ impl Fleet {
                 self.intakes.close(*id);
             }
         }
-        // Where receiving has not begun, no task's end will say so.
+        // If receiving has not begun, there is no task whose end would trigger this.
         self.forget(gone.iter().filter(|id| !self.turns.contains_key(id)).copied().collect());
         changes.removed = gone;
         for instance in instances {
@@ -175,30 +175,30 @@ impl Fleet {
         changes
     }
 
-    /// Clears away what is left of instances that are gone. Pends for ever while there is nothing to wait for.
+    /// Removes what is left of instances that are gone. Never returns while there is nothing to wait for.
     pub(super) async fn tidy(&mut self) {
         let Some(first) = self.tasks.join_next().await else { return std::future::pending().await };
         let mut ended = vec![first];
         ended.extend(std::iter::from_fn(|| self.tasks.try_join_next()));
         let mut gone: HashSet<InstanceId> = ended.into_iter().flatten().collect();
-        // Another one may still wait for its turn.
+        // A new task may still wait for its turn.
         let is_awaited = |turn: &Turn| Arc::strong_count(turn) > 1;
         gone.retain(|id| !self.members.contains_key(id) && !self.turns.get(id).is_some_and(is_awaited));
         self.turns.retain(|id, _| !gone.contains(id));
         self.forget(gone);
     }
 
-    /// Returns when every poller and every intake has come to its end.
+    /// Returns when every poller and every intake has ended.
     pub(super) async fn ended(&mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    /// Ends each of them where it stands.
+    /// Aborts each of them at once.
     pub(super) async fn abort(&mut self) {
         self.tasks.shutdown().await;
     }
 
-    /// How many have not come to their end.
+    /// How many have not ended.
     pub(super) fn busy(&self) -> usize {
         self.tasks.len()
     }
@@ -223,7 +223,7 @@ impl Fleet {
         }
     }
 
-    /// Starts what receives for a member.
+    /// Starts receiving for a member.
     fn start(&mut self, id: InstanceId) {
         let (Some(bridge), Some(member)) = (&self.bridge, self.members.get(&id)) else { return };
         let turn = Arc::clone(self.turns.entry(id).or_default());

@@ -1,4 +1,4 @@
-//! What this run's values look like; where they are framed, that has to be asked of the schema registry first.
+//! The form of this run's values. If they are framed, the schema registry is asked first.
 
 use reqwest::Error;
 use tracing::{error, info, warn};
@@ -20,8 +20,8 @@ pub fn registry(config: &Config, redactor: &Redactor) -> Result<Option<SchemaReg
     Ok(Some(SchemaRegistry::new(http, registry, redactor.clone())))
 }
 
-/// The form of values. With a schema registry, waits for it as for a broker, refusals included: they are mended in the
-/// registry, after which there is nothing to restart here. Never falls back to plain values.
+/// The form of values. With a schema registry, waits for it as for a broker, also after refusals: they are repaired in
+/// the registry, without a restart here. Never falls back to plain values.
 pub(super) async fn value_form(config: &Config, registry: Option<&SchemaRegistry>) -> ValueForm {
     let Some(registry) = registry else {
         return match config.kafka.cloudevents_mode {
@@ -48,7 +48,7 @@ pub(super) async fn value_form(config: &Config, registry: Option<&SchemaRegistry
                 }
                 backoff.next(fastrand::f64())
             }
-            // Its wait is the interval of the reminder, too.
+            // Its wait is also the interval of the reminder.
             Err(RegistryError::Refused(reason) | RegistryError::NotRegistered(reason)) => {
                 error!(
                     ?registry,

@@ -1,4 +1,4 @@
-//! The two listeners: what they may take of this process's file descriptors, and their servers.
+//! The two listeners: how many of this process's file descriptors they may use, and their servers.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::inbound::listener::ListenerTelemetry;
 use crate::inbound::server::{Callers, HttpServer, Places, Timeouts};
 use crate::watch::telemetry::metrics::Metrics;
 
-/// What the listeners may take, and who hears when there is nothing left.
+/// How many connections the listeners may take. Also reports when there is no room left.
 pub(super) struct Shares {
     limit: Option<u64>,
     admin: Arc<Places>,
-    /// There where calls are listened to.
+    /// Present only when the webhook listener is configured.
     webhook: Option<Arc<Places>>,
     pub(super) descriptors: Arc<Descriptors>,
 }
 
 impl Shares {
-    /// Raises the limit of open files as far as it goes, and shares it out: delivery comes first.
+    /// Raises the limit of open files as far as possible and divides it up. Delivery comes first.
     pub(super) fn new(config: &Config, metrics: &Metrics) -> Self {
         let limit = raise_limit();
         let budget = Budget::new(limit, config);
@@ -38,7 +38,7 @@ impl Shares {
         }
     }
 
-    /// Shares out again: with other instances delivery needs more, or less.
+    /// Divides it up again: with other instances delivery needs more or less.
     pub(super) fn share_out(&self, config: &Config) {
         let budget = Budget::new(self.limit, config);
         tell(&budget, self.limit);
@@ -68,7 +68,7 @@ impl Shares {
         }
     }
 
-    /// `None` where the configuration at the start had no such listener.
+    /// `None` if the configuration at the start had no such listener.
     pub(super) fn webhook_server(
         &self,
         listener: TcpListener,

@@ -1,7 +1,7 @@
-//! When the configuration is read again: on SIGHUP, and where asked, when it has changed.
+//! When the configuration is read again: on SIGHUP, and when it has changed, if that is configured.
 //!
-//! Reading again covers everything the configuration is made of, token files included. What was read is whole and
-//! valid, or it is refused whole and the old one runs on; what becomes of it is [`crate::app`]'s business.
+//! Reading again covers everything that the configuration is made of, including token files. A new configuration is
+//! accepted only as a whole. If it is invalid, the old one stays in use. [`crate::app`] applies it.
 
 use std::io;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use tracing::info;
 
 use crate::config::{Config, ConfigError, Fingerprint, Problem};
 
-/// Reads the configuration. Blocks, for as long as its files do.
+/// Reads the configuration. Blocks while it reads the files.
 pub type Load = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
-/// The occasions for another configuration.
+/// When to look for a new configuration.
 pub struct Reloads {
     load: Load,
     hang_up: Signal,
     check: Option<Interval>,
-    /// Under way, and whether somebody asked for it.
+    /// A read that is under way, and whether somebody asked for it.
     reading: Option<(JoinHandle<Result<Config, ConfigError>>, bool)>,
     last_seen: Result<Fingerprint, ConfigError>,
 }
 
 impl Reloads {
-    /// Reads by `load` whenever SIGHUP comes and, where `running` asks for it, whenever what `load` gives has changed.
+    /// Reads with `load` on SIGHUP and, if `running` asks for it, whenever the result of `load` has changed.
     ///
     /// # Errors
-    /// Where the process may not listen to signals.
+    /// If the process cannot listen to signals.
     pub fn new(running: &Config, load: Load) -> io::Result<Self> {
         let hang_up = signal(SignalKind::hangup())?;
         let check = running.config_check.map(|period| {
@@ -41,7 +41,7 @@ impl Reloads {
         Ok(Self { load, hang_up, check, reading: None, last_seen: Ok(running.fingerprint()) })
     }
 
-    /// The next configuration to live by, or why what was found is refused. Dropping the future loses nothing.
+    /// The next configuration, or why it is refused. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Result<Config, ConfigError> {
         loop {
             let (reading, was_asked_for) = match &mut self.reading {
@@ -49,7 +49,7 @@ impl Reloads {
                 None => {
                     let is_asked_for = self.occasion().await;
                     let load = Arc::clone(&self.load);
-                    // Elsewhere: a file may lie on a disk that hangs, and a stop has to be heard meanwhile.
+                    // On another thread: a file may be on a disk that hangs, and a stop must still be noticed.
                     self.reading.insert((tokio::task::spawn_blocking(move || load()), is_asked_for))
                 }
             };
@@ -64,7 +64,7 @@ impl Reloads {
         }
     }
 
-    /// Waits for the next time to look; whether somebody asked for it.
+    /// Waits for the next time to look. Returns whether somebody asked for it.
     async fn occasion(&mut self) -> bool {
         let check = async {
             match &mut self.check {
@@ -82,7 +82,7 @@ impl Reloads {
     }
 }
 
-/// What panicked while it read changes nothing: the configuration before stays, and the daemon goes on.
+/// A panic while reading changes nothing: the previous configuration stays, and the daemon goes on.
 fn broken_off(failure: &JoinError) -> ConfigError {
     let why = if failure.is_panic() { "panicked (the panic is logged above; please report this)" } else { "was ended" };
     let problem = Problem::new("", format!("reading it {why}; the configuration before stays active"));

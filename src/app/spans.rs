@@ -1,4 +1,4 @@
-//! Where spans go, if anywhere.
+//! Where spans are sent, if anywhere.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::watch::otlp::{self, Exporting, OtlpError};
 use crate::watch::telemetry::metrics::Metrics;
 use crate::watch::telemetry::spans::SpanQueue;
 
-/// The queue of spans and their exporter, where there is a collector.
+/// The queue of spans and their exporter, if there is a collector.
 pub(super) fn export(tracing: &Tracing, metrics: &Arc<Metrics>) -> Result<Option<(SpanQueue, Exporting)>, OtlpError> {
     let Some(otlp) = &tracing.otlp else { return Ok(None) };
     let (queue, spans) = SpanQueue::new(otlp.queue_spans_max, tracing.sampling, Arc::clone(metrics));

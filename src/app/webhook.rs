@@ -1,4 +1,4 @@
-//! The webhook's listener: the paths of both wings behind one door.
+//! The webhook listener, which serves the paths of both GREEN-API and ChatApp.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::inbound::calls::{CallTelemetry, Refused};
 use crate::inbound::door::Door;
 use crate::inbound::server::{HttpServer, Peer};
 
-/// Serves until `stop`, then lets the calls that are being answered come to their end.
+/// Serves until `stop`, then lets the calls in progress finish.
 pub async fn serve<P: Publisher, N: CallerNames>(
     server: HttpServer,
     settings: Webhook,
@@ -29,7 +29,7 @@ pub async fn serve<P: Publisher, N: CallerNames>(
     server.serve(router(settings, intakes, callback, telemetry), stop).await;
 }
 
-/// What answers each call. By itself it is for fuzzers, which have no listener.
+/// The handler of each call. Public for fuzzers, which have no listener.
 pub fn router<P: Publisher, N: CallerNames>(
     settings: Webhook,
     intakes: Arc<Intakes<P, N>>,

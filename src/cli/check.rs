@@ -32,7 +32,7 @@ const EXIT_CODES: &str = "Exit codes:
   64  the configuration has to be changed
   1   (--online) something else has to be mended, or to come back; then check again";
 
-/// The one thing that mends settings, and what it costs.
+/// The one way to change settings, and what it costs.
 const SET_SETTINGS: &str = "to be sent by setSettings, which restarts the instance and takes effect within 5 minutes";
 
 pub(super) fn check(args: &CheckArgs, log_format: LogFormat, redactor: Redactor) -> ExitCode {

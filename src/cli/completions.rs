@@ -1,4 +1,4 @@
-//! `chatbridge completions`: for the shell that asks.
+//! `chatbridge completions`: completions for a shell.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `chatbridge dlq`: the dead letters, shown and driven again.
+//! `chatbridge dlq`: lists and replays dead letters.
 
 pub(super) mod dead_letters;
 
@@ -29,7 +29,7 @@ mod table;
 
 use progress::Progress;
 
-/// How long the producer may take to let go at the end.
+/// How long the producer may take to shut down.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
 /// Arguments of `dlq`.
@@ -163,7 +163,7 @@ impl From<ReadError> for Failure {
     }
 }
 
-/// Opens the topic and looks through it once.
+/// Opens the topic and reads it once.
 async fn look(config: &Config, filter: &Filter) -> Result<(TopicReader, Survey), Failure> {
     let reader = TopicReader::open(&config.kafka, Arc::clone(&config.kafka.dead_letter_topic)).await?;
     let found = survey(reader.to_the_end(), filter).await?;
@@ -268,7 +268,7 @@ async fn replay_one(
     if dry_run { Ok(replayer.foresee(letter)) } else { replayer.replay(letter, stop).await }
 }
 
-/// Publishing to a topic that is not there would wait for somebody to make it.
+/// Topics that do not exist. Publishing to one would wait until somebody creates it.
 async fn unusable_topics(config: &Config, publisher: &KafkaPublisher) -> Vec<Arc<str>> {
     let mut unusable = Vec::new();
     for topic in config.topics() {

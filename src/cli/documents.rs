@@ -1,4 +1,4 @@
-//! JSON documents out of a file or standard input: one document, or JSON lines.
+//! JSON documents from a file or standard input: one document, or JSON lines.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -6,18 +6,18 @@ use std::path::Path;
 
 use serde_json::value::RawValue;
 
-/// A document that is spread over lines may not grow without end.
+/// The limit for a document that spans lines.
 const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What was found.
+/// One piece of the input.
 pub(super) enum Document<'a> {
     /// A JSON document.
     Json(&'a RawValue),
-    /// A line, or lines, that are none, and where that shows.
+    /// A line, or lines, that are not JSON, and where that shows.
     Malformed(&'a [u8], serde_json::Error),
 }
 
-/// `file`, or standard input where there is none or it is `-`.
+/// `file`, or standard input if there is none or it is `-`.
 pub(super) fn open(file: Option<&Path>) -> io::Result<Box<dyn BufRead>> {
     match file {
         Some(path) if path != Path::new("-") => {
@@ -29,7 +29,7 @@ pub(super) fn open(file: Option<&Path>) -> io::Result<Box<dyn BufRead>> {
     }
 }
 
-/// A line that is a document by itself is one; lines that only together are JSON are taken together.
+/// A line that is a document by itself is one document. Lines that are only JSON together are joined.
 pub(super) fn for_each(
     mut input: impl BufRead,
     mut take: impl FnMut(Document<'_>) -> io::Result<()>,

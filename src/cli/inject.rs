@@ -1,4 +1,4 @@
-//! `chatbridge inject`: notifications into a queue, by the debug endpoint or the simulator.
+//! `chatbridge inject`: puts notifications into a queue, through the debug endpoint or the simulator.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ pub(super) fn inject(args: &InjectArgs) -> ExitCode {
     block_on(async {
         match post(&args.url, bodies).await {
             Ok(count) => {
-                // The exit code tells as well.
+                // The exit code says it too.
                 drop(writeln!(io::stdout(), "{count} notification{} injected", if count == 1 { "" } else { "s" }));
                 ExitCode::SUCCESS
             }

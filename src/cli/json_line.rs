@@ -7,15 +7,15 @@ use serde_json::value::RawValue;
 
 use chatbridge_base::json::on_one_line;
 
-/// A record's value, which goes into the line as it is where it is JSON.
+/// A record's value. It goes into the line unchanged if it is JSON.
 pub(super) enum Value<'a> {
     /// Known to be JSON.
     Json(&'a [u8]),
-    /// Anything; what is no JSON is shown as a string.
+    /// Anything. If it is not JSON, it is shown as a string.
     Bytes(&'a [u8]),
 }
 
-/// Writes the line, piece by piece: a value that is JSON already is neither parsed nor copied.
+/// Writes the line in pieces, so that a value that is already JSON is neither parsed nor copied.
 pub(super) fn write<'a>(
     out: &mut impl Write,
     topic: &str,

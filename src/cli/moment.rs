@@ -1,12 +1,12 @@
-//! Points in time as they are given on the command line.
+//! Points in time as given on the command line.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// A day, a time with its zone, or so long ago.
+/// A day, a time with its zone, or a time span before now.
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
-    // A time without a zone would be read as a day, too, its hours unsaid.
+    // A time without a zone would also parse as a day, and its hours would be ignored.
     let day = || {
         text.parse::<Date>()
             .ok()
@@ -16,7 +16,7 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
             .map(|midnight| midnight.timestamp())
     };
     let ago = || {
-        // A day is 24 hours here; as a unit of the calendar it would depend on where one stands.
+        // A day is 24 hours here. As a calendar unit it would depend on the time zone.
         let hours = text.strip_suffix('d').and_then(|days| days.trim().parse::<i64>().ok()?.checked_mul(24));
         let ago = hours.map(SignedDuration::from_hours).or_else(|| text.parse::<SignedDuration>().ok())?;
         Timestamp::now().checked_sub(ago).ok()

@@ -47,7 +47,7 @@ pub(super) fn normalize(args: &NormalizeArgs) -> ExitCode {
     normalizer.records.traceparent = args.traceparent.then(|| Sampling::percent(100));
     match normalizer.all(input) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads us has seen enough.
+        // The reader closed the pipe, which is no error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             complain(format_args!("failed to normalise: {error}"));
@@ -56,7 +56,7 @@ pub(super) fn normalize(args: &NormalizeArgs) -> ExitCode {
     }
 }
 
-/// The body inside `{receiptId, body}`, where the document is such an envelope.
+/// The body inside `{receiptId, body}`, if the document is such an envelope.
 pub(super) fn enveloped(document: &RawValue) -> Option<Box<RawValue>> {
     #[derive(Deserialize)]
     struct Envelope<'a> {
@@ -67,12 +67,12 @@ pub(super) fn enveloped(document: &RawValue) -> Option<Box<RawValue>> {
     serde_json::from_str::<Envelope>(document.get()).ok().map(|envelope| envelope.body)
 }
 
-/// Whether it is ChatApp's, in whose bodies several events may be.
+/// Whether it is ChatApp's. Its bodies may hold several events.
 fn is_chatapp(document: &RawValue) -> bool {
     Json::parse(document.get()).is_some_and(|view| chatapp::is_body(&view))
 }
 
-/// What a document says of itself, before it is normalised.
+/// What a document says about itself, before it is normalised.
 struct Seen {
     receipt_id: Option<String>,
     /// The instance the body names.
@@ -80,7 +80,7 @@ struct Seen {
     body: Box<RawValue>,
 }
 
-/// The plain case, a bare body with its instance where it belongs, read past everything else. `None` for the others.
+/// Reads only the simple case, a bare body with its instance in the usual place. `None` for all others.
 fn glance(document: &RawValue) -> Option<Seen> {
     #[derive(Deserialize)]
     struct Plain {
@@ -99,7 +99,7 @@ fn glance(document: &RawValue) -> Option<Seen> {
     plain.receipt_id.is_none().then(|| Seen { receipt_id: None, instance, body: document.to_owned() })
 }
 
-/// Whatever else it may be: an envelope, an instance in another spelling, no object at all.
+/// All other cases: an envelope, an instance in another spelling, no object at all.
 fn look_closely(document: &RawValue) -> Seen {
     let view = Json::parse(document.get()).unwrap_or(Json::Null);
     let named =

@@ -56,7 +56,7 @@ async fn daemon(config: Config, args: ConfigArgs, redactor: Redactor) -> ExitCod
     }
 }
 
-/// Listens, and says where; or why not, and what to do about it.
+/// Listens and logs the address. On failure logs the reason and what to do.
 async fn listen(what: &str, address: SocketAddr, key: &str) -> Option<TcpListener> {
     let bound = async {
         let listener = TcpListener::bind(address).await?;

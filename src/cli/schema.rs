@@ -1,4 +1,4 @@
-//! `chatbridge schema`: the contract, for machines.
+//! `chatbridge schema`: prints the contract for machines.
 
 use std::process::ExitCode;
 

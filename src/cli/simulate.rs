@@ -1,4 +1,4 @@
-//! `chatbridge simulate`: the GREEN-API simulator by itself, or ChatApp's.
+//! `chatbridge simulate`: the GREEN-API or ChatApp simulator by itself.
 
 mod chatapp;
 
@@ -92,7 +92,7 @@ pub(super) fn simulate(args: SimulateArgs) -> ExitCode {
         };
         return match printed {
             Ok(()) => ExitCode::SUCCESS,
-            // Whoever reads us has seen enough.
+            // The reader closed the pipe, which is no error.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(error) => {
                 complain(format_args!("failed to print: {error}"));
@@ -166,7 +166,7 @@ async fn serve(args: SimulateArgs) -> io::Result<()> {
     Ok(())
 }
 
-/// Bodies of all instances in turn.
+/// Prints the bodies of all instances in turn.
 fn print(instances: &[IdAndToken], events: u64) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 18, io::stdout().lock());
     let mut generators: Vec<Generator> =
@@ -178,7 +178,7 @@ fn print(instances: &[IdAndToken], events: u64) -> io::Result<()> {
     out.flush()
 }
 
-/// Makes an event so often a second, never where `rate` is 0, until `stop`.
+/// Makes an event `rate` times a second until `stop`, or never if `rate` is 0.
 async fn repeat(rate: u32, stop: &CancellationToken, mut make: impl FnMut()) {
     if rate == 0 {
         return stop.cancelled().await;

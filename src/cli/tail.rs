@@ -1,6 +1,6 @@
-//! `chatbridge tail`: what is in the topics and what comes, one readable line per event.
+//! `chatbridge tail`: present and new records of the topics, one readable line per event.
 //!
-//! It prints what people wrote, and prints it to standard output alone; on standard error nothing but itself is spoken of.
+//! It prints people's messages, and only to standard output. Standard error never shows them.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ mod words;
 use line::Layout;
 use view::{Filter, View};
 
-/// Lines wait so long for the terminal or pipe before the brokers' records wait in turn.
+/// This many lines wait for the terminal or pipe. After that, reading from the brokers waits too.
 const AHEAD_RECORDS: usize = 16;
 
 /// Arguments of `tail`.
@@ -90,7 +90,7 @@ pub(super) fn tail(args: &TailArgs, redactor: Redactor) -> ExitCode {
     block_on(async {
         match follow(&config, args, redactor).await {
             Ok(()) => ExitCode::SUCCESS,
-            // Whoever reads us has seen enough.
+            // The reader closed the pipe, which is no error.
             Err(Failure::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(failure) => {
                 complain(failure);
@@ -133,7 +133,7 @@ async fn follow(config: &Config, args: &TailArgs, redactor: Redactor) -> Result<
 
 type Records = mpsc::Receiver<(Arc<str>, Result<ConsumedRecord, ReadError>)>;
 
-/// The records of all topics; each partition in its order, among themselves as they come.
+/// The records of all topics. Each partition is in order, and the partitions are mixed as they arrive.
 async fn open(config: &Config, args: &TailArgs) -> Result<Records, ReadError> {
     let topics = if args.dlq { config.topics() } else { config.event_topics() };
     let start = args.from.unwrap_or(if args.until_end { Start::Beginning } else { Start::End });
@@ -171,7 +171,7 @@ fn tell(topic: Arc<str>) -> impl FnMut(Brokers) + Send + 'static {
 struct Printer {
     out: BufWriter<io::Stdout>,
     filter: Filter,
-    /// `None`: JSON.
+    /// `None` means JSON.
     layout: Option<Layout>,
     left: Option<u64>,
     redactor: Redactor,

@@ -1,4 +1,4 @@
-//! `chatbridge verify`: a trial's journal against its topics.
+//! `chatbridge verify`: compares a trial's journal with its topics.
 
 #[cfg(feature = "lab")]
 pub(super) mod promise;
@@ -17,7 +17,7 @@ use crate::{app, shutdown};
 
 mod progress;
 
-/// No verdict could be given. As `diff` and `grep` have it: 1 is an answer, 2 is trouble.
+/// No verdict is possible. As with `diff` and `grep`, 1 is an answer and 2 is an error.
 const EXIT_CANNOT_BE_TOLD: u8 = 2;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -91,7 +91,7 @@ fn failed(reason: impl std::fmt::Display) -> ExitCode {
     EXIT_CANNOT_BE_TOLD.into()
 }
 
-/// `None` where it was stopped.
+/// `None` if it was stopped.
 async fn watched(
     verification: Verification,
     stop: &CancellationToken,

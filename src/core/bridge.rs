@@ -1,8 +1,8 @@
-//! From notification to proof: understand, decide, publish until the broker has it.
+//! From notification to proof: parse, decide, publish until the broker has it.
 //!
-//! [`prepare`] is pure; [`Bridge::deliver`] returns only when the notification may be forgotten: acknowledged
-//! by Kafka as an event, acknowledged as a dead letter, or dropped because the configuration says so. There is no
-//! fourth way out, and no error: what cannot be published *now* is published later, for as long as it takes.
+//! [`prepare`] is pure. [`Bridge::deliver`] returns only when the notification may be deleted upstream: Kafka
+//! acknowledged it as an event, Kafka acknowledged it as a dead letter, or the configuration drops it. There is no
+//! other outcome and no error: what cannot be published now is published later, however long that takes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +22,14 @@ use chatbridge_event::event::{DeadLetterReason, Event, Notification};
 use chatbridge_event::record::dead_letter::DeadLetter;
 use chatbridge_event::record::{Extent, Record, RecordFactory};
 
-/// How much of a dead letter is kept, one try after the other, when the broker finds it too large.
+/// How much of a dead letter is kept, tried in this order, if the broker finds it too large.
 const DEAD_LETTER_BYTES_TRIED: [usize; 4] = [usize::MAX, 512 * 1024, 16 * 1024, 0];
-/// The wait before a dead letter that was refused in every size is offered again.
+/// The wait before a dead letter that was refused in every size is tried again.
 const PARKED_RETRY: Duration = Duration::from_secs(60);
 const PUBLISH_RETRY_MIN: Duration = Duration::from_millis(100);
 const PUBLISH_RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// Joins a publisher with what is published, and how.
+/// A publisher, together with the policy and the form of the records.
 pub struct Bridge<P> {
     publisher: P,
     records: RecordFactory,
@@ -43,7 +43,7 @@ impl<P: Publisher> Bridge<P> {
         Self { publisher, records, policy, redactor: Redactor::default() }
     }
 
-    /// What a broker says reaches the dead letters without what `redactor` knows.
+    /// Removes what `redactor` knows from broker messages before they are written into dead letters.
     #[must_use]
     pub fn with_redactor(self, redactor: Redactor) -> Self {
         Self { redactor, ..self }
@@ -61,7 +61,7 @@ impl<P: Publisher> Bridge<P> {
         prepare_event(event, &self.policy, first_seen)
     }
 
-    /// Returns when the notification may be forgotten, however long that takes.
+    /// Returns when the notification may be deleted upstream, however long that takes.
     pub async fn deliver(&self, prepared: &Prepared, telemetry: &impl Witness) -> Settled {
         let _in_flight = telemetry.in_flight();
         let started = Instant::now();
@@ -85,7 +85,8 @@ impl<P: Publisher> Bridge<P> {
         }
     }
 
-    /// Whole; without thumbnails, should Kafka find it too large; as a dead letter, should Kafka refuse it for good.
+    /// Tries the whole event, then one without thumbnails if Kafka finds it too large, then a dead letter if Kafka
+    /// refuses it for good.
     async fn deliver_event(&self, prepared: &Prepared, event: &Event, telemetry: &impl Witness) -> Outcome {
         let started = Instant::now();
         let mut extent = Extent::Whole;
@@ -117,8 +118,8 @@ impl<P: Publisher> Bridge<P> {
         }
     }
 
-    /// Publishes a dead letter, cut as short as the broker wants it. Should even that be refused, its source is
-    /// parked: nothing is forgotten and the letter is offered again until somebody has mended the topic.
+    /// Publishes a dead letter, cut to the size the broker accepts. If even the smallest is refused, its source is
+    /// parked: nothing is deleted upstream, and the letter is tried again until somebody repairs the topic.
     async fn bury(&self, letter: &DeadLetter, telemetry: &impl Witness) -> Outcome {
         loop {
             let mut last_refusal = None;
@@ -156,8 +157,8 @@ impl<P: Publisher> Bridge<P> {
         }
     }
 
-    /// Publishes until the broker has said yes or never. "Not now" is answered by waiting, without a limit: the
-    /// upstream keeps everything else meanwhile, and this one record is all there is in memory.
+    /// Publishes until the broker has acknowledged the record or refused it for good. On a temporary failure it waits,
+    /// without a limit: upstream keeps everything else meanwhile, and memory holds only this record.
     async fn publish_until_answered(&self, record: &Record, telemetry: &impl Witness) -> Result<Delivered, Refusal> {
         let mut backoff = Backoff::new(PUBLISH_RETRY_MIN, PUBLISH_RETRY_MAX);
         loop {

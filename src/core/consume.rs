@@ -1,8 +1,9 @@
-//! Topics read back: the dead letters for whoever mends them, the topics of a trial for its judge. The only consumer
-//! there is.
+//! Reads topics: the dead-letter topic for `dlq`, event topics for `tail`, and the topics of a trial for `verify`. This
+//! is the only consumer.
 //!
-//! Partitions are assigned, from where the reader wants to begin; no group is joined and no offset committed, so that
-//! looking changes nothing and needs no right but to read. What was read waits in a short queue until it is wanted.
+//! Partitions are assigned directly, from where the reader wants to begin. No group is joined and no offset is
+//! committed, so reading changes nothing and needs only the right to read. Records that were read wait in a short
+//! queue.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,24 +23,24 @@ use tracing::debug;
 
 use crate::config::Kafka;
 
-/// Records read and not yet taken. Each may be as large as a record gets.
+/// Records read but not yet taken. Each may be as large as the largest record allowed.
 const READ_AHEAD_RECORDS: usize = 16;
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
-/// Brokers that were away get so long to show that they are back.
+/// After an outage, the brokers have this long to show that they are back.
 const BACK_TIMEOUT: Duration = Duration::from_secs(1);
-/// Without a record for so long, before the end, the brokers count as away.
+/// The brokers count as unreachable after this long without a record before the end is reached.
 const STALLED: Duration = Duration::from_secs(30);
 
 /// Why a topic cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is no such topic, or it may not be seen.
+    /// The topic does not exist or is not visible.
     #[error("topic {topic} cannot be read ({detail}): does it exist, and may this user read it?")]
     Topic {
         /// Its name.
         topic: Arc<str>,
-        /// librdkafka's word for it.
+        /// librdkafka's message.
         detail: String,
     },
     /// The brokers do not answer.
@@ -52,26 +53,26 @@ pub enum ReadError {
 
 /// A record as a consumer sees it.
 pub struct ConsumedRecord {
-    /// Where it lies.
+    /// Where it is stored.
     pub position: Position,
     /// Its timestamp in Unix milliseconds.
     pub timestamp_ms: Option<i64>,
-    /// The same where the broker set it, on appending (`message.timestamp.type=LogAppendTime`).
+    /// The timestamp, if the broker set it when appending (`message.timestamp.type=LogAppendTime`).
     pub appended_ms: Option<i64>,
-    /// Its key; empty where there is none.
+    /// Its key, empty if there is none.
     pub key: String,
     /// Its headers in their order.
     pub headers: Vec<(String, String)>,
-    /// Its value; empty where there is none.
+    /// Its value, empty if there is none.
     pub value: Vec<u8>,
 }
 
-/// Where a record lies in its topic.
+/// The position of a record in its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The partition.
     pub partition: i32,
-    /// The offset in it.
+    /// The offset in the partition.
     pub offset: i64,
 }
 
@@ -98,11 +99,11 @@ impl ConsumedRecord {
     }
 }
 
-/// What is read, until there is no more or reading fails.
+/// The records, until there are no more or reading fails.
 pub type Records = mpsc::Receiver<Result<ConsumedRecord, ReadError>>;
 type Sender = mpsc::Sender<Result<ConsumedRecord, ReadError>>;
 
-/// The consumer outlives the brokers by a moment at the end; what librdkafka says about that is for the curious.
+/// At the end the consumer outlives the brokers briefly. What librdkafka logs about that is only worth a debug line.
 struct Quiet;
 
 impl ClientContext for Quiet {
@@ -119,34 +120,34 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// Where in a topic to begin.
+/// Where in a topic to begin reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// With the oldest record there is.
+    /// At the oldest record.
     Beginning,
-    /// Behind the newest record there is.
+    /// After the newest record.
     End,
-    /// With the first record stamped with this time or a later one.
+    /// At the first record with this timestamp or a later one.
     At(Timestamp),
 }
 
-/// The brokers went or came back, for whoever follows a topic onward.
+/// Brokers became unreachable or reachable again, for those who follow a topic onward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Brokers {
-    /// They do not answer, in librdkafka's words.
+    /// They do not answer. Holds librdkafka's message.
     Away(String),
     /// They answer again.
     Back,
 }
 
-/// The part of a partition that was there when the topic was opened: from `start`, up to but without `end`.
+/// The part of a partition that existed when the topic was opened: from `start` up to but not including `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
     start: i64,
     end: i64,
 }
 
-/// A topic, with the part of each of its partitions that was there when it was opened.
+/// A topic, with the part of each partition that existed when it was opened.
 #[derive(Clone)]
 pub struct TopicReader {
     config: ClientConfig,
@@ -158,15 +159,15 @@ impl TopicReader {
     /// [`TopicReader::open_from`] the beginning.
     ///
     /// # Errors
-    /// Where there is no such topic, or no broker.
+    /// If there is no such topic, or no broker answers.
     pub async fn open(kafka: &Kafka, topic: Arc<str>) -> Result<Self, ReadError> {
         Self::open_from(kafka, topic, Start::Beginning).await
     }
 
-    /// Asks the brokers for the topic's partitions, where to begin in them and where they end.
+    /// Asks the brokers for the topic's partitions, and where to begin and end in each.
     ///
     /// # Errors
-    /// Where there is no such topic, or no broker.
+    /// If there is no such topic, or no broker answers.
     pub async fn open_from(kafka: &Kafka, topic: Arc<str>, start: Start) -> Result<Self, ReadError> {
         let config = client_config(kafka);
         let opening = tokio::task::spawn_blocking(move || {
@@ -177,14 +178,14 @@ impl TopicReader {
         opening.await.unwrap_or(Err(ReadError::Panicked))
     }
 
-    /// Everything that was in the topic when it was opened, each partition in its order.
+    /// Everything that was in the topic when it was opened. Each partition is read in its order.
     #[must_use]
     pub fn to_the_end(&self) -> Records {
         self.read(true, |_| {})
     }
 
-    /// Everything in the topic, and then what comes, for as long as somebody takes it. Brokers that are away are waited
-    /// for; `tell` hears of it.
+    /// Everything in the topic, then new records for as long as the receiver exists. Waits for unreachable brokers and
+    /// reports them through `tell`.
     #[must_use]
     pub fn onward(&self, tell: impl FnMut(Brokers) + Send + 'static) -> Records {
         self.read(false, tell)
@@ -193,15 +194,15 @@ impl TopicReader {
     fn read(&self, to_the_end: bool, mut tell: impl FnMut(Brokers) + Send + 'static) -> Records {
         let (sender, receiver) = mpsc::channel(READ_AHEAD_RECORDS);
         let (reader, to_reader) = (self.clone(), sender.clone());
-        // librdkafka's consumer blocks, so it gets a thread; that ends when nobody listens any more.
+        // librdkafka's consumer blocks, so it gets its own thread. The thread ends when the receiver is dropped.
         let pumping = tokio::task::spawn_blocking(move || {
             if to_the_end { reader.pump_to_the_end(&to_reader) } else { reader.pump(&to_reader, &mut tell) }
         });
         tokio::spawn(async move {
-            // A panic that nobody is told of would look like the end of the topic.
+            // Without this, a panic would look like the end of the topic.
             let ended = pumping.await.unwrap_or(Err(ReadError::Panicked));
             if let Err(error) = ended {
-                // Nobody is left to be told where this fails.
+                // If this fails, the receiver is gone.
                 drop(sender.send(Err(error)).await);
             }
         });
@@ -219,7 +220,7 @@ impl TopicReader {
                 Some(Ok(message)) => {
                     let end = open.get(&message.partition()).map(|span| span.end);
                     if end.is_none_or(|end| message.offset() >= end) {
-                        // Written after the topic was opened, so the end lies behind us.
+                        // Written after the topic was opened, so the end was passed.
                         Some(message.partition())
                     } else {
                         if sender.blocking_send(Ok(ConsumedRecord::read(&message))).is_err() {
@@ -229,7 +230,7 @@ impl TopicReader {
                         end.is_some_and(|end| message.offset() + 1 >= end).then_some(message.partition())
                     }
                 }
-                // The last offsets may hold no records: a transaction's marker, or what compaction left.
+                // The last offsets may hold no records: only a transaction marker, or gaps left by compaction.
                 Some(Err(KafkaError::PartitionEOF(partition))) => Some(partition),
                 Some(Err(error)) => {
                     if let Some(detail) = self.trouble(&consumer, &error, METADATA_TIMEOUT)? {
@@ -292,9 +293,9 @@ impl TopicReader {
         Ok(consumer)
     }
 
-    /// The words of an error that waiting may mend; any other is the end. `None` where it is no trouble: what the client
-    /// remarks of brokers is only a reason to ask them, for it also takes an idle connection that the other side closed
-    /// for a broker that is down.
+    /// The message of an error that may go away by itself. Any other error ends the reading. `None` if it is no error:
+    /// what librdkafka reports about brokers is only a reason to ask them, because it also reports idle connections
+    /// that the other side closed.
     fn trouble(
         &self,
         consumer: &BaseConsumer<Quiet>,
@@ -317,12 +318,12 @@ impl TopicReader {
     }
 }
 
-/// The operator's properties say how to log in. Those that only a producer knows are passed over.
+/// The operator's properties say how to log in. Properties that only a producer has are skipped.
 fn client_config(kafka: &Kafka) -> ClientConfig {
     let before = [("client.id", "chatbridge"), ("reconnect.backoff.max.ms", "2000")];
     let behind = [
         ("bootstrap.servers", kafka.brokers.as_str()),
-        // Only a name librdkafka asks for: no group is joined.
+        // librdkafka only wants a name here: no group is joined.
         ("group.id", "chatbridge-reader"),
         ("enable.auto.commit", "false"),
         ("enable.partition.eof", "true"),
@@ -364,7 +365,7 @@ fn spans(consumer: &BaseConsumer<Quiet>, topic: &Arc<str>, start: Start) -> Resu
         for place in found.elements() {
             place.error().map_err(away)?;
             if let Some(span) = spans.get_mut(&place.partition()) {
-                // Where nothing is so young there is no offset, and what comes next is the first that may be.
+                // No record is that recent, so there is no offset. Begin with the next record to be written.
                 span.start = place.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(span.end);
             }
         }
@@ -372,7 +373,7 @@ fn spans(consumer: &BaseConsumer<Quiet>, topic: &Arc<str>, start: Start) -> Resu
     Ok(spans)
 }
 
-/// A broker's answer, which no waiting mends.
+/// A broker's answer about the topic that waiting does not change.
 fn is_about_topic(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
@@ -385,7 +386,7 @@ fn is_about_topic(error: &KafkaError) -> bool {
     )
 }
 
-/// A broker does not let us in, which no waiting mends where it is so with all of them.
+/// A broker refuses the login. Waiting does not help if every broker does.
 fn is_about_login(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(Code::SaslAuthenticationFailed | Code::Authentication))
 }

@@ -1,5 +1,4 @@
-//! Which events are published, dropped or dead-lettered, and in which words: the configuration's wishes as plain
-//! functions.
+//! Which events are published, dropped or dead-lettered, and the text for calls. Plain functions of the configuration.
 
 use crate::config::{CallPolicy, Calls, Events, UnknownPolicy};
 use chatbridge_event::event::{CallState, DeadLetterReason, Event, Kind};
@@ -17,14 +16,14 @@ pub enum Verdict {
     DeadLetter(DeadLetterReason),
 }
 
-/// Why an event is dropped: the metric's label. There is no drop without one.
+/// Why an event is dropped: the metric's label. Every drop has a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropReason {
     /// Its type is in `events.drop`.
     Type,
     /// A type this version does not know, and `events.unknown = "drop"`.
     UnknownType,
-    /// `calls.publish` does not want it.
+    /// `calls.publish` excludes it.
     Call,
 }
 
@@ -40,7 +39,7 @@ impl DropReason {
     }
 }
 
-/// The configured wishes.
+/// The configured policy.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     events: Events,
@@ -68,8 +67,8 @@ impl Policy {
         }
     }
 
-    /// Adds what the configuration wants said beyond the notification itself. The event's id was made before and is
-    /// not touched: it speaks of the notification alone.
+    /// Adds text that the configuration asks for beyond the notification itself. The event's id was made before and
+    /// does not change, because it depends on the notification alone.
     pub fn annotate(&self, event: &mut Event) {
         if let (Kind::Call(call), Some(language)) = (&mut event.kind, self.calls.language) {
             call.summary = call_summary::summary(call, language, self.calls.publish);
@@ -84,7 +83,8 @@ impl Policy {
         }
     }
 
-    /// Seed 004's four ways. A call without a readable state counts as ringing and as an outcome: rather one too many.
+    /// A call without a readable state counts both as ringing and as an outcome: one event too many is better than one
+    /// too few.
     fn wants_call(&self, state: CallState) -> bool {
         match self.calls.publish {
             CallPolicy::None => false,

@@ -10,7 +10,7 @@ use chatbridge_event::normalize::green_api::normalize;
 use chatbridge_event::record::dead_letter::DeadLetter;
 use chatbridge_event::record::{self, Extent, Record, RecordFactory};
 
-/// A notification, understood and decided about, ready for [`Bridge::deliver`](super::bridge::Bridge::deliver).
+/// A notification that was parsed and routed, ready for [`Bridge::deliver`](super::bridge::Bridge::deliver).
 pub struct Prepared {
     pub(super) id: EventId,
     pub(super) first_seen: Timestamp,
@@ -26,25 +26,25 @@ pub(super) enum Destination {
 }
 
 impl Prepared {
-    /// Identity of the content: the same event prepared twice has the same.
+    /// The identity of the content. Preparing the same event twice gives the same id.
     #[must_use]
     pub fn id(&self) -> EventId {
         self.id
     }
 
-    /// When it was handed out.
+    /// When it was received.
     #[must_use]
     pub fn first_seen(&self) -> Timestamp {
         self.first_seen
     }
 
-    /// When it happened, where that is known.
+    /// When it happened, if that is known.
     #[must_use]
     pub fn event_time(&self) -> Option<Timestamp> {
         self.event().and_then(|event| event.time)
     }
 
-    /// Who is calling, in the one spelling of the key, where this is an incoming call that will be published.
+    /// The caller as spelled in the key, if this is an incoming call that will be published.
     #[must_use]
     pub fn caller(&self) -> Option<ChatId> {
         match &self.destination {
@@ -58,7 +58,7 @@ impl Prepared {
         }
     }
 
-    /// Says who [`Prepared::caller`] is. The id was made before and stays.
+    /// Sets the name of [`Prepared::caller`]. The id was made before and does not change.
     pub fn set_caller_name(&mut self, name: String) {
         if let Destination::Topic(event) = &mut self.destination
             && let Kind::Call(call) = &mut event.kind
@@ -67,7 +67,7 @@ impl Prepared {
         }
     }
 
-    /// The record of the first try; `None` for what is dropped.
+    /// The record of the first try, or `None` if it is dropped.
     #[must_use]
     pub fn record(&self, records: &RecordFactory, now: Timestamp) -> Option<Record> {
         match &self.destination {
@@ -77,7 +77,7 @@ impl Prepared {
         }
     }
 
-    /// The event, where it could be read as one.
+    /// The event, if the notification could be read as one.
     #[must_use]
     pub fn event(&self) -> Option<&Event> {
         match &self.destination {
@@ -87,7 +87,7 @@ impl Prepared {
     }
 }
 
-/// Reads the notification and decides where it goes. Never fails, does no I/O.
+/// Parses the notification and decides where it goes. Never fails, does no I/O.
 #[must_use]
 pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> Prepared {
     let Notification { instance, receipt_id, body } = notification;
@@ -102,13 +102,13 @@ pub fn prepare(notification: Notification, policy: &Policy, now: Timestamp) -> P
     }
 }
 
-/// Decides where an event goes that was understood elsewhere. `first_seen` is when it was received.
+/// Decides where an event goes that was parsed elsewhere. `first_seen` is when it was received.
 #[must_use]
 pub fn prepare_event(event: Event, policy: &Policy, first_seen: Timestamp) -> Prepared {
     decided(event, None, policy, first_seen)
 }
 
-/// Sends bytes of `source` that nobody could read to the dead letters, under this id.
+/// Sends unreadable bytes of `source` to the dead letters, under this id.
 #[must_use]
 pub fn prepare_undecodable(source: SourceId, id: EventId, undecodable: Undecodable, first_seen: Timestamp) -> Prepared {
     buried(source, id, undecodable, None, first_seen)

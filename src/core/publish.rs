@@ -1,4 +1,4 @@
-//! What handing a record to the broker promises.
+//! What publishing a record promises.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,39 +6,39 @@ use std::sync::Arc;
 use chatbridge_event::record::Record;
 
 pub mod kafka;
-// A fuzzer, too, needs acknowledgements without a broker.
+// A fuzzer also needs acknowledgements without a broker.
 #[cfg(any(test, fuzzing))]
 pub mod memory;
 
 /// The broker's acknowledgement of one record: every in-sync replica has it.
 ///
-/// Its field is private, so only a publisher can make one. Everything that deletes asks for it.
+/// Its field is private, so only a publisher can make one. Everything that deletes upstream needs one.
 #[derive(Debug, Clone)]
 #[must_use = "an acknowledgement that nobody looks at lets nobody delete"]
 pub struct Delivered {
-    /// The partition it lies on.
+    /// The partition that holds the record.
     partition: i32,
 }
 
 impl Delivered {
-    /// The partition the record lies on. (There is no offset: after a retry that the broker recognised as one,
-    /// librdkafka reports -1.)
+    /// The partition that holds the record. There is no offset, because librdkafka reports -1 after a retry that the
+    /// broker recognised as one.
     #[must_use]
     pub fn partition(&self) -> i32 {
         self.partition
     }
 }
 
-/// Why a record is not in Kafka, by what the caller does next.
+/// Why a record is not in Kafka, grouped by what the caller does next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// Publish the same record again: the broker is away, not ready, or does not let us just now.
+    /// Publish the same record again: the broker is unreachable, not ready, or temporarily refuses.
     #[error("Kafka did not take the record: {0}")]
     Unavailable(String),
-    /// Never this record: it is larger than the broker takes.
+    /// Do not publish this record again: it is larger than the broker accepts.
     #[error("the record is larger than Kafka takes: {0}")]
     TooLarge(String),
-    /// Never this record, for another reason.
+    /// Do not publish this record again, for another reason.
     #[error("Kafka refuses the record: {0}")]
     Refused(String),
 }
@@ -55,10 +55,10 @@ impl PublishError {
     }
 }
 
-/// Hands records to the broker.
+/// Publishes records to the broker.
 pub trait Publisher: Send + Sync + 'static {
-    /// Returns once the broker has acknowledged `record`, or has let us know that it will not. While the broker is
-    /// away this waits without a limit of its own: the caller holds the one copy and has nothing better to do.
+    /// Returns once the broker has acknowledged `record` or refused it. While the broker is unreachable this waits
+    /// without a limit: the caller holds the only copy and has nothing else to do.
     fn publish(&self, record: &Record) -> impl Future<Output = Result<Delivered, PublishError>> + Send;
 }
 

@@ -1,7 +1,7 @@
-//! The contract in the languages of machines: JSON Schema of the event and of the configuration, AsyncAPI of the topics.
+//! The contract in machine-readable form: JSON Schema of the event and of the configuration, AsyncAPI of the topics.
 //!
-//! All of it is generated from the types that are serialised and parsed, doc comments included, so that it cannot say
-//! anything else than the code. Copies lie under `deploy/schemas/`, kept true by a test.
+//! All of it is generated from the types that are serialised and parsed, including their doc comments, so it cannot
+//! differ from the code. Copies are kept under `deploy/schemas/`. A test compares them.
 
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
@@ -39,7 +39,7 @@ pub fn config() -> Value {
     schema.to_value()
 }
 
-/// An event of this kind has this block.
+/// Requires the block that belongs to an event of this kind.
 fn block_of(kind: KindName) -> Option<Value> {
     let block = kind.block()?;
     Some(json!({

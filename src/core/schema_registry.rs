@@ -1,9 +1,9 @@
-//! The schema registry's client: says once, at the start, what the topics of events hold, and learns the ids that frame
+//! The schema registry's client. At the start it registers the schema of the event topics, and gets the ids that frame
 //! their values.
 //!
-//! Three requests of one kind, so there is no library behind it: `schema_registry_converter` is about encoding, which
-//! one `to_be_bytes` does here, and turns every answer into a sentence, while what an operator should do depends on the
-//! status.
+//! There are only three requests of one kind, so no library is used. `schema_registry_converter` is mainly about
+//! encoding, which is one `to_be_bytes` here. It also turns every answer into a message, but what an operator should do
+//! depends on the status.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,34 +24,34 @@ use chatbridge_event::record::SchemaIds;
 
 mod answer;
 
-/// Answers are an id, or a sentence about why not; a refusal may list every incompatibility there is.
+/// An answer is an id or a reason for a refusal. A refusal may list every incompatibility.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// The first wait after a registry did not answer.
+/// The first wait after the registry did not answer.
 pub const RETRY_MIN: Duration = Duration::from_millis(500);
-/// The longest wait after a registry did not answer.
+/// The longest wait after the registry did not answer.
 pub const RETRY_MAX: Duration = Duration::from_secs(10);
-/// The wait after a refusal: somebody has to act first.
+/// The wait after a refusal: an operator has to act first.
 pub const REFUSED_RETRY: Duration = Duration::from_secs(60);
 
-/// Why a schema has no id yet, by what comes next.
+/// Why a schema has no id yet, grouped by what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
-    /// Ask again soon: the registry is away or busy.
+    /// Ask again soon: the registry is unreachable or busy.
     #[error("{0}")]
     Unavailable(String),
-    /// It answers, and does not have the schema that it was only asked to find.
+    /// The registry answers, but does not have the schema, and the bridge may only look it up.
     #[error("{0}")]
     NotRegistered(String),
-    /// An operator has to act first; asking again soon changes nothing.
+    /// An operator has to act first. Asking again soon changes nothing.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Makes the client. `direct`: past any proxy the environment names.
+/// Makes the client. `direct` ignores any proxy that the environment names.
 ///
 /// # Errors
-/// Where the TLS backend cannot be set up: no usable root certificates.
+/// If the TLS backend cannot be set up: no usable root certificates.
 pub fn http_client(config: &config::SchemaRegistry, direct: bool) -> Result<Client, reqwest::Error> {
     http::client(direct).timeout(config.request_timeout).build()
 }
@@ -67,7 +67,7 @@ pub struct SchemaRegistry {
 }
 
 impl SchemaRegistry {
-    /// The registry of `config`, asked through `http`. What it tells holds nothing that `redactor` knows.
+    /// The registry of `config`, asked through `http`. Everything that `redactor` knows is removed from its messages.
     #[must_use]
     pub fn new(http: Client, config: &config::SchemaRegistry, redactor: Redactor) -> Self {
         Self {
@@ -80,24 +80,24 @@ impl SchemaRegistry {
         }
     }
 
-    /// The same registry, where nothing is to be registered.
+    /// The same registry, but schemas are only looked up and never registered.
     #[must_use]
     pub fn finding_only(self) -> Self {
         Self { register: false, ..self }
     }
 
-    /// How asking it goes.
+    /// The state of the registry.
     #[must_use]
     pub fn health(&self) -> Arc<Health> {
         Arc::clone(&self.health)
     }
 
-    /// Registers `schema` for each of `topics`, or finds it there where registering is somebody else's business.
+    /// Registers `schema` for each of `topics`, or looks it up if registering is left to others.
     ///
     /// # Errors
     /// At the first topic that has no id yet.
     pub async fn schema_ids(&self, topics: &[Arc<str>], schema: &Value) -> Result<SchemaIds, RegistryError> {
-        // The schema travels as text inside JSON.
+        // The schema is sent as text inside JSON.
         let body = json!({ "schemaType": "JSON", "schema": schema.to_string() }).to_string();
         let mut ids = BTreeMap::new();
         for topic in topics {
@@ -112,7 +112,7 @@ impl SchemaRegistry {
     }
 
     async fn schema_id(&self, topic: &str, body: &str) -> Result<u32, RegistryError> {
-        // TopicNameStrategy, which every consumer's deserialiser begins with.
+        // TopicNameStrategy, the default of every consumer's deserialiser.
         let subject = format!("{topic}-value");
         let mut url = self.url.clone();
         {
@@ -161,13 +161,13 @@ impl fmt::Debug for SchemaRegistry {
     }
 }
 
-/// What stands between the bridge and its schema ids, for `/status`.
+/// Why there are no schema ids yet, for `/status`.
 #[derive(Debug)]
 pub struct Health {
     trouble: Mutex<Option<String>>,
 }
 
-/// Not asked yet is not registered yet.
+/// A registry that was not asked yet has registered nothing yet.
 impl Default for Health {
     fn default() -> Self {
         Self { trouble: Mutex::new(Some("not asked yet".to_owned())) }
@@ -175,7 +175,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The latest failure; `None` once every topic of events has its schema id.
+    /// The latest failure, or `None` once every event topic has its schema id.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().clone()

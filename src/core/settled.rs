@@ -1,11 +1,11 @@
-//! The proof that something may be forgotten upstream.
+//! The proof that a notification may be deleted upstream.
 
 use super::policy::DropReason;
 use super::publish::Delivered;
 use chatbridge_event::event::{DeadLetterReason, EventId};
 
-/// The proof that a notification may be forgotten. Only [`Bridge::deliver`](super::bridge::Bridge::deliver) makes one, and only from the broker's
-/// acknowledgement or from the configured wish to drop.
+/// The proof that a notification may be deleted upstream. Only [`Bridge::deliver`](super::bridge::Bridge::deliver)
+/// makes one: from the broker's acknowledgement, or because the configuration drops the event.
 #[derive(Debug)]
 #[must_use = "what is settled has to be deleted, or it comes again"]
 pub struct Settled {
@@ -14,7 +14,7 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// The event this settles.
+    /// The event that was settled.
     #[must_use]
     pub fn id(&self) -> EventId {
         self.id
@@ -26,12 +26,12 @@ impl Settled {
         &self.outcome
     }
 
-    /// Made by [`Bridge::deliver`](super::bridge::Bridge::deliver) alone.
+    /// Called by [`Bridge::deliver`](super::bridge::Bridge::deliver) alone.
     pub(super) fn new(id: EventId, outcome: Outcome) -> Self {
         Self { id, outcome }
     }
 
-    /// For tests of those who are handed a proof.
+    /// For tests of code that needs a proof.
     #[cfg(test)]
     pub(crate) fn dropped(id: EventId) -> Self {
         Self { id, outcome: Outcome::Dropped(DropReason::Type) }
@@ -45,6 +45,6 @@ pub enum Outcome {
     Published(Delivered),
     /// Kafka has it as a dead letter.
     DeadLettered(Delivered, DeadLetterReason),
-    /// The configuration does not want it.
+    /// The configuration drops it.
     Dropped(DropReason),
 }

@@ -1,4 +1,4 @@
-//! What a delivery tells of itself, whatever it was received from.
+//! What a delivery reports, whatever source it came from.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use crate::core::publish::PublishError;
 use crate::core::settled::Outcome;
 use chatbridge_event::event::{DeadLetterReason, Event};
 
-/// Hears how deliveries of one source go.
+/// Is told how the deliveries of one source go.
 pub trait Witness: Sync {
-    /// Uncounts a delivery in flight when it is dropped.
+    /// Ends the count of one delivery in flight when it is dropped.
     type InFlight: Send;
 
     /// Counts one delivery in flight until the guard is dropped.
     #[must_use]
     fn in_flight(&self) -> Self::InFlight;
 
-    /// Kafka acknowledged an event, this long after it was handed over.
+    /// Kafka acknowledged an event. `took` is the time since it was handed over.
     fn published(&self, event: &Event, took: Duration);
 
     /// Kafka acknowledged a dead letter.
@@ -30,9 +30,10 @@ pub trait Witness: Sync {
     /// A publish did not succeed.
     fn publish_failed(&self, failure: &PublishError);
 
-    /// The dead-letter topic takes nothing.
+    /// The dead-letter topic accepts nothing.
     fn parked(&self, detail: &str);
 
-    /// What was received may be forgotten, this long after it was handed over; `topic` is where it went.
+    /// What was received may be deleted upstream. `took` is the time since it was handed over, `topic` is where it
+    /// went.
     fn settled(&self, prepared: &Prepared, topic: Option<&Arc<str>>, outcome: &Outcome, took: Duration);
 }

@@ -1,8 +1,8 @@
-//! What an answer of receiveNotification, deleteNotification or getContactInfo means: plain functions over status and
+//! What an answer of receiveNotification, deleteNotification or getContactInfo means. Plain functions over status and
 //! bytes. Error bodies may be JSON, text, nginx HTML or nothing.
 //!
-//! The body is looked at before the status. GREEN-API once handed out notifications under a 466, and one that is taken
-//! for an error stays at the head of its queue until upstream forgets it.
+//! The body is looked at before the status. GREEN-API once handed out notifications with status 466. A notification
+//! that is taken for an error stays at the head of its queue until upstream drops it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::green_api::queue::{Deletion, QueueError, Receipt, Received};
 use chatbridge_base::json::Json;
 use chatbridge_event::event::{Body, DeadLetterReason, InstanceId, Notification};
 
-/// An HTTP answer, read as far as allowed.
+/// An HTTP answer, read up to a limit.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
@@ -25,7 +25,7 @@ pub(crate) struct Answer {
 
 /// How much of an error's body is repeated.
 const EXCERPT_CHARS_MAX: usize = 200;
-/// What only notifications have.
+/// Strings that occur only in notifications.
 const PRIVATE: [&str; 3] = ["\"body\"", "typeWebhook", "messageData"];
 const BODY_NAME: &[u8] = b"\"body\"";
 
@@ -36,7 +36,7 @@ struct Envelope<'a> {
     body: Option<Box<RawValue>>,
 }
 
-/// What a receive brought.
+/// The result of a receive.
 pub(crate) fn received(
     instance: InstanceId,
     answer: Answer,
@@ -57,7 +57,7 @@ pub(crate) fn received(
         ),
         _ if begins_as_notification(&answer.bytes) => not_a_notification(instance, answer.bytes),
         204 => Ok(None),
-        // The end of a long poll, told by a proxy; it does not know whether the queue is empty.
+        // A proxy ended the long poll. It does not know whether the queue is empty.
         408 | 504 => Err(QueueError::NoAnswer { detail: format!("HTTP {}", answer.status) }),
         _ => Err(failure(&answer, redact)),
     }
@@ -72,14 +72,14 @@ fn notification(instance: InstanceId, bytes: &[u8]) -> Option<Received> {
     Some(Received { receipt, notification })
 }
 
-/// Whether this was to become a notification, though its end is missing or something in it is wrong. No error begins so.
+/// Whether this began as a notification but is truncated or damaged. No error begins like this.
 fn begins_as_notification(bytes: &[u8]) -> bool {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     let has_body = || bytes.windows(BODY_NAME.len()).any(|window| window == BODY_NAME);
     bytes.starts_with(b"{") && has_body() && recover_receipt(bytes).is_some()
 }
 
-/// A complete answer that is no whole notification, and says nothing but that by its status.
+/// A complete answer that is not a whole notification, although its status says success.
 fn not_a_notification(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, QueueError> {
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return undecodable(instance, bytes, DeadLetterReason::NotUtf8, "the answer is not UTF-8".to_owned());
@@ -89,7 +89,7 @@ fn not_a_notification(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Rec
         return Ok(None);
     }
     if text.starts_with('<') {
-        // A proxy's page in place of an answer. What it says is for people with a browser.
+        // A proxy's page instead of an answer. It is written for people with a browser.
         return Err(QueueError::Unreachable {
             class: "not_json",
             detail: "an HTML page instead of an answer".to_owned(),
@@ -98,7 +98,7 @@ fn not_a_notification(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Rec
     let envelope: Envelope = match serde_json::from_str(text) {
         Ok(envelope) => envelope,
         Err(error) => {
-            // Where, not what: serde_json's own message may quote the content.
+            // Only the place, because serde_json's own message may quote the content.
             let error = format!("not the JSON of a notification, line {} column {}", error.line(), error.column());
             return undecodable(instance, bytes, DeadLetterReason::NotJson, error);
         }
@@ -108,7 +108,7 @@ fn not_a_notification(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Rec
     } else if envelope.body.is_some() {
         Err(QueueError::Unreadable { detail: "a body without a receiptId".to_owned() })
     } else {
-        // Refusals come as 200 too, `{"status":false,"reason":…}`: no proof of an empty queue.
+        // Refusals come with status 200 too, `{"status":false,"reason":…}`, so this does not prove an empty queue.
         Err(QueueError::NoAnswer { detail: "HTTP 200 without a notification".to_owned() })
     }
 }
@@ -137,8 +137,8 @@ fn undecodable(
     Ok(Some(Received { receipt, notification: Notification { instance, receipt_id, body } }))
 }
 
-/// The first `"receiptId": N` in bytes that are no JSON, and where N stands. Inside a string its
-/// quotes would be escaped, so a text that talks about receipts is not mistaken for one.
+/// The first `"receiptId": N` in bytes that are not JSON, and where N is. Inside a string its quotes would be escaped,
+/// so a message text about receipts is not mistaken for one.
 fn recover_receipt(bytes: &[u8]) -> Option<(Receipt, Range<usize>)> {
     const NAME: &[u8] = b"\"receiptId\"";
     let mut from = 0;
@@ -150,7 +150,7 @@ fn recover_receipt(bytes: &[u8]) -> Option<(Receipt, Range<usize>)> {
         let rest = rest.trim_ascii_start();
         let rest = rest.strip_prefix(b"\"").unwrap_or(rest);
         let length = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
-        // A number that runs to the end of a cut answer may be cut itself.
+        // A number at the end of a cut answer may itself be cut.
         if length < rest.len() {
             let receipt = Receipt::new(std::str::from_utf8(&rest[..length]).ok()?)?;
             let at = bytes.len() - rest.len();
@@ -160,22 +160,22 @@ fn recover_receipt(bytes: &[u8]) -> Option<(Receipt, Range<usize>)> {
     None
 }
 
-/// What a delete did.
+/// The result of a delete.
 pub(crate) fn deleted(answer: &Answer, redact: &dyn Fn(&str) -> String) -> Result<Deletion, QueueError> {
     let text = String::from_utf8_lossy(&answer.bytes);
     let is_deleted = Json::parse(text.trim()).and_then(|answer| answer.get("result").boolean()) == Some(true);
     match answer.status {
         _ if is_deleted && answer.complete => Ok(Deletion::Deleted),
         200 => Ok(Deletion::Unclear),
-        // A final answer dressed as a server error.
+        // A final answer, although it has the status of a server error.
         500 if text.contains("findUnAckedMessage") => Ok(Deletion::AlreadyGone),
         408 | 504 => Err(QueueError::Unreachable { class: "timeout", detail: describe(answer, redact) }),
         _ => Err(failure(answer, redact)),
     }
 }
 
-/// What the contact is called: `name`, else `contactName`; either may be empty. Only of a success: an error's object may
-/// have a `name` as well, its own.
+/// The contact's name: `name`, else `contactName`. Either may be empty. Only read from a success, because an error
+/// object may have a `name` of its own.
 pub(super) fn contact_name(answer: &Answer, redact: &dyn Fn(&str) -> String) -> Result<Option<String>, QueueError> {
     match answer.status {
         200 => {
@@ -186,14 +186,14 @@ pub(super) fn contact_name(answer: &Answer, redact: &dyn Fn(&str) -> String) -> 
             Ok(said.map(str::to_owned))
         }
         _ => match failure(answer, redact) {
-            // Not the instance's fault but this chat's: nobody GREEN-API could name.
+            // This is about the chat, not the instance: GREEN-API cannot name this contact.
             QueueError::Misconfigured { class: "bad_request", .. } => Ok(None),
             failure => Err(failure),
         },
     }
 }
 
-/// What one of the small methods says: the text of a JSON document.
+/// The JSON text of a small method's answer.
 pub(super) fn document(answer: Answer, redact: &dyn Fn(&str) -> String) -> Result<String, QueueError> {
     match answer.status {
         200 => String::from_utf8(answer.bytes).ok().filter(|text| Json::parse(text).is_some()).ok_or_else(|| {
@@ -204,7 +204,7 @@ pub(super) fn document(answer: Answer, redact: &dyn Fn(&str) -> String) -> Resul
     }
 }
 
-/// The table
+/// The error that a status and body stand for.
 fn failure(answer: &Answer, redact: &dyn Fn(&str) -> String) -> QueueError {
     let detail = describe(answer, redact);
     let text = String::from_utf8_lossy(&answer.bytes).to_lowercase();
@@ -241,7 +241,7 @@ fn failure(answer: &Answer, redact: &dyn Fn(&str) -> String) -> QueueError {
 fn describe(answer: &Answer, redact: &dyn Fn(&str) -> String) -> String {
     let body = redact(&String::from_utf8_lossy(&answer.bytes));
     let body = body.trim();
-    // It may be a notification, or a part of one, whatever the number: what people wrote is not repeated.
+    // Whatever the status, it may be a notification or a part of one. What people wrote is not repeated.
     let may_be_private = (200..300).contains(&answer.status) || PRIVATE.iter().any(|name| body.contains(name));
     if body.is_empty() || may_be_private {
         return format!("HTTP {}", answer.status);

@@ -1,9 +1,9 @@
-//! Who is calling: the name the account knows a caller by, asked of GREEN-API beside the straight line.
+//! The name that the account knows a caller by, looked up at GREEN-API beside the delivery loop.
 //!
-//! A name is a courtesy and the queue is a promise, so the courtesy never holds the promise up: one question takes at
-//! most [`LOOKUP_MAX`], waiting for its turn included, and after one that failed none is asked for a while. A call whose
-//! caller is not known in time is published without the name. The event's id is made of the notification alone, so a
-//! repeat is known as one whether or not its caller was. Names are personal: none is logged, none is a label.
+//! A name is optional, so it must never hold up the queue. One lookup takes at most [`LOOKUP_MAX`], including the wait
+//! for its turn, and after a failure there are no lookups for a while. If the name is not known in time, the call is
+//! published without it. The event's id depends on the notification alone, so a repeat is recognised with or without
+//! the name. Names are personal: none is logged or used as a label.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use chatbridge_event::event::{ChatId, ChatType, InstanceId};
 
 /// The most a lookup may delay its call.
 pub const LOOKUP_MAX: Duration = Duration::from_secs(2);
-/// getContactInfo may be called once a second. Counted from the answer, so that requests cannot bunch
-/// up on their way.
+/// getContactInfo may be called once a second. Counted from the answer, so that requests cannot bunch up on their way.
 const BETWEEN_REQUESTS: Duration = Duration::from_secs(1);
-/// No questions for at least so long after one that failed, …
+/// After a failure there are no lookups for at least this long, …
 const FAILURE_PAUSE_MIN: Duration = Duration::from_secs(2);
-/// … and for up to so long after many in a row: otherwise a method that hangs would cost each call its two seconds.
+/// … and for up to this long after many failures in a row. Otherwise a method that hangs would cost each call two
+/// seconds.
 const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A renamed contact shows within this time.
 const CACHE_TTL: Duration = Duration::from_secs(60 * 60);
-/// Callers remembered over all instances: some 20 MB at the most.
+/// Callers remembered over all instances: about 20 MB at most.
 const CACHED_CALLERS_MAX: u64 = 100_000;
-/// Longer names are cut: a name is one line of a chat list.
+/// Longer names are cut: a name is one line in a chat list.
 const NAME_CHARS_MAX: usize = 128;
 
 /// Knows callers by name.
 pub trait CallerNames: Send + Sync + 'static {
-    /// The caller's name, where it is known in time. Returns within [`LOOKUP_MAX`].
+    /// The caller's name, if it is known in time. Returns within [`LOOKUP_MAX`].
     fn name_of(&self, caller: &ChatId) -> impl Future<Output = Option<String>> + Send;
 }
 
-/// Knows nobody: what `calls.caller_lookup = false` means.
+/// Knows no names: used for `calls.caller_lookup = false`.
 #[derive(Debug, Clone, Copy)]
 pub struct Nobody;
 
@@ -60,9 +60,9 @@ impl<N: CallerNames> CallerNames for Option<N> {
     }
 }
 
-/// Where names are asked: GREEN-API's getContactInfo.
+/// Where names are looked up: GREEN-API's getContactInfo.
 pub trait ContactDirectory: Send + Sync + 'static {
-    /// The contact's name; `None` where it has none or is not one.
+    /// The contact's name, or `None` if it has none or is no contact.
     fn contact_name(&self, chat: &ChatId) -> impl Future<Output = Result<Option<String>, QueueError>> + Send;
 }
 
@@ -72,8 +72,8 @@ impl<D: ContactDirectory> ContactDirectory for Arc<D> {
     }
 }
 
-/// Names that were asked for, shared by all instances so that the memory they take has one bound. Each instance has its
-/// own phone book, so each has its own entries.
+/// Names that were looked up, shared by all instances so that their memory has one limit. Each instance has its own
+/// phone book, so each has its own entries.
 #[derive(Clone)]
 pub struct CallerCache {
     names: Cache<(InstanceId, ChatId), Option<Arc<str>>>,
@@ -85,20 +85,20 @@ impl Default for CallerCache {
     }
 }
 
-/// How a lookup went: the metric's label.
+/// The result of a lookup: the metric's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupOutcome {
     /// GREEN-API knew the name.
     Found,
     /// GREEN-API knew no name.
     Nameless,
-    /// It was asked before, name or none.
+    /// It was looked up before, with or without a name.
     Cached,
     /// The request failed.
     Failed,
     /// No answer in time.
     TimedOut,
-    /// Not asked: the last request was less than a second ago, or failed less than a minute ago.
+    /// Not looked up: the last request was less than a second ago, or failed less than a minute ago.
     Paused,
 }
 
@@ -140,7 +140,7 @@ impl<D: ContactDirectory> CallerLookup<D> {
     }
 
     async fn ask(&self, caller: &ChatId) -> (Option<Arc<str>>, LookupOutcome) {
-        // Nobody waits for a turn: a name is not worth the time of what is queued behind the call.
+        // Do not wait for a turn: a name is not worth delaying the queue behind the call.
         if Instant::now() < self.turn().from {
             return (None, LookupOutcome::Paused);
         }
@@ -150,7 +150,7 @@ impl<D: ContactDirectory> CallerLookup<D> {
             Ok(Ok(Some(name))) => (Some(shortened(&name).into()), LookupOutcome::Found),
             Ok(Ok(None)) => (None, LookupOutcome::Nameless),
             Ok(Err(failure)) => {
-                // The failure's words may quote the request, and with it the caller's number.
+                // The failure's message may quote the request, and with it the caller's number.
                 self.complain(failure.class(), pause);
                 (None, LookupOutcome::Failed)
             }
@@ -175,7 +175,7 @@ impl<D: ContactDirectory> CallerLookup<D> {
 }
 
 impl Turn {
-    /// How long nobody asks now.
+    /// Ends a turn. Returns how long there are no lookups now.
     fn ends(&mut self, well: bool) -> Duration {
         let pause = if well {
             self.failures.reset();
@@ -190,7 +190,7 @@ impl Turn {
 
 impl<D: ContactDirectory> CallerNames for CallerLookup<D> {
     async fn name_of(&self, caller: &ChatId) -> Option<String> {
-        // getContactInfo knows no groups.
+        // getContactInfo does not know groups.
         if caller.chat_type() == Some(ChatType::Group) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! A notification in hand and its way into Kafka, however it came in.
+//! Carries a notification into Kafka, whichever way it was received.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::core::settled::Settled;
 use crate::watch::telemetry::InstanceTelemetry;
 use chatbridge_event::event::Notification;
 
-/// Whoever called longer ago than this is not looked up.
+/// Callers of older calls are not looked up.
 const CALL_FRESH_MAX: SignedDuration = SignedDuration::from_secs(60);
 
-/// Carries one instance's notifications to Kafka, and tells what became of them.
+/// Carries one instance's notifications to Kafka, and counts the outcomes.
 pub struct Carrier<P, N = Nobody> {
     bridge: Arc<Bridge<P>>,
     caller_names: N,
@@ -31,20 +31,20 @@ impl<P: Publisher> Carrier<P> {
 }
 
 impl<P, M> Carrier<P, M> {
-    /// Asks `caller_names` who calls.
+    /// Looks up callers through `caller_names`.
     pub fn with_caller_names<N: CallerNames>(self, caller_names: N) -> Carrier<P, N> {
         let Self { bridge, telemetry, .. } = self;
         Carrier { bridge, caller_names, telemetry }
     }
 
-    /// Where all of it is told.
+    /// The instance's telemetry.
     pub fn telemetry(&self) -> &InstanceTelemetry {
         &self.telemetry
     }
 }
 
 impl<P: Publisher, N: CallerNames> Carrier<P, N> {
-    /// Takes a notification in hand: understood and decided about.
+    /// Parses a notification and decides where it goes.
     pub fn take(&self, notification: Notification) -> Prepared {
         let prepared = self.bridge.prepare(notification, Timestamp::now());
         self.telemetry.received(&prepared);
@@ -64,15 +64,15 @@ impl<P: Publisher, N: CallerNames> Carrier<P, N> {
         self.bridge.deliver(&prepared, &*self.telemetry).await
     }
 
-    /// It is what was settled last: Kafka has it, and gets it no second time.
+    /// A repeat of what was settled last: Kafka has it, so it is not published again.
     pub fn repeated(&self, already: Settled) -> Settled {
         self.telemetry.repeat_suppressed();
         already
     }
 
-    /// Takes two seconds at the most and cannot fail: without a name the call is delivered as it came.
+    /// Takes at most two seconds and cannot fail: without a name the call is delivered as it came.
     async fn name_caller(&self, prepared: &mut Prepared) {
-        // A call out of a backlog rings no more, and what waits behind it has waited long enough.
+        // A call from a backlog is no longer ringing, and the notifications behind it have waited long enough.
         let is_stale = prepared.event_time().is_some_and(|time| Timestamp::now().duration_since(time) > CALL_FRESH_MAX);
         if let Some(caller) = prepared.caller().filter(|_| !is_stale)
             && let Some(name) = self.caller_names.name_of(&caller).await

@@ -1,8 +1,8 @@
 //! The HTTP client of one GREEN-API instance.
 //!
-//! The token is a segment of every URL, so it is handled here and nowhere else: URLs are built in one
-//! function, every error loses its URL before it leaves, and what upstream answers is searched for secrets before a word of
-//! it is repeated (a 500 of deleteNotification quotes the whole path).
+//! The token is a segment of every URL, so it is handled only here. URLs are built in one function, every error loses
+//! its URL before it is passed on, and secrets are removed from upstream's answers before any of it is repeated (a 500
+//! of deleteNotification quotes the whole path).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +26,13 @@ use chatbridge_event::event::{ChatId, InstanceId, InstanceState};
 pub use crate::green_api::pace::Pace;
 use crate::green_api::pace::PaceLayer;
 
-/// Answers of the small methods: a state, a count.
+/// Answers of the small methods, such as a state or a count.
 pub(super) const SMALL_ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub(super) const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A contact may be a shop with all its products.
 const CONTACT_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// What instances send through: one connection pool, one TLS configuration, one pace of connecting.
+/// What instances send requests through: one connection pool, one TLS configuration, one pace of connecting.
 #[derive(Clone)]
 pub struct Http {
     client: Client,
@@ -40,19 +40,19 @@ pub struct Http {
 }
 
 impl Http {
-    /// The `timeout` begins when a new connection would have its turn. Otherwise of ten thousand polls that begin together
-    /// those at the end would be given up though nothing is wrong.
+    /// `timeout` begins when a new connection would be allowed. Otherwise, if ten thousand polls begin together, the
+    /// last ones would time out although nothing is wrong.
     pub(super) fn request(&self, verb: Method, url: Url, timeout: Duration) -> RequestBuilder {
         self.client.request(verb, url).timeout(self.pace.wait_max() + timeout)
     }
 }
 
-/// Makes what instances send through.
+/// Makes the HTTP client that instances share.
 ///
-/// `direct`: past any proxy the environment names, for a simulator in the same process.
+/// `direct` ignores any proxy that the environment names, for a simulator in the same process.
 ///
 /// # Errors
-/// Where the TLS backend cannot be set up: no usable root certificates.
+/// If the TLS backend cannot be set up: no usable root certificates.
 pub fn http_client(config: &config::GreenApi, direct: bool, pace: &Arc<Pace>) -> Result<Http, reqwest::Error> {
     let builder = http::client(direct)
         .connector_layer(PaceLayer { pace: Arc::clone(pace), connect_timeout: config.connect_timeout })
@@ -61,10 +61,10 @@ pub fn http_client(config: &config::GreenApi, direct: bool, pace: &Arc<Pace>) ->
     Ok(Http { client: builder.build()?, pace: Arc::clone(pace) })
 }
 
-/// What a receive's answer of these bytes means, for tests and fuzzers, which have no server to answer them.
+/// What these bytes mean as a receive's answer. For tests and fuzzers, which have no server.
 ///
 /// # Errors
-/// As a receive has them.
+/// The same as a receive's.
 pub fn decode(instance: InstanceId, bytes: Vec<u8>) -> Result<Option<Received>, QueueError> {
     answer::received(instance, Answer { status: 200, retry_after: None, bytes, complete: true }, &|text| {
         text.to_owned()
@@ -85,7 +85,7 @@ pub struct InstanceClient {
 }
 
 impl InstanceClient {
-    /// The client of `instance`, sending through `http`. What it tells holds nothing that `redactor` knows.
+    /// The client of `instance`, sending through `http`. Everything that `redactor` knows is removed from its messages.
     #[must_use]
     pub fn new(http: Http, config: &config::GreenApi, instance: &config::Instance, redactor: Redactor) -> Self {
         Self {
@@ -101,8 +101,7 @@ impl InstanceClient {
         }
     }
 
-    /// `{apiUrl}/waInstance{id}/{method}/{token}[/{receiptId}]`. The only place where the token becomes
-    /// part of anything.
+    /// `{apiUrl}/waInstance{id}/{method}/{token}[/{receiptId}]`. The token is used only here.
     pub(super) fn request(
         &self,
         verb: Method,
@@ -125,7 +124,7 @@ impl InstanceClient {
         self.http.request(verb, url, timeout)
     }
 
-    /// Where the request does no more than ask: once more, should its connection turn out to be closed.
+    /// For requests that only ask: repeats the request once if its connection turns out to be closed.
     pub(super) async fn send_twice(&self, request: RequestBuilder, bytes_max: usize) -> Result<Answer, QueueError> {
         let again = request.try_clone();
         match (self.send(request, bytes_max).await, again) {
@@ -144,7 +143,7 @@ impl InstanceClient {
 
     /// The body up to `bytes_max`, and whether that was all of it.
     async fn read(&self, response: Response, bytes_max: usize) -> Result<(Vec<u8>, bool), QueueError> {
-        // Whatever is in it, nobody has read it: it is neither buried nor deleted.
+        // A body that cannot be decoded may hold a notification, so it is neither dead-lettered nor deleted.
         let status = response.status().as_u16();
         let undecodable = || QueueError::Unreachable {
             class: "encoding",
@@ -161,7 +160,7 @@ impl InstanceClient {
         }
     }
 
-    /// No answer has begun.
+    /// The error of a request whose answer did not begin.
     fn unsent(&self, error: reqwest::Error) -> QueueError {
         match http::was_closed_unanswered(&error) {
             true => QueueError::Closed { detail: self.causes(error) },
@@ -230,7 +229,7 @@ impl Watched for InstanceClient {
     }
 }
 
-/// The vendor's page spells the key with a homoglyph: the one whole number counts.
+/// The vendor's page spells the key with a homoglyph, so take the one whole number.
 pub(super) fn whole_number(answer: Json) -> Option<i64> {
     match answer {
         Json::Object(members) => members.iter().find_map(|(_, value)| value.integer()),

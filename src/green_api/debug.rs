@@ -1,4 +1,4 @@
-//! The debug endpoint: a POST puts a notification into the queue of the instance it names.
+//! The debug endpoint: a POST puts a notification into the queue of the instance that it names.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ pub struct DebugEndpoint {
 /// Why a notification was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum InjectError {
-    /// Nobody answered there.
+    /// Nobody answered.
     #[error("failed to reach {0}: {1}")]
     Unreachable(Url, #[source] reqwest::Error),
-    /// An answer, but not a yes.
+    /// It answered, but with a refusal.
     #[error("{0} answered HTTP {1}: {2}")]
     Refused(Url, u16, String),
 }
@@ -37,7 +37,7 @@ impl DebugEndpoint {
     /// Posts one body.
     ///
     /// # Errors
-    /// Where it was not taken; the bodies before it were.
+    /// If it was not taken. The bodies before it were.
     pub async fn inject(&self, body: String) -> Result<(), InjectError> {
         let request = self.http.request(Method::POST, self.url.clone(), TIMEOUT).body(body);
         let json = HeaderValue::from_static("application/json");

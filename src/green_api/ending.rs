@@ -5,10 +5,10 @@ use tokio_util::sync::CancellationToken;
 /// How a poller is told to end.
 #[derive(Debug, Clone, Default)]
 pub struct Ending {
-    /// The process ends: a poll is dropped where it stands.
+    /// The process ends: a running poll is dropped.
     pub stop: CancellationToken,
-    /// Another poller of the instance may follow at once: a poll is let come to its end. Dropped, it might still be
-    /// given an event, and the follower the next one before that comes again.
+    /// Another poller may follow at once for this instance, so a running poll is allowed to finish. If it were dropped,
+    /// upstream might still give it an event, and the next poller would get the following event first.
     pub retire: CancellationToken,
 }
 
@@ -29,7 +29,7 @@ impl Ending {
 }
 
 impl From<CancellationToken> for Ending {
-    /// An end of the process.
+    /// The end of the process.
     fn from(stop: CancellationToken) -> Self {
         Self { stop, retire: CancellationToken::new() }
     }

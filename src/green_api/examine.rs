@@ -1,4 +1,5 @@
-//! What an instance says of itself, for `chatbridge check --online`. It only asks: nothing is received, deleted or set.
+//! What an instance reports about itself, for `chatbridge check --online`. Only asks: nothing is received, deleted or
+//! set.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,27 +13,26 @@ use crate::green_api::client::{InstanceClient, SMALL_ANSWER_BYTES_MAX, SMALL_ANS
 use crate::green_api::queue::QueueError;
 use chatbridge_base::json::Json;
 
-/// One request a second and method is allowed; a bridge that runs may just have made it.
+/// One request per second and method is allowed, and a running bridge may just have made it.
 const AFTER_TOO_MANY: Duration = Duration::from_millis(1_100);
 
-/// What was asked and what came. Whatever fails makes the rest pointless, so that is not asked.
+/// The answers. If one request fails, the rest is not asked, because it would be pointless.
 #[derive(Debug, Clone, Default)]
 pub struct Examined {
-    /// `stateInstance` in upstream's word; `None` while the instance is being made.
+    /// `stateInstance` as upstream names it, or `None` while the instance is being created.
     pub state: Option<String>,
     /// The settings.
     pub settings: Settings,
-    /// How many notifications wait; `None` where the answer does not say.
+    /// How many notifications wait, or `None` if the answer does not say.
     pub queue_depth: Option<i64>,
 }
 
-/// The part of `getSettings` that decides what comes, and where. What else is there may be secret and
-/// is forgotten at once.
+/// The part of `getSettings` that decides what is sent and where. The rest may be secret and is dropped at once.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// `webhookUrl`, where it is set; whoever wrote it may have put a secret into it.
+    /// `webhookUrl`, if it is set. It may contain a secret.
     pub webhook_url: Option<SecretString>,
-    /// `webhookUrlToken`, where it is set.
+    /// `webhookUrlToken`, if it is set.
     pub webhook_url_token: Option<SecretString>,
     /// Switches that are on, by GREEN-API's names.
     pub on: BTreeSet<String>,
@@ -44,7 +44,7 @@ impl InstanceClient {
     /// Asks for state, settings and queue length, each once.
     ///
     /// # Errors
-    /// The first that failed, with what to do.
+    /// The first request that failed, with what to do.
     pub async fn examine(&self) -> Result<Examined, QueueError> {
         let state = self.document("getStateInstance").await?;
         let settings = self.document("getSettings").await?;

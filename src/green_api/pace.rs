@@ -1,14 +1,14 @@
 //! How fast connections to GREEN-API are opened: `green_api.connections_per_second_max`.
 //!
-//! Ten thousand instances that start, or whose connections an outage took, must not knock at once. So a connection
-//! waits for its turn where it is really opened, below reqwest's pool; one that is open costs nothing. Who came first goes
-//! first, and nobody keeps a turn: it is over before connecting begins.
+//! If ten thousand instances start together, or lose their connections in an outage, they must not connect all at once.
+//! So a connection waits for its turn when it is really opened, below reqwest's pool. An open connection waits for
+//! nothing. Turns are given first come, first served, and a turn ends before connecting begins.
 //!
-//! Polls that begin one after the other also stay apart, for each begins when the one before has come to its end. So they
+//! Polls that begin one after the other also stay apart, because each begins when the one before has ended. So they
 //! need no jitter of their own.
 //!
-//! `governor` would keep the rate, but wakes its waiters in no order and by a clock of its own, and cannot tell how many
-//! wait, which the timeouts of requests have to know.
+//! `governor` would keep the rate. But it wakes its waiters in no order and uses a clock of its own. It also cannot
+//! tell how many wait, which the request timeouts need to know.
 
 use std::future::poll_fn;
 use std::io;
@@ -28,18 +28,18 @@ use tracing::info;
 use crate::config;
 use crate::reminder::Reminder;
 
-/// What timers and a busy machine made late is caught up with at once, if it is no more than this.
+/// A delay up to this, from late timers or a busy machine, is made up for at once.
 const CATCH_UP_MAX: Duration = Duration::from_millis(10);
-/// From which wait on an operator wants to know why …
+/// Warn when the wait is at least this long …
 const TOLD_FROM: Duration = Duration::from_secs(1);
-/// … and how often again.
+/// … and again after this time.
 const REMINDER: Duration = Duration::from_secs(60);
 
 /// The turns of connections.
 pub struct Pace {
     interval: Duration,
     waiting: AtomicU32,
-    /// Held by the one whose turn comes next; tokio's lock is fair, and given back by who stops waiting.
+    /// Held by the one whose turn is next. tokio's lock is fair, and is released when a waiter gives up.
     turns: Mutex<Turns>,
 }
 
@@ -49,20 +49,20 @@ struct Turns {
 }
 
 impl Pace {
-    /// As `config` says, for all the clients that are to share it.
+    /// The pace that `config` sets, for all clients that are to share it.
     #[must_use]
     pub fn of(config: &config::GreenApi) -> Arc<Self> {
         let turns = Mutex::new(Turns { next: Instant::now(), reminder: Reminder::every(REMINDER) });
         Arc::new(Self { interval: config.connect_interval, waiting: AtomicU32::new(0), turns })
     }
 
-    /// How long one that asked now would wait for its turn, at most.
+    /// The longest wait for a turn that is asked for now.
     pub(super) fn wait_max(&self) -> Duration {
         self.interval * (self.waiting.load(Ordering::Relaxed) + 1)
     }
 
-    /// Returns when a connection may be opened. Turns lie on a schedule, not so and so long behind each other's end:
-    /// otherwise whatever is late would add up.
+    /// Returns when a connection may be opened. Turns follow a schedule and are not counted from the end of the last
+    /// turn, because otherwise delays would add up.
     async fn turn(&self) {
         let _waiting = Waiting::begin(&self.waiting);
         let mut turns = self.turns.lock().await;
@@ -80,7 +80,7 @@ impl Pace {
     }
 }
 
-/// One of those who wait.
+/// Counts one waiter until it is dropped.
 struct Waiting<'p>(&'p AtomicU32);
 
 impl<'p> Waiting<'p> {
@@ -96,11 +96,11 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Has connections wait for their turns.
+/// Makes connections wait for their turns.
 #[derive(Clone)]
 pub(super) struct PaceLayer {
     pub(super) pace: Arc<Pace>,
-    /// Of connecting alone: reqwest's own would include the wait.
+    /// For connecting alone: reqwest's own timeout would include the wait.
     pub(super) connect_timeout: Duration,
 }
 
@@ -150,9 +150,9 @@ fn too_long(connect_timeout: Duration) -> BoxError {
     io::Error::new(io::ErrorKind::TimedOut, format!("connecting took longer than {connect_timeout:?}")).into()
 }
 
-/// Waits for `turn` only as long as the request does. One that is handed a connection which has become free leaves its own
-/// to a task in the background, so that what was begun is not wasted (hyper-util's `one_connection_for`). But nothing was
-/// begun here, and where many requests share few connections such tasks would become more and more.
+/// Waits for `turn` only as long as the request does. A request that gets a connection which has become free leaves its
+/// own connection attempt to a background task, so that the work is not wasted (hyper-util's `one_connection_for`). But
+/// here nothing has begun, and if many requests share few connections, such tasks would pile up.
 async fn while_wanted(turn: impl Future<Output = ()>) -> io::Result<()> {
     let wanted_by = try_id();
     let mut turn = pin!(turn);

@@ -1,4 +1,4 @@
-//! Receiving by polling: the straight line, and how long to wait after what.
+//! Receiving by polling: the delivery loop, and how long to wait after each outcome.
 
 pub mod episode;
 pub(crate) mod overlap;

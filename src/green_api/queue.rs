@@ -1,7 +1,7 @@
 //! What every source of notifications has in common.
 //!
-//! A source holds its protocol and nothing else: it receives, lets [`crate::core::bridge::Bridge`] deliver, and settles in
-//! its own idiom. The queue's idiom is deleting; it asks for [`crate::core::settled::Settled`], which only the bridge makes.
+//! A source contains only its protocol: it receives, lets [`crate::core::bridge::Bridge`] deliver, and settles in its
+//! own way. The queue settles by deleting, which needs a [`crate::core::settled::Settled`]. Only the bridge makes one.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use std::time::Duration;
 use crate::core::settled::Settled;
 use chatbridge_event::event::Notification;
 
-/// What a receive hands out: a notification, and the receipt that deletes it.
+/// The result of a receive: a notification, and the receipt that deletes it.
 pub struct Received {
     /// What deletes it.
     pub receipt: Receipt,
-    /// What came.
+    /// What was received.
     pub notification: Notification,
 }
 
-/// GREEN-API's `receiptId` of one hand-out, in its own spelling. Not `Clone`: it is used once.
+/// GREEN-API's `receiptId` of one receive, in its own spelling. Not `Clone`: it is used once.
 #[derive(Debug)]
 pub struct Receipt(String);
 
 impl Receipt {
-    /// Digits, perhaps with a sign; nothing else may reach the URL it becomes part of.
+    /// Digits, perhaps with a sign. Nothing else may get into the URL that it becomes part of.
     pub(crate) fn new(digits: &str) -> Option<Self> {
         let bare = digits.strip_prefix('-').unwrap_or(digits);
         let plausible = (1..=20).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_digit());
@@ -42,13 +42,13 @@ impl Receipt {
 pub enum Deletion {
     /// Removed for good.
     Deleted,
-    /// Was gone already (the 500 that speaks of `findUnAckedMessage`).
+    /// It was already gone (the 500 that mentions `findUnAckedMessage`).
     AlreadyGone,
-    /// Not removed, or removed before: receive again to learn which.
+    /// Not removed now, but perhaps before: receive again to find out.
     Unclear,
 }
 
-/// Why a receive or delete failed, by what the caller does next.
+/// Why a receive or delete failed, grouped by what the caller does next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueueError {
     /// Back off and try again.
@@ -59,8 +59,8 @@ pub enum QueueError {
         /// What happened, without secrets.
         detail: String,
     },
-    /// Ask again at once; should that keep failing, back off. The connection was closed before a byte of the answer had
-    /// come.
+    /// Ask again at once, and back off if that keeps failing. The connection was closed before the first byte of an
+    /// answer.
     #[error("{detail}")]
     Closed {
         /// What happened, without secrets.
@@ -72,10 +72,10 @@ pub enum QueueError {
          that uses this instance"
     )]
     RateLimited {
-        /// For as long as upstream asks, where it does.
+        /// How long upstream asks to wait, if it does.
         retry_after: Option<Duration>,
     },
-    /// The instance is not ready; it may become so by itself: try every few seconds.
+    /// The instance is not ready, but may become ready by itself: try every few seconds.
     #[error("{fix} ({detail})")]
     Waiting {
         /// The metric's label.
@@ -85,7 +85,7 @@ pub enum QueueError {
         /// What upstream said, without secrets.
         detail: String,
     },
-    /// Nothing helps but an operator: try rarely, say so clearly.
+    /// An operator has to act: try rarely, and say so clearly.
     #[error("{fix} ({detail})")]
     Misconfigured {
         /// The metric's label.
@@ -95,14 +95,14 @@ pub enum QueueError {
         /// What upstream said, without secrets.
         detail: String,
     },
-    /// Nothing came, and nothing is known: whoever answered does not speak for the queue. Poll again; should it last,
-    /// tell.
+    /// Nothing came and nothing is known: the answer says nothing about the queue. Poll again, and report it if it
+    /// lasts.
     #[error("no answer that speaks for the queue: {detail}")]
     NoAnswer {
         /// What came instead.
         detail: String,
     },
-    /// Something lies at the head that can be neither read nor deleted: alarm and back off.
+    /// The head can be neither read nor deleted: alert and back off.
     #[error("the head of the queue cannot be read and carries no receipt to delete it with: {detail}")]
     Unreadable {
         /// What is wrong with it, without content.
@@ -123,7 +123,7 @@ impl QueueError {
         }
     }
 
-    /// What an operator can do about it; `None` where the words of the error say so themselves.
+    /// What an operator can do about it, or `None` if the error's message already says so.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         match self {
@@ -145,8 +145,8 @@ impl QueueError {
 
 /// A first-in-first-out queue that hands out its head again until it is deleted.
 pub trait NotificationQueue: Send + Sync + 'static {
-    /// Waits a while for the head of the queue; `None` where nothing came. Dropping the future costs nothing: what
-    /// may have been handed out stays at the head.
+    /// Waits a while for the head of the queue. `None` if nothing came. Dropping the future loses nothing: what may
+    /// have been handed out stays at the head.
     fn receive(&self) -> impl Future<Output = Result<Option<Received>, QueueError>> + Send;
 
     /// Deletes what `receipt` was handed out for. `proof` is never read: having to hold it is the point.
@@ -169,7 +169,7 @@ pub trait NotificationQueue: Send + Sync + 'static {
     /// }
     /// ```
     ///
-    /// And nobody but the bridge makes a proof, out of what nobody but a publisher makes:
+    /// Only the bridge can make a proof, and only from what a publisher makes:
     ///
     /// ```compile_fail,E0451
     /// use chatbridge::core::settled::{Outcome, Settled};

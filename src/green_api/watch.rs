@@ -1,9 +1,9 @@
 //! The slow look at each instance: its state and the length of its queue.
 //!
-//! Reading only, and rarely: both methods allow one request per second, and an idle poll is no proof of
-//! an empty queue. What fails here is not worth a log line: the poller meets the same host and says so.
+//! It only reads, and rarely: both methods allow one request per second, and an idle poll does not prove an empty
+//! queue. Failures are not logged, because the poller asks the same host and reports them.
 //!
-//! Of an instance that pushes it is the only look there is: whether calls that ought to come do not (`uncalled`).
+//! For an instance that pushes this is the only check: `uncalled` notices calls that should come and do not.
 
 pub(crate) mod uncalled;
 
@@ -25,18 +25,18 @@ use chatbridge_event::event::InstanceId;
 
 /// Requests under way at once over all instances.
 const CONCURRENT_MAX: usize = 8;
-/// Between the beginnings of two looks, where the interval allows: many thousand instances are no burst every five minutes.
+/// The longest gap between two looks: many thousand instances must not cause a burst every five minutes.
 const GAP_MAX: Duration = Duration::from_millis(20);
 
 /// What can be asked about an instance without touching its queue.
 pub trait Watched: Send + Sync + 'static {
-    /// The instance's state in our words; `None` where upstream does not say.
+    /// The instance's state in our words, or `None` if upstream does not say.
     fn state(&self) -> impl Future<Output = Option<&'static str>> + Send;
-    /// How many notifications wait; `None` where upstream does not say.
+    /// How many notifications wait, or `None` if upstream does not say.
     fn queue_depth(&self) -> impl Future<Output = Option<i64>> + Send;
 }
 
-/// Asks about every instance there is at the time, once per `interval`, until `stop`.
+/// Asks about every current instance once per `interval`, until `stop`.
 pub async fn watch<W: Watched>(
     instances: Receiver<Vec<(Arc<W>, Arc<InstanceTelemetry>)>>,
     interval: Duration,
@@ -70,12 +70,12 @@ pub async fn watch<W: Watched>(
     stop.run_until_cancelled(round).await;
 }
 
-/// So far apart that all are looked at within the interval.
+/// The gap that spreads all looks over the interval.
 fn gap(interval: Duration, instances: usize) -> Duration {
     GAP_MAX.min(interval / u32::try_from(instances.max(1)).unwrap_or(u32::MAX))
 }
 
-/// Whose queue is how long, where that was said.
+/// An instance and the length of its queue, if known.
 type Seen = (Arc<InstanceTelemetry>, Option<i64>);
 
 async fn look<W: Watched>(watched: Arc<W>, telemetry: Arc<InstanceTelemetry>) -> Seen {
@@ -89,7 +89,7 @@ async fn look<W: Watched>(watched: Arc<W>, telemetry: Arc<InstanceTelemetry>) ->
     (telemetry, depth)
 }
 
-/// Whether an instance that pushes keeps silent.
+/// Checks whether an instance that pushes is silent.
 fn listen(silences: &mut HashMap<InstanceId, Uncalled>, (telemetry, depth): Seen) {
     let (Some(waiting), Some(calls)) = (depth, telemetry.calls()) else { return };
     let instance = telemetry.instance();

@@ -1,11 +1,11 @@
-//! Bodies of requests and answers, read within bounds and decoded on the way where they come compressed.
+//! Reads the bodies of requests and answers within limits, and decodes compressed ones on the way.
 //!
-//! Nobody is asked to compress. But a proxy, or a later version of upstream, may do so unasked, and a body that is not
-//! decoded looks like one that nobody can read: it would be buried, and forgotten upstream. So a body is decoded, or
-//! whoever reads it is told that it cannot be.
+//! The bridge asks nobody to compress. But a proxy or a later version of upstream may do so, and a body that is not
+//! decoded looks unreadable: it would be dead-lettered and deleted upstream. So a body is either decoded, or the reader
+//! is told that it cannot be.
 //!
-//! A decoder keeps what it decoded last, up to its window (gzip and deflate 32 KiB, br 16 MiB, zstd 8 MiB). It fills
-//! with decoded bytes and with nothing else, so it takes no more than they do.
+//! A decoder keeps the last bytes it decoded, up to its window (gzip and deflate 32 KiB, br 16 MiB, zstd 8 MiB). The
+//! window holds only decoded bytes, so it takes no more memory than they do.
 
 use std::error::Error;
 use std::fmt;
@@ -23,11 +23,11 @@ use hyper::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
-/// How much memory a body gets that does not say how long it is; then twice as much, and so on.
+/// The first memory for a body of unknown length. It is doubled as needed.
 pub const FIRST_BYTES: usize = 8 * 1024;
-/// As RFC 9659 has it: whoever compresses with a larger window cannot expect to be understood.
+/// The limit of RFC 9659. Larger windows are not supported.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
-/// How a stream of br begins that wants a window beyond RFC 7932, up to 1 GiB.
+/// The first bytes of a br stream that wants a window larger than RFC 7932 allows, up to 1 GiB.
 const LARGE_WINDOW_BROTLI: (u8, u8) = (0x7f, 0x11);
 
 /// How a body is compressed.
@@ -45,22 +45,22 @@ pub enum Coding {
     Zstd,
 }
 
-/// A body is coded in a way that is not read here: it has to be sent otherwise.
+/// The body has a coding that is not supported here. It has to be sent with another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownCoding;
 
 impl Coding {
-    /// What the head of a request or an answer says.
+    /// The coding that the head of a request or an answer names.
     ///
     /// # Errors
-    /// Where it names another coding, or several.
+    /// If it names an unsupported coding, or several.
     pub fn of(head: &HeaderMap) -> Result<Self, UnknownCoding> {
         let names = |header| {
             let lines = head.get_all(header).iter();
             let names = lines.flat_map(|line| line.to_str().unwrap_or("?").split(','));
             names.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty() && name != "identity")
         };
-        // What hyper takes off is `chunked`. Anything before that stays on.
+        // hyper removes `chunked`. Any other coding is still there.
         if names(TRANSFER_ENCODING).any(|name| name != "chunked") {
             return Err(UnknownCoding);
         }
@@ -102,17 +102,17 @@ impl Coding {
 /// Why a body was not read to its end.
 #[derive(Debug)]
 pub enum ReadError<E> {
-    /// The connection broke off: the same may come again.
+    /// The connection broke off. The same body may come again.
     Broken(E),
-    /// It is not what its head says, or broken off inside: read again it is no better.
+    /// The body does not match its head, or is truncated inside. Reading it again does not help.
     Undecodable,
-    /// It is longer than it may be. What was read of it.
+    /// It is too long. Holds what was read of it.
     TooLong(Vec<u8>),
-    /// There is no room for it.
+    /// There is no memory for it.
     NoRoom,
 }
 
-/// What ends the stream of a body before its end, carried through the decoder.
+/// Why a body's stream ends early, passed through the decoder.
 #[derive(Debug)]
 enum Stop<E> {
     Broken(E),
@@ -128,13 +128,12 @@ impl<E> fmt::Display for Stop<E> {
 
 impl<E: fmt::Debug> Error for Stop<E> {}
 
-/// The whole body, decoded. Neither as it comes nor decoded may it be longer than `bytes_max`.
+/// The whole body, decoded. It may not exceed `bytes_max`, neither as received nor decoded.
 ///
-/// `first_bytes` of memory are taken at once. Before more is taken, `may_have` is asked whether there may be so much in
-/// all.
+/// Takes `first_bytes` of memory at once. Before taking more, it asks `may_have` whether that total is allowed.
 ///
 /// # Errors
-/// [`ReadError`], where there is no such body.
+/// [`ReadError`], if the body cannot be read.
 pub async fn read<B>(
     body: B,
     coding: Coding,
@@ -154,7 +153,7 @@ where
         if coding == Coding::Brotli && before == 0 && piece.first().is_some_and(wants_large_window) {
             return Err(io::Error::other(Stop::<B::Error>::LargeWindow));
         }
-        // What is not coded is measured below, and cut there.
+        // A body without coding is measured and cut below.
         if before + piece.len() > bytes_max && coding != Coding::Identity {
             return Err(io::Error::other(Stop::<B::Error>::TooLong));
         }
@@ -166,7 +165,7 @@ where
         let read = if bytes.len() < bytes.capacity().min(bytes_max) {
             (&mut decoder).take((bytes_max - bytes.len()) as u64).read_buf(&mut bytes).await
         } else {
-            // It may end exactly here, so nothing is asked for before there is more.
+            // The body may end exactly here, so ask for memory only once there is more.
             let mut next = [0];
             let read = decoder.read(&mut next).await;
             if let Ok(1) = read {
@@ -189,7 +188,7 @@ where
                 return Err(match error.downcast::<Stop<B::Error>>() {
                     Ok(Stop::Broken(error)) => ReadError::Broken(error),
                     Ok(Stop::TooLong) => ReadError::TooLong(bytes),
-                    // Nothing is nothing, whatever its head says of it.
+                    // An empty body is empty, whatever coding its head names.
                     Err(_) if came.load(Ordering::Relaxed) == 0 => return Ok(bytes),
                     Ok(Stop::LargeWindow) | Err(_) => ReadError::Undecodable,
                 });

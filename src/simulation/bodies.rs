@@ -1,5 +1,5 @@
-//! What is queued: the generator's mix, and what it never makes: bytes that are no JSON, halves of characters,
-//! notices that are identical by nature. Each comes with what the judge expects of it, worked out without the bridge.
+//! What is queued: the generator's mix, and what it never makes: bytes that are not JSON, halves of characters,
+//! identical notices. Each comes with what the judge expects, worked out without the bridge.
 
 use fastrand::Rng;
 use serde_json::Value;
@@ -8,17 +8,17 @@ use super::conditions::{Conditions, one_of};
 use crate::config::{CallPolicy, UnknownPolicy};
 use chatbridge_lab::green_api::generator::Generator;
 
-/// An invented time; nothing here depends on the time of day.
+/// An invented time. Nothing here depends on the time of day.
 const EVENTS_BEGIN_UNIX_SECONDS: u64 = 1_760_000_000;
 
 /// Where an event has to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Into its topic; to the dead letters only should the broker refuse it.
+    /// Into its topic. To the dead letters only if the broker refuses it.
     Topic,
     /// To the dead letters.
     DeadLetters,
-    /// Nowhere: the configuration does not want it.
+    /// Nowhere: the configuration drops it.
     Nowhere,
 }
 
@@ -79,7 +79,7 @@ fn fate_of_unknown(conditions: &Conditions) -> Fate {
     }
 }
 
-/// JSON that is valid and odd.
+/// JSON that is valid but unusual.
 fn special(id: u64, number: usize, conditions: &Conditions, dice: &mut Rng) -> Made {
     let instance_key = format!("instance:{id}");
     let (body, key, fate, what) = match dice.u8(..4) {
@@ -90,7 +90,7 @@ fn special(id: u64, number: usize, conditions: &Conditions, dice: &mut Rng) -> M
             );
             (body, "7900@c.us".to_owned(), Fate::Topic, "half a character")
         }
-        // No id and no time: two of them are one event, word for word.
+        // It has no id and no time, so two of them are the same event, word for word.
         1 => (r#"{"typeWebhook":"quotaExceeded"}"#.to_owned(), instance_key, Fate::Topic, "quota notice"),
         2 => {
             let body = format!("{}{number}{}", "[".repeat(200), "]".repeat(200));

@@ -1,5 +1,5 @@
-//! The faulty Kafka. A record, once sent, may be appended whether or not its process lives to hear of it, and later
-//! than anything that was sent after it.
+//! The faulty Kafka. A sent record may be appended whether or not its process lives to hear of it, and later than
+//! records that were sent after it.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use super::world::{Shared, World};
 use crate::core::publish::{Delivered, PublishError, Publisher, memory};
 use chatbridge_event::record::Record;
 
-/// How long a broker may sit on a record.
+/// The longest time that a broker holds a record back.
 const SLOW_MAX: Duration = Duration::from_secs(60);
 
-/// How often a record that waits for the broker looks whether it is back.
+/// How often a record that waits for the broker checks whether it is back.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// The broker, and the one producer of it.
+/// The broker and its one producer.
 pub(super) struct Broker {
     shared: Shared,
-    /// Planted: says "delivered" as soon as the record has left.
+    /// Planted bug: reports "delivered" as soon as the record has left.
     hasty: bool,
 }
 
@@ -33,7 +33,7 @@ impl Broker {
 
 enum Reply {
     Appended,
-    /// The producer will never know that it was appended, or will be.
+    /// It was appended, or will be, but the producer never hears of it.
     AppendedUnheard,
     Failed(PublishError),
 }
@@ -88,7 +88,7 @@ async fn serve(shared: Shared, sent: Sent, record: Record, reply: oneshot::Sende
             world.kafka_back_at().map(|back_at| back_at.saturating_sub(world.now()))
         };
         match back_at {
-            // What a dead process had not sent yet died with it.
+            // What a dead process had not sent is lost with it.
             _ if reply.is_closed() => return,
             Some(wait) => tokio::time::sleep(wait.min(LOOK_AGAIN)).await,
             None => break,
@@ -132,7 +132,7 @@ enum Fault {
 }
 
 impl World {
-    /// `None`: it never left the process, which is gone.
+    /// `None`: the record never left the process, which is gone.
     fn publish_fault(&mut self, record: &Record, process_is_gone: bool) -> Option<Fault> {
         if process_is_gone && self.dice.bool() {
             return None;

@@ -1,5 +1,5 @@
-//! What one history is like, drawn from its seed: which answers to the upstream's open questions hold,
-//! how often what goes wrong, and when.
+//! The conditions of one history, drawn from its seed: which answers to the open questions about upstream hold, how
+//! often which fault occurs, and when.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,31 +15,31 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 /// How long upstream keeps an event.
 pub(super) const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A stretch of virtual time, from the beginning of the history.
+/// A stretch of virtual time, measured from the beginning of the history.
 pub(super) type Stretch = Range<Duration>;
 
-/// One history's weather and rules.
+/// One history's rules and faults.
 #[derive(Debug, Clone)]
 pub(super) struct Conditions {
     pub(super) instances: usize,
     pub(super) events_per_instance: usize,
-    /// Events are queued within this time; zero: all at once.
+    /// Events are queued within this time. Zero means all at once.
     pub(super) arrival: Duration,
     pub(super) redelivery: Redelivery,
     pub(super) receipts: Receipts,
     pub(super) spent_receipt: SpentReceipt,
-    /// Whether a poll whose client is gone hands nothing out.
+    /// Whether upstream hands nothing out to a poll whose client is gone.
     pub(super) notices_dropped_polls: bool,
-    /// Whether a proxy that cuts answers always cuts at the same place.
+    /// Where a proxy that cuts answers always cuts, if it does so at a fixed place.
     pub(super) cuts_at: Option<usize>,
     /// Whether the next receive begins before a delete is answered.
     pub(super) overlap_delete: bool,
     pub(super) receive_faults: f64,
     pub(super) delete_faults: f64,
     pub(super) publish_faults: f64,
-    /// Odds that an event is queued twice, word for word.
+    /// The odds that an event is queued twice, word for word.
     pub(super) duplicates: f64,
-    /// Odds that an event is no JSON.
+    /// The odds that an event is not JSON.
     pub(super) undecodable: f64,
     pub(super) latency_max: Duration,
     pub(super) endings: Endings,
@@ -50,16 +50,16 @@ pub(super) struct Conditions {
     pub(super) unknown: UnknownPolicy,
     pub(super) drops_statuses: bool,
     pub(super) calls: CallPolicy,
-    /// No fault after this time; earlier, once nothing is left to go wrong with.
+    /// No fault after this time, or earlier if nothing is left that could go wrong.
     pub(super) faults_end: Duration,
 }
 
 /// How the lives of a process end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endings {
-    /// Not before the history does.
+    /// Only when the history ends.
     None,
-    /// By graceful stops alone.
+    /// By graceful stops only.
     Stops,
     /// By stops and kills.
     All,
@@ -70,9 +70,9 @@ pub(super) enum Endings {
 pub(super) enum Rival {
     /// Nobody.
     None,
-    /// One that receives and does not delete.
+    /// A reader that receives and does not delete.
     Receives,
-    /// One that deletes what it receives: those events are its loss.
+    /// A reader that deletes what it receives. Those events are its own loss.
     Deletes,
 }
 
@@ -81,7 +81,7 @@ impl Conditions {
         let rates = [0.0, 0.02, 0.1, 0.3, 0.6];
         let pause = Duration::from_secs(dice.u64(1..=60));
         let long_outage = dice.u8(..100) == 0;
-        // One in eight knows no fault but the stops: there, not one repeat is allowed.
+        // One history in eight has no faults except stops. No repeat is allowed there.
         let is_gentle = dice.u8(..8) == 0;
         let rate = |dice: &mut Rng| if is_gentle { 0.0 } else { one_of(dice, &rates) };
         let faults_end = if long_outage { 31 * HOUR } else { 30 * MINUTE };
@@ -116,7 +116,7 @@ impl Conditions {
                 _ => Rival::None,
             },
             kafka_away: match (long_outage, is_gentle) {
-                // From before anything is settled, mostly, and for longer than upstream remembers.
+                // Mostly from before anything is settled, and for longer than upstream keeps events.
                 (true, _) => vec![stretch(dice, MINUTE, 25 * HOUR..30 * HOUR)],
                 (false, true) => Vec::new(),
                 (false, false) => {
@@ -143,12 +143,12 @@ impl Conditions {
         Policy::new(events, Calls { publish: self.calls, ..Calls::default() })
     }
 
-    /// Whether Kafka is away for longer than upstream remembers: nothing else may let an event expire.
+    /// Whether Kafka is unreachable for longer than upstream keeps events. Nothing else may let an event expire.
     pub(super) fn may_expire(&self) -> bool {
         self.kafka_away.iter().any(|away| away.end - away.start >= RETENTION)
     }
 
-    /// How long an event is hidden once it was handed out.
+    /// How long an event is hidden after it was handed out.
     pub(super) fn redelivery_pause(&self) -> Duration {
         match self.redelivery {
             Redelivery::SameHead => Duration::ZERO,
@@ -157,7 +157,7 @@ impl Conditions {
     }
 }
 
-/// When one of `stretches` that holds `now` ends.
+/// The end of the stretch that holds `now`, if there is one.
 pub(super) fn end_of(stretches: &[Stretch], now: Duration) -> Option<Duration> {
     stretches.iter().filter(|stretch| stretch.contains(&now)).map(|stretch| stretch.end).max()
 }

@@ -1,25 +1,25 @@
-//! Was the promise kept, at every moment of a history? The judge sees both sides, upstream's queue and the broker's log,
-//! and believes nobody's ids: contents are compared byte by byte.
+//! Checks the promise at every moment of a history. The judge sees both sides, upstream's queue and the broker's log,
+//! and trusts no ids: contents are compared byte by byte.
 //!
-//! # What it holds the bridge to
+//! # What the bridge must do
 //!
-//! 1. *Never lost, never deleted unproven.* When upstream executes a delete of the bridge's, the publisher has had the
-//!    broker's acknowledgement of that content, as an event or as a dead letter; unless the configuration drops it. In
-//!    the end nothing is left in the queue. What another reader deleted is its loss; what expired is upstream's, and
-//!    only a Kafka that was away for longer than the 24 hours excuses it. What was in hand by then is published all
-//!    the same.
-//! 2. *Order.* First appearances of an instance's events lie in the log in the order of its queue, whatever their
-//!    chats and topics. Two things are beyond any client: an event taken from it (expired, or deleted by another
-//!    reader) may still land late out of a killed process; and where upstream hands out the next event instead of the
-//!    un-acked one, an event that was handed out more than once, or whose process was killed while the broker had it,
-//!    may be overtaken meanwhile.
-//! 3. *Repeats.* A content appears at most once for each time it was queued, and once more for each of: a crash with
-//!    it in hand, an acknowledgement that was lost, a delete that failed and was followed by a stop; where upstream
-//!    hands out the next un-acked event, each delete that failed. A stop by itself allows none.
-//! 4. *Identity.* Same bytes, same `ce_id`; other bytes, another. The record holds the bytes that were queued.
-//! 5. *Key and topic* are those of the event; a dead letter needs a broker's refusal, a policy, or an answer that came
+//! 1. *Never lost, never deleted without proof.* When upstream executes a delete from the bridge, the publisher must
+//!    have the broker's acknowledgement of that content, as an event or as a dead letter, unless the configuration
+//!    drops it. At the end nothing is left in the queue. What another reader deleted is its own loss. What expired is
+//!    upstream's loss, which is allowed only if Kafka was unreachable for longer than the 24 hours. What was in hand by
+//!    then is still published.
+//! 2. *Order.* First appearances of an instance's events are in the log in the order of its queue, whatever their chats
+//!    and topics. No client can prevent two cases. An event taken from it (expired, or deleted by another reader) may
+//!    still arrive late from a killed process. And if upstream hands out the next event instead of the un-acked one, an
+//!    event may be overtaken that was handed out more than once, or whose process was killed while the broker had it.
+//! 3. *Repeats.* A content appears at most once for each time it was queued, and once more for each of these: a crash
+//!    with it in hand, an acknowledgement that was lost, a delete that failed and was followed by a stop. If upstream
+//!    hands out the next un-acked event, also for each delete that failed. A stop by itself allows no repeat.
+//! 4. *Identity.* The same bytes have the same `ce_id`, other bytes have another. The record holds the bytes that were
+//!    queued.
+//! 5. *Key and topic* are those of the event. A dead letter needs a broker's refusal, a policy, or an answer that was
 //!    unreadable twice.
-//! 6. *The proof* a delete carries is that of the notification it deletes.
+//! 6. *The proof* of a delete is that of the notification it deletes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -27,14 +27,14 @@ use super::bodies::{Fate, Made};
 use super::record::{AsKnown, objections};
 use chatbridge_event::record::Record;
 
-/// What an entry's queue life came to.
+/// How an entry left the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gone {
     /// Deleted by the bridge.
     Deleted,
     /// Deleted by another reader.
     Taken,
-    /// Forgotten by upstream.
+    /// Dropped by upstream.
     Expired,
 }
 
@@ -55,7 +55,7 @@ struct Content {
     entry: u64,
     /// The entries it was received for, and how often for each.
     arrivals: BTreeMap<u64, u32>,
-    /// An answer that was cut on its way, not what was queued.
+    /// An answer that was cut on its way, and not what was queued.
     mutilated: bool,
     refused: bool,
     appended: u32,
@@ -77,7 +77,7 @@ struct Held {
     instance: usize,
     entry: u64,
     id: String,
-    /// This life has begun to publish it: should the entry come again, that may be a repeat.
+    /// This life has begun to publish it. If the entry comes again, that may be a repeat.
     attempted: bool,
     delete_failed: bool,
 }
@@ -90,7 +90,7 @@ pub(super) struct Sent {
     pub(super) id: String,
 }
 
-/// What repeats were allowed for.
+/// How often repeats were allowed, by reason.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Figures {
     pub(super) queued: u64,
@@ -104,7 +104,7 @@ pub(super) struct Figures {
     pub(super) expired: u64,
 }
 
-/// Holds the bridge to its promise.
+/// Checks that the bridge keeps its promise.
 pub(super) struct Judge {
     queues: Vec<Queue>,
     contents: HashMap<String, Content>,
@@ -153,14 +153,14 @@ impl Judge {
         }
     }
 
-    /// The id under which this entry is known, where it needs no working out.
+    /// The id under which this entry is known, if that needs no computing.
     pub(super) fn known_id(&mut self, instance: usize, entry: u64) -> Option<String> {
         let known = self.entry(instance, entry);
         let ids = known.ids.clone();
         ids.into_iter().find(|id| !self.contents[id].mutilated)
     }
 
-    /// A hand-out is in the hands of a process. `id` is what the bridge will call it.
+    /// A process received an entry. `id` is what the bridge will call it.
     pub(super) fn arrived(&mut self, life: u64, instance: usize, entry: u64, id: &str, mutilated: bool) {
         let known = self.entry(instance, entry);
         known.ids.insert(id.to_owned());
@@ -197,7 +197,8 @@ impl Judge {
     /// The process asks to delete `entry` with this proof.
     pub(super) fn delete_asked(&mut self, life: u64, instance: usize, entry: u64, proof: &str) {
         let is_held = self.held.iter().any(|held| held.life == life && held.entry == entry && held.id == proof);
-        // Handed out once more while its delete was on the way, and gone when that was answered, it is held no longer.
+        // If it was handed out again while its delete was on the way, and was gone when that was answered, it is no
+        // longer held.
         let known = self.entry(instance, entry);
         let is_gone = known.gone.is_some() && known.ids.contains(proof);
         if !is_held && !is_gone {
@@ -205,7 +206,7 @@ impl Judge {
         }
     }
 
-    /// The process has its answer, or none.
+    /// The process got its answer, or none.
     pub(super) fn delete_answered(&mut self, life: u64, instance: usize, entry: u64) {
         if self.entry(instance, entry).gone.is_some() {
             self.held.retain(|held| held.life != life || held.entry != entry);
@@ -223,7 +224,7 @@ impl Judge {
         may_repeat.iter().for_each(|id| self.allow_repeat(id));
     }
 
-    /// Upstream executed a delete of the bridge's.
+    /// Upstream executed a delete from the bridge.
     pub(super) fn deleted(&mut self, instance: usize, entry: u64) {
         let known = self.entry(instance, entry);
         known.gone = Some(Gone::Deleted);
@@ -258,8 +259,8 @@ impl Judge {
         for held in self.let_go(life) {
             let entry = self.entry(held.instance, held.entry);
             entry.expired_in_hand = None;
-            // Deleted by us: it cannot come again. By others: the record under way is one, and the next process may
-            // have been handed it before.
+            // Deleted by us: it cannot come again. Deleted by others: the record on its way counts as one, and the next
+            // process may have received it before.
             if held.attempted && entry.gone != Some(Gone::Deleted) {
                 self.allow_repeat(&held.id);
             }
@@ -280,7 +281,7 @@ impl Judge {
         }
     }
 
-    /// The process was made to forget what it held: that excuses nothing.
+    /// The process was made to forget what it held. That excuses nothing.
     pub(super) fn forgot(&mut self, life: u64) {
         self.let_go(life);
     }
@@ -296,7 +297,7 @@ impl Judge {
 
     // --- The broker's side ---
 
-    /// A record leaves for the broker. `None` where nobody queued such a thing.
+    /// A record leaves for the broker. `None` if nobody queued such a content.
     pub(super) fn publish(&mut self, record: &Record) -> Option<Sent> {
         let id = record.headers.iter().find(|(name, _)| *name == "ce_id").map(|(_, id)| id.clone());
         let Some((id, content)) = id.and_then(|id| self.contents.get_mut(&id).map(|content| (id, content))) else {
@@ -315,13 +316,13 @@ impl Judge {
         self.contents.get_mut(&sent.id).expect("it arrived").refused = true;
     }
 
-    /// The broker has appended it and the publisher will never hear of it.
+    /// The broker has appended it, and the publisher will never hear of it.
     pub(super) fn acknowledgement_lost(&mut self, sent: &Sent) {
         self.figures.acknowledgements_lost += 1;
         self.allow_repeat(&sent.id);
     }
 
-    /// The publisher has the broker's yes.
+    /// The publisher got the broker's acknowledgement.
     pub(super) fn acknowledged(&mut self, sent: &Sent) {
         self.contents.get_mut(&sent.id).expect("it arrived").acknowledged = true;
     }
@@ -332,8 +333,8 @@ impl Judge {
         let content = self.contents.get_mut(&sent.id).expect("it arrived");
         content.appended += 1;
         let copies = u32::try_from(content.arrivals.len()).expect("few");
-        // The same cut of another notification is no second sight of this one; unless what came before vanished from
-        // the head, or was passed over, which no client can know.
+        // The same cut of another notification does not count as a second sight of this one. The exception is that
+        // entries before it vanished from the head or were skipped, which no client can know.
         let queue = &self.queues[sent.instance].entries;
         let is_taken = |entry: u64| matches!(queue[entry as usize - 1].gone, Some(Gone::Taken | Gone::Expired));
         let counts = |entry: u64| !content.mutilated || self.next_unacked || entry == sent.entry || is_taken(entry);
@@ -344,7 +345,8 @@ impl Judge {
             self.figures.repeats += 1;
         }
         if as_known.mutilated {
-            // The whole notification may be published besides, should its delete fail; and the other way round.
+            // If a delete fails, the whole notification may be published in addition to its cut form, and the other way
+            // round.
             let ids = self.entry(sent.instance, sent.entry).ids.clone();
             ids.iter().for_each(|id| self.allow_repeat(id));
         } else if appended > allowed {

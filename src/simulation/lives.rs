@@ -1,4 +1,4 @@
-//! The processes: each poller lives, is stopped or killed between any two awaits, and another takes its place.
+//! The processes: each poller lives until it is stopped or killed between any two awaits, and another takes its place.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -24,28 +24,28 @@ use crate::watch::telemetry::InstanceTelemetry;
 const LIFE_MAX: Duration = Duration::from_secs(5 * 60);
 const DOWNTIME_MAX: Duration = Duration::from_secs(30);
 
-/// What all lives of one instance have in common.
+/// What all lives of one instance share.
 pub(super) struct Place {
     pub(super) shared: Shared,
     pub(super) instance: usize,
     pub(super) bridge: Arc<Bridge<Broker>>,
     pub(super) telemetry: Arc<InstanceTelemetry>,
     pub(super) plant: Plant,
-    /// Nobody is killed or stopped any more.
+    /// From now on nobody is killed or stopped.
     pub(super) calm: CancellationToken,
     /// The history is over: a last graceful stop.
     pub(super) finish: CancellationToken,
 }
 
-/// How a life is to end, unless the calm comes first.
+/// How a life ends, unless the calm begins first.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     LiveOn,
-    /// After it has been polled so often: at some await.
+    /// After it has been polled this often, so at some await.
     KillAtPoll(u32),
     KillAfter(Duration),
     StopAfter(Duration),
-    /// The stop took too long for somebody.
+    /// Stopped, then killed because the stop took too long.
     StopThenKill(Duration, Duration),
 }
 
@@ -67,11 +67,11 @@ enum End {
     Stopped,
     Killed,
     Finished,
-    /// It was asked to stop, and did not.
+    /// It was asked to stop and did not.
     Deaf,
 }
 
-/// One life after the other, until the end of the history.
+/// One life after the other, until the history ends.
 pub(super) async fn live(place: Place) {
     let pacing = Pacing {
         receive_timeout: RECEIVE_TIMEOUT,
@@ -94,10 +94,10 @@ pub(super) async fn live(place: Place) {
         let forgetful = (place.plant == Plant::ForgetsLast).then(|| stop.clone());
         let line = Line::new(place.shared.clone(), place.instance, life, forgetful);
         let poller = Poller::new(line, Arc::clone(&place.bridge), pacing.clone(), Arc::clone(&place.telemetry));
-        // A life begins with nothing in mind: a killed process remembers as little.
+        // A new life remembers nothing, like a process after a kill.
         let mut last = None;
         let end = place.run(Box::pin(poller.run(stop.clone(), &mut last)), fate, &stop).await;
-        // Dropped here, whatever it was doing: a killed process does nothing any more.
+        // Dropped here, whatever it was doing: a killed process does nothing more.
         drop(poller);
         let downtime = {
             let mut world = place.shared.lock();
@@ -109,7 +109,7 @@ pub(super) async fn live(place: Place) {
             };
             world.tell(place.instance, Happening::LifeEnds { life, how });
             match end {
-                // It stopped itself only because it was made to: the operator did nothing.
+                // It only stopped because the plant made it stop. The operator did nothing.
                 End::Stopped if place.plant == Plant::ForgetsLast => world.judge.forgot(life),
                 End::Stopped | End::Finished => world.judge.stopped(life),
                 End::Killed => world.judge.killed(life),

@@ -1,9 +1,9 @@
-//! Is this the record of what was queued? Key, topic and bytes; pure.
+//! Checks that a record matches what was queued: key, topic and bytes. Pure.
 
 use super::bodies::{Fate, Made};
 use chatbridge_event::record::Record;
 
-/// What is known of a content whose record is looked at.
+/// What is known of the content of the record.
 pub(super) struct AsKnown {
     /// It is an answer that was cut on its way.
     pub(super) mutilated: bool,
@@ -13,7 +13,7 @@ pub(super) struct AsKnown {
     pub(super) sights: u32,
 }
 
-/// What is wrong with `record`, if it is that of `made`.
+/// What is wrong with `record`, if it is the record of `made`.
 pub(super) fn objections(record: &Record, made: &Made, as_known: &AsKnown) -> Vec<String> {
     let Made { body, key, fate, is_json, .. } = made;
     let AsKnown { mutilated, refused, sights } = *as_known;

@@ -1,5 +1,4 @@
-//! What happened in a history, in order: the trace by which two runs are compared, and what a person reads of one that
-//! went wrong.
+//! What happened in a history, in order. Two runs are compared by it, and people read it when a history fails.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,21 +8,21 @@ use std::time::Duration;
 pub(super) enum Happening {
     /// A poller began to run.
     LifeBegins { life: u64, fate: String },
-    /// It ended.
+    /// A poller's life ended.
     LifeEnds { life: u64, how: &'static str },
     /// Upstream queued an event.
     Queued { entry: u64, bytes: usize, what: &'static str },
     /// Upstream handed it out.
     HandedOut { entry: u64, receipt: u64 },
-    /// A hand-out reached the poller.
+    /// An answer with a notification reached the poller.
     Arrived { life: u64, entry: u64, receipt: String, mutilated: bool },
-    /// A receive went wrong.
+    /// A receive failed.
     ReceiveFault(&'static str),
-    /// A delete reached upstream. `removed`: the entry it removed.
+    /// A delete reached upstream. `removed` is the entry that it removed.
     Delete { receipt: String, removed: Option<u64> },
-    /// A delete went wrong.
+    /// A delete failed.
     DeleteFault(&'static str),
-    /// Upstream forgot an event of age.
+    /// Upstream dropped an event because of its age.
     Expired { entry: u64 },
     /// Another reader received, and perhaps deleted.
     Rival { entry: u64, deleted: bool },
@@ -31,15 +30,15 @@ pub(super) enum Happening {
     Publish { entry: u64, topic: String, bytes: usize },
     /// The broker's log grew.
     Appended { entry: u64, topic: String, orphan: bool },
-    /// The broker said no, or nothing.
+    /// The broker refused the record or did not answer.
     PublishFault(&'static str),
-    /// The publisher had the broker's yes.
+    /// The publisher got the broker's acknowledgement.
     Acknowledged { entry: u64 },
-    /// From here on nothing goes wrong.
+    /// From here on there are no faults.
     Calm,
 }
 
-/// What happened, when (virtual time), and to which instance (0: to all).
+/// What happened, when (virtual time), and to which instance (0 means all).
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Story(Vec<(Duration, usize, Happening)>);
 

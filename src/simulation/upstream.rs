@@ -1,5 +1,5 @@
-//! The faulty GREEN-API: answers as bytes, read by the bridge's own reader of answers. A request, once sent, has its
-//! effect whether or not its process lives to hear of it.
+//! The faulty GREEN-API. It answers in bytes, which the bridge's own parser reads. A sent request takes effect whether
+//! or not its process lives to hear of it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use chatbridge_lab::green_api::queue::{HandOut, Received as LookedUp};
 pub(super) const RECEIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the client waits beyond that, and for a delete.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// A request that is never answered: long after the client has lost its patience.
+/// The delay of a request that is never answered: the client has given up long before.
 const FOR_EVER: Duration = Duration::from_secs(10 * 60);
 
 /// One life's connection to one instance's queue.
@@ -33,18 +33,18 @@ pub(super) struct Line {
     shared: Shared,
     instance: usize,
     life: u64,
-    /// Planted: ask to be stopped before the second receive that follows a delete, so that every notification is
-    /// another process's.
+    /// Planted bug: asks to be stopped before the second receive that follows a delete, so that every notification
+    /// belongs to another process.
     one_notification_only: Option<CancellationToken>,
     has_deleted: AtomicBool,
     /// The entry received last.
     received: AtomicU64,
 }
 
-/// What comes back.
+/// An answer.
 struct Reply {
     answer: Answer,
-    /// What was handed out, and whether the answer was cut on its way.
+    /// The entry that was handed out, and whether the answer was cut on its way.
     handed_out: Option<(u64, bool)>,
 }
 
@@ -72,7 +72,7 @@ impl Line {
         }
     }
 
-    /// What the poller gets is told to the judge, under the id that the bridge gives it.
+    /// Tells the judge what the poller receives, under the id that the bridge gives it.
     fn arrived(&self, received: &Received, (entry, mutilated): (u64, bool)) {
         self.received.store(entry, Ordering::Relaxed);
         let mut world = self.shared.lock();
@@ -126,7 +126,7 @@ fn broken() -> QueueError {
     QueueError::Unreachable { class: "connection", detail: "simulated".to_owned() }
 }
 
-/// `None`: reset, or too late.
+/// `None`: the connection was reset, or the answer is too late.
 async fn wait(answered: oneshot::Receiver<Reply>, patience: Duration) -> Option<Reply> {
     tokio::time::timeout(patience, answered).await.ok()?.ok()
 }
@@ -149,11 +149,11 @@ async fn serve_receive(shared: Shared, instance: usize, reply: oneshot::Sender<R
         },
     };
     shared.travel().await;
-    // Nobody may be there any more.
+    // The receiver may be gone.
     let _ = reply.send(answer);
 }
 
-/// Held until there is something to hand out; `None` where the client is gone and that is noticed.
+/// Waits until there is something to hand out. `None` if the client is gone and upstream notices.
 async fn poll(shared: &Shared, instance: usize, reply: &oneshot::Sender<Reply>) -> Option<LookedUp> {
     let deadline = Instant::now() + RECEIVE_TIMEOUT;
     loop {
@@ -211,7 +211,7 @@ const RESULT_FALSE: &str = r#"{"result":false,"reason":"simulated"}"#;
 const RESULT_TRUE: &str = r#"{"result":true,"reason":""}"#;
 const WEBHOOK_URL_SET: &str = "Message cannot be received because custom webhook url is set.";
 
-/// Before the request has an effect.
+/// Faults before the request takes effect.
 const RECEIVE_FAULTS: [(&str, u16, &str); 16] = [
     ("reset", 0, ""),
     ("hang", 1, ""),
@@ -230,7 +230,7 @@ const RECEIVE_FAULTS: [(&str, u16, &str); 16] = [
     ("an empty object too soon", 200, "{}"),
     ("a refusal", 200, r#"{"status":false,"reason":"simulated"}"#),
 ];
-/// The effect is lost, or the answer lies about it.
+/// The effect is lost, or the answer is wrong about it.
 const DELETE_FAULTS: [(&str, u16, &str); 12] = [
     ("reset", 0, ""),
     ("hang", 1, ""),
@@ -245,7 +245,7 @@ const DELETE_FAULTS: [(&str, u16, &str); 12] = [
     ("already gone", 500, UNACKED),
     ("result true", 200, RESULT_TRUE),
 ];
-/// The answer of what had its effect.
+/// The request took effect, but its answer is lost.
 const ANSWERS_LOST: [(&str, u16, &str); 7] = [
     ("reset after", 0, ""),
     ("hang after", 1, ""),
@@ -288,7 +288,7 @@ impl World {
         Some(fault)
     }
 
-    /// The answer that carries a hand-out: whole, cut, or lost.
+    /// The answer to a receive: whole, cut, or lost.
     fn on_its_way_back(&mut self, instance: usize, handed_out: &HandOut) -> Result<Reply, Fault> {
         let entry = handed_out.entry.0;
         let mut bytes = format!(r#"{{"receiptId":{},"body":"#, handed_out.receipt).into_bytes();

@@ -1,4 +1,4 @@
-//! Everything one history shares: one lock, one pair of dice, one virtual clock.
+//! What one history shares: one lock, one random number generator, one virtual clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(super) struct World {
     pub(super) conditions: Conditions,
     pub(super) judge: Judge,
     pub(super) story: Story,
-    /// No fault any more.
+    /// No faults from now on.
     pub(super) calm: bool,
     began: Instant,
     queues: Vec<Queue>,
@@ -34,7 +34,7 @@ pub(super) struct World {
     lives: u64,
 }
 
-/// The world, shared. Nothing holds it across an await; and there is one thread only, so nobody ever waits for it.
+/// The shared world. Nobody holds the lock across an await, and there is only one thread, so nobody ever waits for it.
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Mutex<World>>);
 
@@ -66,7 +66,7 @@ impl Shared {
         self.0.lock()
     }
 
-    /// A request or an answer on its way.
+    /// The travel time of a request or an answer.
     pub(super) async fn travel(&self) {
         let wait = {
             let mut world = self.lock();
@@ -78,7 +78,7 @@ impl Shared {
 }
 
 impl World {
-    /// Since the history began.
+    /// The time since the history began.
     pub(super) fn now(&self) -> Duration {
         self.began.elapsed()
     }
@@ -97,7 +97,7 @@ impl World {
         InstanceId::new(FIRST_INSTANCE + instance as u64)
     }
 
-    /// Throws the dice for a fault of these odds.
+    /// Draws whether a fault of these odds happens.
     pub(super) fn fault(&mut self, odds: f64) -> bool {
         !self.calm && self.dice.f64() < odds
     }
@@ -131,7 +131,7 @@ impl World {
         received
     }
 
-    /// A delete of the bridge's takes effect.
+    /// A delete from the bridge takes effect.
     pub(super) fn delete(&mut self, instance: usize, receipt: &str) -> bool {
         self.expire(instance);
         let removed = receipt.parse().ok().and_then(|receipt| self.queues[instance].delete(receipt));
@@ -144,7 +144,7 @@ impl World {
         removed.is_some()
     }
 
-    /// Another reader receives; returns the receipt it could delete with.
+    /// Another reader receives. Returns the receipt that it could delete with.
     pub(super) fn rival_receives(&mut self, instance: usize) -> Option<u64> {
         match self.hand_out(instance) {
             Received::Event(HandOut { entry, receipt, .. }) => {
@@ -175,7 +175,7 @@ impl World {
         Arc::clone(&self.changed[instance])
     }
 
-    /// Events in all queues.
+    /// The number of events in all queues.
     pub(super) fn depth(&mut self) -> usize {
         (0..self.queues.len()).for_each(|instance| self.expire(instance));
         self.queues.iter().map(Queue::len).sum()

@@ -1,9 +1,9 @@
-//! Two clocks. One is the time of day, which may be wrong, and may be set at any moment. The other counts since the machine
-//! was started and only goes forward.
+//! Two clocks. One is the time of day, which may be wrong and may be set at any moment. The other counts from the start
+//! of the machine and only goes forward.
 //!
-//! Consumers are told times of day, and ChatApp is asked for them. But a time of day that was read while the clock was wrong
-//! stays wrong. So it is remembered by the other clock when something was, and only when it is told that becomes a time
-//! of day, by what the time of day is at that moment.
+//! Consumers are given times of day, and ChatApp is asked for them. But a time of day that was read while the clock was
+//! wrong stays wrong. So the bridge remembers moments by the other clock. It converts them to a time of day only when
+//! it reports them, using the time of day at that moment.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// How far back a stretch reaches whose beginning nobody knows: as long as it is known which events were published.
+/// How far back a stretch reaches if its beginning is unknown: as long as published events are remembered.
 pub const LOOK_BACK_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// Clocks that are no further apart than this count as the same: steps so small do no harm.
+/// Clocks that differ by no more than this count as equal: such small steps do no harm.
 const APART_MAX: SignedDuration = SignedDuration::from_secs(2);
-/// Before this, 2025-01-01, there was no such program: a clock that says so has not been set yet.
+/// This program did not exist before 2025-01-01. A clock that shows an earlier time has not been set yet.
 const FIRST_DAY: Timestamp = Timestamp::constant(1_735_689_600, 0);
 
 /// Both clocks at one moment.
@@ -43,7 +43,7 @@ pub enum When {
     Up(SignedDuration),
 }
 
-/// What reads the clocks, and which start of the machine one of them counts from.
+/// Reads the clocks, and knows which start of the machine one of them counts from.
 #[derive(Clone)]
 pub struct Clock {
     read: Arc<dyn Fn() -> Reading + Send + Sync>,
@@ -51,14 +51,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// This machine's. Reads a file of the kernel's.
+    /// This machine's clock. Reads a file of the kernel's.
     #[must_use]
     pub fn of_this_machine() -> Self {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
         Self { read: Arc::new(Reading::now), boot: boot.ok().map(|boot| boot.trim().into()) }
     }
 
-    /// One that a test holds; `boot` names the start of the machine.
+    /// A clock that a test controls. `boot` names the start of the machine.
     pub fn held(boot: &str, read: impl Fn() -> Reading + Send + Sync + 'static) -> Self {
         Self { read: Arc::new(read), boot: Some(boot.into()) }
     }
@@ -69,7 +69,7 @@ impl Clock {
         (self.read)()
     }
 
-    /// Another name after each start of the machine; `None` where it has none.
+    /// A name that changes with each start of the machine, or `None` if there is none.
     #[must_use]
     pub fn boot(&self) -> Option<&str> {
         self.boot.as_deref()
@@ -86,38 +86,39 @@ impl Reading {
     /// This machine's clocks, now.
     #[must_use]
     pub fn now() -> Self {
-        // Elsewhere no clock counts the time for which the machine slept.
+        // Other systems have no clock that counts the time for which the machine slept.
         let clock = if cfg!(target_os = "linux") { ClockId::Boottime } else { ClockId::Monotonic };
         let up = clock_gettime(clock);
         let nanoseconds = i32::try_from(up.tv_nsec).unwrap_or_default();
         Self { wall: Timestamp::now(), up: SignedDuration::new(up.tv_sec, nanoseconds) }
     }
 
-    /// So long before.
+    /// The reading so much earlier.
     #[must_use]
     pub fn before(self, by: SignedDuration) -> Self {
         Self { wall: earlier(self.wall, by), up: self.up.saturating_sub(by) }
     }
 
-    /// What the time of day was then, by what it is now.
+    /// The time of day at `up`, judged by the present time of day.
     #[must_use]
     pub fn wall_at(self, up: SignedDuration) -> Timestamp {
         earlier(self.wall, self.up.saturating_sub(up))
     }
 
-    /// How far the clocks are apart. Only setting the time of day changes that.
+    /// The difference between the clocks. It changes only when the time of day is set.
     #[must_use]
     pub fn offset(self) -> SignedDuration {
         self.wall.duration_since(Timestamp::UNIX_EPOCH).saturating_sub(self.up)
     }
 
-    /// By how much the time of day went ahead of the other clock since they were so far apart. Perhaps it was set; perhaps the
-    /// machine stood still for so long, as a virtual one does that is stopped, and nobody can tell which.
+    /// By how much the time of day has advanced against the other clock since their difference was `offset`. Either it
+    /// was set, or the machine stood still for that long, as a stopped virtual machine does. The two cannot be told
+    /// apart.
     pub fn ahead_since(self, offset: SignedDuration) -> SignedDuration {
         self.offset().saturating_sub(offset).clamp(SignedDuration::ZERO, LOOK_BACK_MAX)
     }
 
-    /// Whether the time of day was set since the clocks were so far apart.
+    /// Whether the time of day was set since the clocks differed by `offset`.
     #[must_use]
     pub fn was_set_since(self, offset: SignedDuration) -> bool {
         self.offset().saturating_sub(offset).abs() > APART_MAX
@@ -130,7 +131,7 @@ impl Reading {
 }
 
 impl When {
-    /// So long before, where the clock that only goes forward says when.
+    /// So much earlier, if the moment is known by the clock that only goes forward.
     pub fn earlier(self, by: SignedDuration) -> Self {
         match self {
             Self::Up(up) => Self::Up(up.saturating_sub(by)),
@@ -138,8 +139,8 @@ impl When {
         }
     }
 
-    /// As the beginning of a stretch, in the time of day of `now`. One that cannot be right is replaced by the earliest that
-    /// is looked at.
+    /// The time of day of `now` at which a stretch begins. A beginning that cannot be right is replaced by the earliest
+    /// time that is looked at.
     #[must_use]
     pub fn beginning(self, now: Reading) -> Timestamp {
         match self {
@@ -149,7 +150,7 @@ impl When {
         }
     }
 
-    /// As the end of a stretch, in the time of day of `now`.
+    /// The time of day of `now` at which a stretch ends.
     #[must_use]
     pub fn end(self, now: Reading) -> Timestamp {
         match self {
@@ -159,7 +160,7 @@ impl When {
     }
 }
 
-/// So long before; the earliest or the latest time there is where that is no time any more.
+/// So much earlier. Stops at the earliest or latest time that can be represented.
 fn earlier(wall: Timestamp, by: SignedDuration) -> Timestamp {
     let limit = if by.is_negative() { Timestamp::MAX } else { Timestamp::MIN };
     wall.checked_sub(by).unwrap_or(limit)
@@ -194,7 +195,7 @@ mod tests {
         let said = |at: Timestamp| When::Wall { at, said: at };
         let wall = |hours_ago: i64| said(now.wall - hours(hours_ago));
         assert_eq!(wall(2).beginning(now), now.wall - hours(2));
-        // The clock had been ahead, and said so in the same breath.
+        // The clock had been ahead, and had just said so.
         let ahead = When::Wall { at: now.wall - hours(2), said: now.wall + hours(1) };
         for not_credible in [ahead, wall(-1), wall(1001), said(Timestamp::UNIX_EPOCH), said(Timestamp::MAX)] {
             assert_eq!(not_credible.beginning(now), now.wall - LOOK_BACK_MAX, "{not_credible:?}");

@@ -1,18 +1,18 @@
 //! A borrowed, tolerant view of one JSON document.
 //!
-//! The text has already been checked by `serde_json` (as a `RawValue`), so this module only has to *read* it, and it
-//! reads what a typed decoder would refuse: a lone surrogate escape (`"\ud83d"`) becomes U+FFFD, a number keeps its own
-//! digits however many there are, nesting deeper than [`DEPTH_MAX`] stays an opaque slice, of two equal keys the last
-//! one counts. Upstream bodies do all of this.
+//! `serde_json` has already checked the text (as a `RawValue`), so this module only has to read it. It reads what a
+//! typed decoder would refuse: a lone surrogate escape (`"\ud83d"`) becomes U+FFFD, a number keeps all its digits,
+//! nesting deeper than [`DEPTH_MAX`] stays an opaque slice, and of two equal keys the last one counts. Upstream bodies
+//! contain all of this.
 //!
 //! # How much memory a document takes
 //!
-//! A value takes up to 56 bytes here and as few as two in the text (`0,`), so a view of everything in a document could
-//! be thirty times as large as its text. Therefore at most [`VALUES_MAX`] values are taken apart. A container that holds
-//! more of them than are left stays an opaque slice, as one that is nested too deep does; what stands beside it is read
-//! as ever. With this a view takes at most 8 MiB, and besides no more bytes than the text has.
+//! A value takes up to 56 bytes here and as few as two in the text (`0,`), so a view of the whole document could be
+//! thirty times as large as its text. Therefore at most [`VALUES_MAX`] values are parsed. A container with more values
+//! than are left stays an opaque slice, like one that is nested too deep. What stands beside it is read as usual. So a
+//! view takes at most 8 MiB, plus no more bytes than the text has.
 //!
-//! No I/O, nothing of ours beside it.
+//! No I/O, and no other module of this repository.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -20,11 +20,11 @@ use std::ops::Range;
 
 mod reader;
 
-/// Containers nested deeper than this are kept as text and not looked into. Documented bodies nest five deep.
+/// Containers nested deeper than this are kept as text. Documented bodies nest five deep.
 pub const DEPTH_MAX: usize = 64;
 
-/// So many values of a document are taken apart. The largest bodies known, votes in a poll of a large group, have some
-/// twelve thousand.
+/// At most this many values of a document are parsed. The largest known bodies, votes in a poll of a large group, have
+/// about twelve thousand.
 pub const VALUES_MAX: usize = 32_768;
 
 /// One JSON value, borrowing from the text it was read from.
@@ -42,20 +42,20 @@ pub enum Json<'a> {
     Array(Vec<Json<'a>>),
     /// An object in the order of the text; keys may repeat.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
-    /// A container below [`DEPTH_MAX`] or with more than [`VALUES_MAX`] allows, as text.
+    /// A container below [`DEPTH_MAX`], or with more values than [`VALUES_MAX`] allows, as text.
     Opaque(&'a str),
 }
 
 static NULL: Json<'static> = Json::Null;
 
 impl<'a> Json<'a> {
-    /// Reads one document. `None` where the text is not JSON, which cannot be for text out of a `RawValue`.
+    /// Reads one document. `None` if the text is not JSON, which cannot happen for text from a `RawValue`.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Json<'a>> {
         reader::document(text)
     }
 
-    /// The member `key` of an object; `null` where there is none, so that look-ups chain.
+    /// The member `key` of an object, or `null` if there is none, so that look-ups can be chained.
     #[must_use]
     pub fn get(&self, key: &str) -> &Json<'a> {
         match self {
@@ -66,7 +66,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Whether there is anything here but `null`.
+    /// Whether this is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
         matches!(self, Json::Null)
@@ -78,7 +78,7 @@ impl<'a> Json<'a> {
         matches!(self, Json::Object(_))
     }
 
-    /// Whether anything in here was not taken apart.
+    /// Whether anything in here was not parsed.
     #[must_use]
     pub fn has_opaque(&self) -> bool {
         match self {
@@ -89,7 +89,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// A string, or a number or boolean in its own spelling: upstream scalars wobble between the forms.
+    /// A string, or a number or boolean in its own spelling, because upstream varies between the forms.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -101,30 +101,30 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Like [`Json::text`], with `""` taken as absent: upstream writes `""` where it has nothing to say.
+    /// Like [`Json::text`], but `""` counts as absent: upstream writes `""` for missing values.
     #[must_use]
     pub fn words(&self) -> Option<&str> {
         self.text().filter(|text| !text.is_empty())
     }
 
-    /// A whole number, also when it came as a string or as `4.0`.
+    /// A whole number, also if it came as a string or as `4.0`.
     #[must_use]
     pub fn integer(&self) -> Option<i64> {
         let text = self.text()?.trim();
         text.parse().ok().or_else(|| {
             let float: f64 = text.parse().ok()?;
-            // Beyond 2^53 a float no longer says which whole number was meant.
+            // Beyond 2^53 a float no longer tells which whole number was meant.
             (float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0).then_some(float as i64)
         })
     }
 
-    /// A number that a double can hold, also when it came as a string.
+    /// A number that a double can hold, also if it came as a string.
     #[must_use]
     pub fn number(&self) -> Option<f64> {
         self.text()?.trim().parse().ok().filter(|number: &f64| number.is_finite())
     }
 
-    /// The items of an array; none where this is no array.
+    /// The items of an array, or none if this is no array.
     #[must_use]
     pub fn items(&self) -> &[Json<'a>] {
         if let Json::Array(items) = self { items } else { &[] }
@@ -142,8 +142,8 @@ impl<'a> Json<'a> {
 
     /// Appends the canonical form of RFC 8785: keys sorted by UTF-16 code units, no white space, shortest numbers.
     ///
-    /// One deliberate difference: whole numbers keep all their digits, where the RFC rounds them to a double. Two ids
-    /// of 18 digits must not become one.
+    /// One deliberate difference: whole numbers keep all their digits, where the RFC rounds them to a double. Otherwise
+    /// two ids of 18 digits could become one.
     pub fn write_canonical(&self, out: &mut Vec<u8>) {
         match self {
             Json::Null => out.extend_from_slice(b"null"),
@@ -177,7 +177,8 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Removes every member named `key` whose value is a string longer than `bytes_max`, at any depth; true if any was.
+    /// Removes every member named `key` whose value is a string longer than `bytes_max`, at any depth. True if any was
+    /// removed.
     pub fn remove_long(&mut self, key: &str, bytes_max: usize) -> bool {
         match self {
             Json::Array(items) => {
@@ -196,28 +197,28 @@ impl<'a> Json<'a> {
     }
 }
 
-/// Where the members `names` of an object stand in its text, of several of one name the last; and how many members of any
-/// name it has. `None` where the text is no object.
+/// The places of the members `names` in an object's text, and how many members it has in all. If a name occurs more
+/// than once, the last counts. `None` if the text is no object.
 #[must_use]
 pub fn members<const N: usize>(text: &str, names: [&str; N]) -> Option<([Option<Range<usize>>; N], usize)> {
     reader::members(text, names)
 }
 
-/// Goes through the items of an array one by one, without keeping any. Does not hold the text, so that whoever owns the
-/// text can keep this beside it.
+/// Goes through the items of an array one by one and keeps none. It does not borrow the text, so the owner of the text
+/// can store both together.
 #[derive(Debug, Clone, Copy)]
 pub struct Items {
     at: usize,
 }
 
 impl Items {
-    /// At the first item; `None` where the text is no array.
+    /// Starts at the first item. `None` if the text is no array.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         Some(Self { at: reader::first_item(text)? })
     }
 
-    /// Where the next item stands in `text`, which has to be the same text each time.
+    /// The place of the next item in `text`, which has to be the same text each time.
     pub fn next(&mut self, text: &str) -> Option<Range<usize>> {
         let (item, next) = reader::item(text, self.at)?;
         self.at = next;
@@ -231,7 +232,7 @@ impl Items {
     }
 }
 
-/// The same JSON on one line, all else untouched.
+/// The same JSON on one line, otherwise unchanged.
 #[must_use]
 pub fn on_one_line(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
@@ -239,10 +240,10 @@ pub fn on_one_line(text: &str) -> String {
     String::from_utf8(out).expect("only ASCII white space was taken out of a str")
 }
 
-/// The members in canonical order, of equal keys only the last.
+/// The members in canonical order. Of equal keys only the last is kept.
 fn sorted_last_wins<'m, 'a>(members: &'m [(Cow<'a, str>, Json<'a>)]) -> Vec<(&'m str, &'m Json<'a>)> {
     let mut sorted: Vec<(&str, &Json)> = members.iter().rev().map(|(key, value)| (&**key, value)).collect();
-    // Stable, so that of equal keys the one that came last stands first and survives the dedup.
+    // A stable sort: of equal keys the one that came last stands first and survives the dedup.
     sorted.sort_by(|(a, _), (b, _)| compare_utf16(a, b));
     sorted.dedup_by(|(later, _), (kept, _)| later == kept);
     sorted
@@ -262,13 +263,13 @@ fn write_number(digits: &str, out: &mut Vec<u8>) {
         Ok(float) if float.is_finite() => {
             out.extend_from_slice(ryu_js::Buffer::new().format_finite(float).as_bytes());
         }
-        // 1e999 is JSON, though no double; its spelling is all the identity it has.
+        // 1e999 is valid JSON but no double. Its spelling is the only identity it has.
         _ => out.extend_from_slice(digits.as_bytes()),
     }
 }
 
 fn write_string(text: &str, out: &mut Vec<u8>) {
-    // Without a way out in the middle, so that sixteen bytes are looked at at once.
+    // Without an early return, so that the compiler can check sixteen bytes at a time.
     let is_plain = text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'));
     if is_plain {
         out.push(b'"');
@@ -276,7 +277,7 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
         out.push(b'"');
         return;
     }
-    // serde_json escapes exactly what RFC 8785 §3.2.2.2 asks for; writing to a Vec cannot fail.
+    // serde_json escapes exactly what RFC 8785, 3.2.2.2 asks for, and writing to a Vec cannot fail.
     serde_json::to_writer(out, text).expect("a Vec takes every byte");
 }
 

@@ -1,4 +1,4 @@
-//! What the other packages share, and what knows none of them.
+//! What the other packages share. It depends on none of them.
 
 pub mod clock;
 pub mod json;

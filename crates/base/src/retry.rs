@@ -1,4 +1,4 @@
-//! Waiting longer after each failure. Pure: the caller sleeps, and passes chance in.
+//! Waits longer after each failure. Pure: the caller sleeps, and passes the random number in.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// From `min` up to `max`; a `max` below `min` counts as `min`.
+    /// From `min` up to `max`. A `max` below `min` counts as `min`.
     #[must_use]
     pub fn new(min: Duration, max: Duration) -> Self {
         Self { min, max: max.max(min), failures: 0 }
@@ -27,7 +27,7 @@ impl Backoff {
         ceiling.mul_f64(chance.clamp(0.0, 1.0))
     }
 
-    /// Like [`Backoff::next`], but never below `least`: for answers that ask to be left alone for a while.
+    /// Like [`Backoff::next`], but never below `least`, for answers that ask for a pause.
     pub fn next_at_least(&mut self, least: Duration, chance: f64) -> Duration {
         least + self.next(chance)
     }

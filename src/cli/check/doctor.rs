@@ -1,8 +1,8 @@
-//! `chatbridge check --online`: what stands between this configuration and delivered events, and how to mend it.
+//! `chatbridge check --online`: what prevents this configuration from delivering events, and how to fix it.
 //!
-//! Reading only. Facts are gathered at the rim (`green_api::examine`, `chatapp`, `kafka`) and judged by plain functions
+//! It only reads. `green_api::examine`, `chatapp` and `kafka` collect the facts, and plain functions judge them
 //! (`instance`, `push`, `chatapp/verdict`, `topic`). It never receives, deletes or sets anything at GREEN-API, makes no
-//! token of ChatApp's and writes nothing to Kafka.
+//! ChatApp token and writes nothing to Kafka.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ mod push;
 mod state_dir;
 mod topic;
 
-/// Instances asked at once.
+/// How many instances are asked at once.
 const CONCURRENT_MAX: usize = 8;
 
 /// How a check ended.
@@ -60,7 +60,7 @@ pub(crate) struct Finding {
     pub set_settings: Option<SetSettings>,
 }
 
-/// A body of setSettings: keys and what to set them to.
+/// A setSettings body: keys and their new values.
 pub(crate) type SetSettings = BTreeMap<&'static str, String>;
 
 impl Finding {
@@ -74,7 +74,7 @@ impl Finding {
     }
 }
 
-/// Looks at everything `config` speaks of: `clients` are its instances in their order, `chatapp` the API of its ChatApp,
+/// Checks everything that `config` names. `clients` are its instances in their order, `chatapp` is its ChatApp API,
 /// `registry` its schema registry.
 pub(crate) async fn examine(
     config: &Config,
@@ -108,7 +108,7 @@ async fn instances(config: &Config, clients: Vec<Arc<InstanceClient>>) -> Vec<Fi
     examined.iter().flat_map(|(index, examined)| instance::judge(&config.instances[*index], examined, config)).collect()
 }
 
-/// Asks only whether the schema is there; whoever asks to register may change something.
+/// Only asks whether the schema exists, because registering could change something.
 async fn schema_registry(config: &Config, registry: Option<SchemaRegistry>) -> Vec<Finding> {
     let (Some(registry), Some(settings)) = (registry, &config.schema_registry) else { return Vec::new() };
     let subject = "schema registry";

@@ -1,5 +1,5 @@
-//! The whole thing with nothing installed: a simulated upstream, a broker in the process, the *real* bridge between
-//! them, and a consumer that holds what arrives against what was sent.
+//! The whole system with nothing installed: a simulated upstream, a broker in this process, the real bridge between
+//! them, and a consumer that compares what arrives with what was sent.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -21,19 +21,20 @@ use bridge::RunningBridge;
 use broker::{Appeared, Broker};
 use progress::Progress;
 
-/// As far away as a host in the same region; without it the bridge would meet GREEN-API's 100 requests per second.
+/// About the distance of a host in the same region. Without it the bridge would hit GREEN-API's 100 requests per
+/// second.
 const LATENCY: Duration = Duration::from_millis(10);
-/// Without any progress for so long, the demo gives up and says what is missing.
+/// After this long without progress, the demo gives up and says what is missing.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// What the demo shall do.
+/// What the demo should do.
 #[derive(Debug, Clone)]
 pub(crate) struct Demo {
     /// Events over all instances or channels.
     pub events: u64,
-    /// Events a second over all of them; 0: all at once.
+    /// Events a second over all of them. 0 means all at once.
     pub rate: u64,
-    /// An existing Kafka, instead of the one in the process.
+    /// An existing Kafka instead of the one in the process.
     pub brokers: Option<String>,
     /// Records shown as a consumer sees them.
     pub samples: usize,
@@ -44,7 +45,7 @@ pub(crate) struct Demo {
 /// Why the demo could not be run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DemoError {
-    /// Ports, output.
+    /// Ports or output.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The broker in the process.
@@ -56,85 +57,85 @@ pub(crate) enum DemoError {
     /// The bridge.
     #[error(transparent)]
     Start(#[from] app::RunError),
-    /// The bridge did not get to hear anything.
+    /// The bridge did not begin to receive.
     #[error("the bridge has not subscribed its channels after {} s; RUST_LOG=info shows what it met", .0.as_secs())]
     NotHeard(Duration),
 }
 
-/// A simulated upstream, and the judge of what arrives of its events.
+/// A simulated upstream, and the judge of what arrives from it.
 pub(crate) trait Trial {
     /// Where latencies are measured from.
     const FROM: &'static str;
-    /// The last line where the promise was kept, and where it was not.
+    /// The last line if the promise was kept, and if it was not.
     const KEPT: &'static str;
     const BROKEN: &'static str;
-    /// Sorts of records; of each some are shown.
+    /// The number of sorts of records. Some of each sort are shown.
     const SORTS: usize;
 
     /// What it is, and its addresses.
     fn description(&self) -> String;
 
-    /// The same configuration, with this upstream.
+    /// The same configuration with this upstream added.
     fn configure(&self, config: Config) -> Config;
 
-    /// Resolves once the bridge hears what is sent.
+    /// Resolves once the bridge receives what is sent.
     async fn heard(&self);
 
-    /// So many events may be out by now, whatever the rate.
+    /// How many events may have been sent by now, whatever the rate.
     fn events_max(&self) -> u64;
 
-    /// Sends one more event; `sent` are out.
+    /// Sends one more event. `sent` is the number sent so far.
     fn send(&mut self, sent: u64) -> io::Result<()>;
 
-    /// Looks at the upstream again, of whose events `sent` are out.
+    /// Checks the upstream again. `sent` is the number of events sent so far.
     fn look(&mut self, sent: u64) -> Sight;
 
-    /// Resolves when something has changed by itself. Dropped at any time.
+    /// Resolves when something has changed by itself. May be dropped at any time.
     async fn changed(&mut self);
 
-    /// Judges a record; call in the order of its partition.
+    /// Judges a record. Call in the order of its partition.
     fn appeared(&mut self, record: &Appeared) -> Sighting;
 
     /// The figures, once nothing more is waited for.
     fn judge(&self, pace: Pace) -> Judged;
 
-    /// How many events are in Kafka, by the final judgement.
+    /// How many events are in Kafka, by the final verdict.
     fn published(&self) -> u64;
 
     async fn stop(self);
 }
 
-/// How far it is.
+/// The progress so far.
 pub(crate) struct Sight {
     /// The position of the bar.
     done: u64,
-    /// What stands beside it.
+    /// The text beside the bar.
     told: String,
-    /// Whether nothing of what was sent is outstanding.
+    /// Whether everything sent is accounted for.
     is_settled: bool,
 }
 
 /// What a record is.
 #[derive(Default)]
 pub(crate) struct Sighting {
-    /// When its event was sent, where this is its first appearance.
+    /// When its event was sent, if this is its first appearance.
     sent_at: Option<Instant>,
-    /// Its sort, where it is worth showing.
+    /// Its sort, if it is worth showing.
     sort: Option<usize>,
 }
 
-/// How fast it went.
+/// The speed of the demo.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     seconds: f64,
     events_per_second: f64,
     p50_ms: f64,
     p99_ms: f64,
-    /// Whether the demo came to its end, with all events.
+    /// Whether the demo finished with all events.
     is_complete: bool,
 }
 
-/// What came of it.
+/// The result.
 pub(crate) struct Judged {
     /// The summary for machines.
     json: serde_json::Result<String>,
@@ -143,10 +144,10 @@ pub(crate) struct Judged {
 }
 
 impl Demo {
-    /// Runs the demo; true if the promise held and everything arrived. `stop` ends it early.
+    /// Runs the demo. Returns true if the promise held and everything arrived. `stop` ends it early.
     ///
     /// # Errors
-    /// Where it could not be run.
+    /// If it could not be run.
     pub(crate) async fn run<T: Trial>(&self, mut trial: T, stop: CancellationToken) -> Result<bool, DemoError> {
         let broker = Broker::start(self.brokers.clone())?;
         let bridge = RunningBridge::start(trial.configure(bridge::config(&broker))).await?;
@@ -161,7 +162,7 @@ impl Demo {
         Ok(held)
     }
 
-    /// Sends events at the wanted rate and has what arrives judged, until all of it is accounted for.
+    /// Sends events at the wanted rate and judges what arrives, until everything is accounted for.
     async fn watch<T: Trial>(
         &self,
         trial: &mut T,
@@ -206,7 +207,7 @@ impl Demo {
             }
         }
         progress.finish();
-        // Waiting for everything does not show a repeat of the very last events; a moment more does.
+        // Repeats of the very last events come only after everything has arrived, so wait a moment longer.
         while let Ok(Some(record)) = timeout(Duration::from_millis(300), appeared.recv()).await {
             trial.appeared(&record);
         }
@@ -222,7 +223,7 @@ impl Demo {
         Ok((trial.judge(pace), pace, samples))
     }
 
-    /// How many events shall have been sent by now.
+    /// How many events should have been sent by now.
     fn due(&self, elapsed: Duration) -> u64 {
         if self.rate == 0 { u64::MAX } else { (elapsed.as_secs_f64() * self.rate as f64) as u64 }
     }
@@ -252,7 +253,7 @@ impl Demo {
     }
 }
 
-/// Records to be shown: the first ones of each sort.
+/// Records to show: the first ones of each sort.
 struct Samples {
     wanted: usize,
     taken: Vec<Vec<Appeared>>,

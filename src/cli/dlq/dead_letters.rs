@@ -1,10 +1,10 @@
-//! Dead letters, read back: which are there, which are still to be dealt with, and how one is driven again.
+//! Reads dead letters: which there are, which are not replayed yet, and how one is replayed.
 //!
-//! The topic itself remembers what was replayed. A replay writes a *mark* behind the letter, under the same key, once
-//! Kafka has acknowledged the event; a letter with a mark is settled. So any selection can be replayed, in any order,
-//! interrupted and repeated: what has its mark is passed over, what has none is driven again. A crash between event and
-//! mark repeats that one event, with the same `ce_id`. A consumer group's offset could not say that: it knows only one
-//! end, and everything before it counts as done.
+//! The topic itself remembers what was replayed. Once Kafka has acknowledged the event, a replay writes a mark after
+//! the letter, under the same key. A letter with a mark is settled. So any selection can be replayed in any order,
+//! interrupted and repeated: letters with a mark are skipped, letters without one are replayed. A crash between event
+//! and mark repeats that one event, with the same `ce_id`. The offset of a consumer group could not record that:
+//! everything before it counts as done.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use chatbridge_event::record::dead_letter::{MARK_REASON, MARKED_LETTER};
 
 pub(crate) mod replay;
 
-/// Letters one selection may hold: its positions are kept in memory.
+/// How many letters one selection may hold, because their positions are kept in memory.
 pub(crate) const SELECTED_LETTERS_MAX: usize = 1_000_000;
 
-/// Why the dead letters cannot be looked through.
+/// Why the dead letters cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SurveyError {
     /// Reading failed.
@@ -32,53 +32,53 @@ pub(crate) enum SurveyError {
     TooMany,
 }
 
-/// A dead letter as it lies in its topic.
+/// A dead letter as it is stored in its topic.
 pub(crate) struct Letter {
-    /// Where it lies.
+    /// Its position.
     pub position: Position,
     /// When it was written.
     pub time: Option<Timestamp>,
-    /// Why: one of [`DeadLetterReason`]'s words, or whatever else the header says.
+    /// The reason: one of [`DeadLetterReason`]'s words, or whatever else the header says.
     pub reason: String,
     /// The failure in words.
     pub error: String,
-    /// What it was received for.
+    /// The source that it was received from.
     pub source: Option<SourceId>,
-    /// Whether it is a gap, whose bytes are the bridge's own and no body.
+    /// Whether it is a gap. A gap's bytes were made by the bridge and are not a body.
     pub is_gap: bool,
-    /// Where it would have gone.
+    /// The topic it was meant for.
     pub topic: Option<Arc<str>>,
     /// The `ce_id`.
     pub id: Option<Uuid>,
-    /// How often it had been tried.
+    /// How often publishing had been tried.
     pub attempts: Option<u32>,
     /// When the bridge saw it first.
     pub first_seen: Option<Timestamp>,
     /// The receipt it was handed out with.
     pub receipt_id: Option<String>,
-    /// How long the bytes were, where the broker took only a part of them.
+    /// How long the bytes were, if the broker accepted only a part of them.
     pub truncated_from_bytes: Option<u64>,
     /// The key.
     pub key: String,
-    /// The bytes as they came.
+    /// The bytes as they were received.
     pub bytes: Vec<u8>,
 }
 
 impl Letter {
-    /// The polled instance, where it was received for one.
+    /// The GREEN-API instance, if it was received for one.
     #[must_use]
     pub(crate) fn instance(&self) -> Option<u64> {
         self.source.as_ref()?.instance().map(InstanceId::get)
     }
 
-    /// Why it is here, where the word is one of ours.
+    /// The reason, if it is one of ours.
     #[must_use]
     pub(crate) fn known_reason(&self) -> Option<DeadLetterReason> {
         DeadLetterReason::ALL.into_iter().find(|reason| reason.as_str() == self.reason)
     }
 }
 
-/// What lies in the dead-letter topic.
+/// A record of the dead-letter topic.
 pub(crate) enum Entry {
     /// A dead letter.
     Letter(Box<Letter>),
@@ -87,7 +87,7 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
-    /// Reads a record of the dead-letter topic; whatever is no mark is a letter.
+    /// Reads a record of the dead-letter topic. Everything that is not a mark is a letter.
     #[must_use]
     pub(crate) fn read(record: ConsumedRecord) -> Self {
         let header = |name: &str| record.header(name);
@@ -120,7 +120,7 @@ impl Entry {
     }
 }
 
-/// Which letters are meant; an empty list means any.
+/// Which letters are selected. An empty list means any.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
     /// Reasons.
@@ -131,7 +131,7 @@ pub(crate) struct Filter {
     pub since: Option<Timestamp>,
     /// Written before this time.
     pub until: Option<Timestamp>,
-    /// At most so many, the oldest first.
+    /// At most this many, the oldest first.
     pub limit: Option<usize>,
     /// Also those that were replayed before.
     pub replayed_too: bool,
@@ -147,14 +147,14 @@ impl Filter {
     }
 }
 
-/// What a first look through the topic found: the letters that are meant, and where they want to go.
+/// The result of reading the topic once: the selected letters, and the topics they were meant for.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// The letters, each with whether it was replayed before.
     pub selected: HashMap<Position, bool>,
     /// The topics named in their headers.
     pub topics: HashSet<Arc<str>>,
-    /// How many there are of each reason.
+    /// How many there are for each reason.
     pub reasons: BTreeMap<String, usize>,
 }
 
@@ -166,14 +166,14 @@ struct Sighted {
     reason: Arc<str>,
 }
 
-/// Looks through the topic once. Marks lie behind their letters, so nothing can be said of a letter before the end.
+/// Reads the topic once. Marks come after their letters, so the state of a letter is known only at the end.
 ///
 /// # Errors
-/// Where the topic cannot be read, or holds too many letters.
+/// If the topic cannot be read, or holds too many letters.
 pub(crate) async fn survey(mut records: Records, filter: &Filter) -> Result<Survey, SurveyError> {
     let mut sighted: Vec<Sighted> = Vec::new();
     let mut marks = HashSet::new();
-    // A handful of words and topics, shared by all their letters.
+    // There are few words and topics, so all letters share them.
     let mut words: HashSet<Arc<str>> = HashSet::new();
     let mut shared = |word: &str| match words.get(word) {
         Some(known) => Arc::clone(known),
@@ -199,11 +199,11 @@ pub(crate) async fn survey(mut records: Records, filter: &Filter) -> Result<Surv
             return Err(SurveyError::TooMany);
         }
     }
-    // The id as well as the place: in a topic that was copied or made anew a place alone says nothing.
+    // Compare the id as well as the position: if the topic was copied or recreated, the position alone proves nothing.
     let is_replayed = |letter: &Sighted| marks.contains(&(letter.position, letter.id));
     sighted.retain(|letter| filter.replayed_too || !is_replayed(letter));
-    // The oldest are those that lie before the others, whatever the clocks said that stamped them; between partitions there
-    // is only the time.
+    // Within a partition the order of offsets decides which letters are the oldest, whatever their timestamps say.
+    // Between partitions there is only the time.
     sighted.sort_unstable_by_key(|letter| letter.position);
     for run in sighted.chunk_by_mut(|one, next| one.position.partition == next.position.partition) {
         let mut latest = None;

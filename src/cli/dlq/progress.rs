@@ -1,4 +1,4 @@
-//! Progress of a replay on standard error: a bar on a terminal, a line now and then elsewhere, nothing for machines.
+//! Progress of a replay on standard error: a bar on a terminal, a line now and then elsewhere, nothing with `--json`.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;

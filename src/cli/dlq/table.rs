@@ -1,4 +1,4 @@
-//! How a dead letter looks in a list. Neither its key nor its bytes: they hold phone numbers and texts.
+//! How a dead letter is listed. Without key and bytes, because they hold phone numbers and texts.
 
 use serde_json::{Value, json};
 
@@ -6,13 +6,13 @@ use crate::cli::dlq::dead_letters::{Letter, Survey};
 use crate::redact::Redactor;
 use chatbridge_event::event::{Channel, SourceId};
 
-/// What librdkafka has to say may be long.
+/// librdkafka's messages can be long.
 const ERROR_CHARS_MAX: usize = 80;
 
 pub(super) const HEADINGS: &str = "TIME                  INSTANCE      REASON        PLACE       BYTES  TOPIC                ID                                    ERROR";
 
 pub(super) fn row(letter: &Letter, was_replayed: bool, redactor: &Redactor) -> String {
-    // Whoever may write to the topic shall not write to this terminal.
+    // Text in the topic must not be able to control this terminal.
     let printable = |text: &str| -> String { redactor.outside(text).chars().take(ERROR_CHARS_MAX).collect() };
     let time = letter.time.map(|time| format!("{time:.0}")).unwrap_or_default();
     let channel = || letter.source.as_ref().and_then(SourceId::channel).map(|channel| printable(&channel.short()));
@@ -71,7 +71,7 @@ mod tests {
     use crate::cli::dlq::dead_letters::Entry;
     use crate::core::consume::{ConsumedRecord, Position};
 
-    /// A letter whose every header was written by somebody who means harm.
+    /// A letter with a harmful value in every header.
     fn wicked() -> Letter {
         let harm = |text: &str| format!("{text}\u{202e}\u{1b}[2J\r\n d75b3a66c0ffee\u{9b}");
         let header = |name: &str, value: String| (name.to_owned(), value);

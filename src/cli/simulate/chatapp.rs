@@ -15,7 +15,8 @@ use chatbridge_lab::chatapp::{
     ChatAppSimulator, ChatAppSimulatorConfig, Dialect, JournalConfig, Licence, SocketConfig,
 };
 
-/// What `--chatapp` brings with it; `--listen`, `--rate`, `--latency-ms`, `--journal` and `--print` mean the same there.
+/// What `--chatapp` brings with it; `--listen`, `--rate`, `--latency-ms`, `--journal` and `--print` mean the same
+/// there.
 #[derive(Debug, clap::Args)]
 pub(super) struct ChatAppArgs {
     /// Simulate ChatApp instead: its REST API and authorisation at --listen, its Pusher server beside it
@@ -119,7 +120,7 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// Bodies as they are pushed.
+/// Bodies as ChatApp pushes them.
 pub(super) fn print(args: ChatAppArgs, events: u64) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 18, io::stdout().lock());
     let mut generator = Generator::new(&args.into_config(), 1);

@@ -1,4 +1,4 @@
-//! One event on one line: columns, width, colours, and nothing that could move a terminal's cursor. Pure.
+//! One event on one line: columns, width, colours, and nothing that could control a terminal. Pure.
 
 use console::{Alignment, Style, measure_text_width, pad_str, truncate_str};
 
@@ -6,16 +6,16 @@ use super::view::View;
 use crate::core::consume::ConsumedRecord;
 use crate::fit;
 
-/// So much of the words is shown where there is no terminal to fit them into.
+/// The maximum width of the text if the output is not a terminal.
 const WORDS_COLUMNS: usize = 400;
-/// So much of the words is shown on the narrowest terminal, which then wraps the line.
+/// The minimum width of the text. A narrower terminal wraps the line.
 const WORDS_COLUMNS_MIN: usize = 20;
 
 /// How lines look.
 pub(super) struct Layout {
-    /// The terminal's width; `None`: not a terminal.
+    /// The terminal's width. `None` if it is not a terminal.
     pub(super) columns: Option<usize>,
-    /// Whether in colours.
+    /// Whether to use colours.
     pub(super) colours: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a record says, taken out of whichever form its value has. Pure.
+//! Reads what a line shows from a record, in any form of its value. Pure.
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -10,30 +10,30 @@ use chatbridge_base::json::Json;
 use chatbridge_event::record::dead_letter::MARK_REASON;
 use chatbridge_event::record::unframed;
 
-/// What a line is made of.
+/// The parts of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct View {
     /// When it happened, or the record's own time.
     pub(super) time: Option<Timestamp>,
-    /// The instance, or the words of ChatApp's channel, where they can be told.
+    /// The instance, or the words for ChatApp's channel, if known.
     pub(super) instance: Option<String>,
-    /// The event's kind, where it can be told; a dead letter's is the one its event would have had.
+    /// The event's kind, if known. For a dead letter, the kind that its event would have had.
     pub(super) kind: Option<String>,
-    /// `in` or `out`, where that means anything.
+    /// `in` or `out`, if the event has a direction.
     pub(super) direction: &'static str,
-    /// What stands in the column of the kind.
+    /// The text in the column of the kind.
     pub(super) label: String,
     /// Who said what.
     pub(super) words: String,
 }
 
 impl View {
-    /// Of a record in a topic of events.
+    /// From a record of an event topic.
     pub(super) fn of_event(record: &ConsumedRecord) -> Self {
         let value = unframed(&record.value);
         let text = serde_json::from_slice::<&RawValue>(value).ok().map(RawValue::get);
         let document = text.and_then(Json::parse).unwrap_or(Json::Null);
-        // Structured mode has the event inside an envelope.
+        // In structured mode the event is inside an envelope.
         let event = if document.get("specversion").is_null() { &document } else { document.get("data") };
         let kind = event.get("kind").words().map(str::to_owned);
         let time = event.get("time").words().and_then(|time| time.parse().ok());
@@ -59,7 +59,7 @@ impl View {
         }
     }
 
-    /// Of a record in the topic of dead letters.
+    /// From a record of the dead-letter topic.
     pub(super) fn of_dead_letter(record: &ConsumedRecord, redactor: &Redactor) -> Self {
         let header = |name: &str| record.header(name).unwrap_or_default();
         let reason = header("reason");
@@ -92,12 +92,12 @@ fn stamped(record: &ConsumedRecord) -> Option<Timestamp> {
     record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok())
 }
 
-/// Which events are shown; an empty list means any.
+/// Which events are shown. An empty list means any.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
-    /// Keys of chats, whole or what stands before the `@`.
+    /// Keys of chats, whole or only the part before the `@`.
     pub(super) chats: Vec<String>,
-    /// Words of kinds.
+    /// Names of kinds.
     pub(super) kinds: Vec<&'static str>,
     /// Ids of instances.
     pub(super) instances: Vec<String>,

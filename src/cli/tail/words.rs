@@ -1,8 +1,8 @@
-//! An event in a few words. By the names of the fields, so that a topic written by another version still reads well.
+//! An event in a few words. Goes by the names of the fields, so that topics of other versions are readable too.
 
 use chatbridge_base::json::Json;
 
-/// Fields that say in words what a content is, in the order of reading.
+/// Fields that describe a content in words, in reading order.
 const TELLING: &[&str] = &[
     "emoji",
     "file_name",
@@ -17,7 +17,7 @@ const TELLING: &[&str] = &[
     "type_message",
 ];
 
-/// Who, and what.
+/// Who said what.
 pub(super) fn of_event(event: &Json<'_>) -> String {
     let block = |name: &str| event.get(name);
     match block("kind").words().unwrap_or_default() {
@@ -70,7 +70,7 @@ pub(super) fn of_event(event: &Json<'_>) -> String {
     }
 }
 
-/// The sender; in a group, the group as well.
+/// The sender and, in a group, the group as well.
 fn who(event: &Json<'_>) -> String {
     let (chat, sender) = (event.get("chat"), event.get("sender"));
     let name =
@@ -107,7 +107,7 @@ fn content(content: &Json<'_>) -> String {
     }
 }
 
-/// The fields that are there; then the `last` ones, unless the first said the same.
+/// The fields that are present, then the `last` ones, unless the first said the same.
 fn some(of: &Json<'_>, first: &[&str], last: &[&str]) -> String {
     let mut said: Vec<&str> = Vec::new();
     for word in first.iter().chain(last).filter_map(|field| of.get(field).words()) {

@@ -1,4 +1,5 @@
-//! Progress on standard error: a line that renews itself on a terminal, one now and then elsewhere, none for machines.
+//! Progress on standard error: a line that is rewritten on a terminal, a line now and then elsewhere, none with
+//! `--json`.
 
 use std::convert::Infallible;
 use std::io::{self, IsTerminal};
@@ -14,7 +15,7 @@ use crate::cli::verify::promise::Progress;
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
 const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Shows how far it is, until it is dropped.
+/// Shows the progress until it is dropped.
 pub(super) async fn show(progress: Arc<Progress>, quiet: bool) -> Infallible {
     if quiet {
         return std::future::pending().await;

@@ -1,20 +1,21 @@
-//! Was everything delivered? A simulator's journal held against the topics, with the oracle as the judge.
+//! Was everything delivered? Compares a simulator's journal with the topics. The oracle is the judge.
 //!
-//! What is trusted: the journal, the broker, and that a record lies where the consumer says. Of the bridge as little as
-//! possible. A record is the event whose body it carries (`raw`, or a dead letter's bytes), compared by content; what
-//! the record says of itself is only held against that. Three exceptions, where the body is not there to compare:
+//! The journal is trusted, the broker is trusted, and so is the position that the consumer reports. The bridge is
+//! trusted as little as possible. A record stands for the event whose body it carries (`raw`, or a dead letter's
+//! bytes), compared by content. What the record says about itself is only checked against that. There are three
+//! exceptions, where there is no body to compare:
 //!
-//! * an event without `raw` (`include_raw = false`) and a dead letter that was cut: their `ce_id` is believed. It is a hash
-//!   of instance and content and is made here afresh from the journal's body, so it cannot be right by chance; but that
-//!   the rest of such a record speaks of the same event is taken on trust;
-//! * a dead letter of an answer nobody could read, and which is not the queued body in its envelope (cut, garbled on the
-//!   way): it is the event that the journal handed out with the receipt in its header;
-//! * what the configuration drops is decided by the bridge's own reading of the body.
+//! * An event without `raw` (`include_raw = false`) and a dead letter that was cut: their `ce_id` is believed. It is a
+//!   hash of instance and content and is computed here again from the journal's body, so it cannot be right by chance.
+//!   That the rest of such a record belongs to the same event is taken on trust.
+//! * A dead letter of an unreadable answer that is not the queued body in its envelope (cut or garbled on the way): it
+//!   stands for the event that the journal handed out with the receipt in its header.
+//! * The bridge's own reading of the body decides what the configuration drops.
 //!
-//! A topic may hold foreign records. Those of instances the journal does not know, and those of no instance at all, are
-//! passed over. So is what a broker appended before the first simulator started, where the broker stamps. A record of a
-//! trial's instance whose body was never queued is foreign too, but of such a record nobody can tell whether somebody
-//! else wrote it or the bridge made it up. Then the verdict is that it cannot be told.
+//! A topic may hold foreign records. Records of instances that the journal does not know, and records of no instance,
+//! are skipped. So are records that a broker appended before the first simulator started, if the broker sets
+//! timestamps. A record of a trial's instance whose body was never queued is foreign too. But nobody can tell whether
+//! another program wrote it or the bridge made it up, so then no verdict is possible.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,12 +40,12 @@ pub(crate) use report::{Example, Promise, Report, Secrets, Seen};
 use journal::Trial;
 use record::{Account, DeadLetter};
 
-/// A shorter token may stand in a text by chance. GREEN-API's have 50 characters.
+/// A shorter token may occur in a text by chance. GREEN-API's have 50 characters.
 pub(crate) const TOKEN_BYTES_MIN: usize = 16;
-/// Of each breach so many are shown.
+/// At most this many examples are shown of each breach.
 const EXAMPLES_MAX: usize = 5;
 
-/// Why nothing was judged.
+/// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VerifyError {
     /// The journal: fix the usage.
@@ -58,7 +59,7 @@ pub(crate) enum VerifyError {
     Failed(String),
 }
 
-/// How far the judgement is.
+/// The progress so far.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Bytes of journals read.
@@ -69,17 +70,17 @@ pub(crate) struct Progress {
     pub records: AtomicU64,
 }
 
-/// What is to be judged, and how.
+/// What to verify, and how.
 pub(crate) struct Verification {
-    /// Where the topics and the tokens are named.
+    /// Names the topics and the tokens.
     pub config: Config,
     /// What the configuration drops.
     pub policy: Policy,
     /// The journals, one file or several.
     pub journals: Vec<PathBuf>,
-    /// So far the broker's clock may be ahead of the simulator's.
+    /// How far the broker's clock may be ahead of the simulator's.
     pub clock_tolerance_ms: u32,
-    /// Told on the way.
+    /// Updated on the way.
     pub progress: Arc<Progress>,
 }
 
@@ -87,7 +88,7 @@ impl Verification {
     /// Reads the journals, then the topics to their end, and judges.
     ///
     /// # Errors
-    /// Where one of them cannot be read, or the journals are no ground for a judgement.
+    /// If one of them cannot be read, or the journals do not allow a verdict.
     pub(crate) async fn run(self) -> Result<Report, VerifyError> {
         let Self { config, policy, journals, clock_tolerance_ms, progress } = self;
         let reading = Arc::clone(&progress);
@@ -107,9 +108,9 @@ impl Verification {
     }
 }
 
-/// Whose record it is.
+/// Which source a record belongs to.
 enum Whose {
-    /// One of the trial's instances, by this account of it.
+    /// One of the trial's instances, with what the record says.
     Trial(Account),
     /// One of the trial's instances, written before the trial began.
     Earlier,
@@ -117,11 +118,11 @@ enum Whose {
     OtherInstance,
     /// No instance of GREEN-API: ChatApp, or another program.
     NoInstance,
-    /// The mark of a dead letter that was replayed.
+    /// The mark of a replayed dead letter.
     Mark,
 }
 
-/// The oracle, and what it is told of.
+/// The oracle, and the counts that it does not keep.
 struct Court {
     trial: Trial,
     tokens: AhoCorasick,
@@ -138,7 +139,7 @@ impl Court {
         let tokens = config.instances.iter().map(|instance| instance.token.expose_secret().trim());
         let (long, short): (Vec<&str>, Vec<&str>) = tokens.partition(|token| token.len() >= TOKEN_BYTES_MIN);
         let secrets = Secrets { tokens_searched: long.len(), tokens_too_short: short.len(), ..Secrets::default() };
-        // The tokens themselves are in no message of this error.
+        // This error's message never holds the tokens themselves.
         let tokens = AhoCorasick::new(&long).map_err(|error| VerifyError::Failed(error.to_string()))?;
         let (topics, seen) = (Vec::new(), Seen::default());
         Ok(Self { trial, tokens, clock_tolerance_ms, topics, seen, secrets, wrong_id: 0, examples: Vec::new() })
@@ -193,7 +194,7 @@ impl Court {
         }
     }
 
-    /// Holds the record against what was queued. True where nothing like it ever was.
+    /// Compares the record with what was queued. Returns true if nothing like it ever was.
     fn weigh(&mut self, record: &ConsumedRecord, account: &Account, is_dead_letter: bool) -> bool {
         let oracle = &mut self.trial.oracle;
         let by_content = account.identities.iter().find_map(|identity| oracle.find(identity));
@@ -202,7 +203,7 @@ impl Court {
         let by_receipt = || account.receipt.and_then(|receipt| self.trial.by_receipt(account.instance, receipt));
         let event = by_content.or(by_claim).or_else(by_receipt);
         let oracle = &mut self.trial.oracle;
-        // The id of an event that was queued, over a body that was not: the event was altered on the way.
+        // The id of a queued event with a body that was not queued: the event was altered on the way.
         let is_altered = event.is_none() && account.claimed.iter().any(|id| oracle.find(id).is_some());
         if is_altered || event.is_some() && account.claimed.iter().any(|id| oracle.find(id) != event) {
             self.wrong_id += 1;
@@ -234,7 +235,7 @@ impl Court {
         is_unexpected
     }
 
-    /// In the key, in headers, in the value.
+    /// Searches the key, the headers and the value.
     fn search_for_tokens(&mut self, record: &ConsumedRecord, is_foreign: bool) {
         let headers = record.headers.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
         let mut places = headers.chain([record.key.as_bytes(), &record.value]);

@@ -3,11 +3,11 @@
 use crate::config::{CallPolicy, Language};
 use chatbridge_event::event::{Call, CallState, Direction};
 
-/// One line for the chat, or nothing where upstream's word for the call is unknown: a guess would be written into
-/// somebody's history.
+/// One line for the chat, or `None` if the call's state is unknown: a wrong guess would stay in somebody's chat
+/// history.
 ///
-/// Seed 004 words a refused call in two ways. Who records outcomes only (its way 3) is told "missed" for everything
-/// that was not answered; who follows every state (way 4) is told a refusal from a call nobody took.
+/// A refused call has two wordings. With [`CallPolicy::Outcome`] every call that was not answered is "missed". With the
+/// other policies a refused call is told apart from a missed one.
 pub(super) fn summary(call: &Call, language: Language, policy: CallPolicy) -> Option<&'static str> {
     let state = match call.state {
         CallState::Rejected if policy == CallPolicy::Outcome => CallState::Missed,
@@ -23,7 +23,7 @@ pub(super) fn summary(call: &Call, language: Language, policy: CallPolicy) -> Op
         (Language::En, Direction::Incoming, CallState::Answered) => "Answered call",
         (Language::En, Direction::Incoming, CallState::Rejected) => "Rejected call",
         (Language::En, Direction::Incoming, CallState::Missed) => "Missed call",
-        // Seed 004 speaks of incoming calls; these are our own words. A call of ours cannot be missed by us.
+        // Outgoing calls get their own wording: they cannot be "missed" on our side.
         (Language::Ru, Direction::Outgoing, CallState::Ringing) => "Исходящий вызов",
         (Language::Ru, Direction::Outgoing, CallState::Answered) => "Отвеченный исходящий звонок",
         (Language::Ru, Direction::Outgoing, CallState::Rejected) => "Сброшенный исходящий звонок",

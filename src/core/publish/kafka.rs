@@ -1,4 +1,4 @@
-//! The rdkafka producer, and the one table of its errors.
+//! The rdkafka producer, and the one table that classifies its errors.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,11 +29,11 @@ pub(crate) use properties::{client_config, plain};
 pub use properties::{librdkafka_features, librdkafka_version, problems};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between a producer that failed for good and the next but one.
+/// A replacement producer is not replaced again before this pause.
 const REPLACE_PAUSE: Duration = Duration::from_secs(10);
 
-/// How the brokers are, as far as they were asked. What the client remarks by itself is only a reason to ask: it also
-/// takes an idle connection that the other side closed for a broker that is down.
+/// The state of the brokers, as far as they were asked. An error that librdkafka reports by itself is only a reason to
+/// ask: it also reports an idle connection that the other side closed.
 #[derive(Debug, Default)]
 pub struct Health {
     inner: Mutex<HealthInner>,
@@ -47,25 +47,25 @@ struct HealthInner {
 }
 
 impl Health {
-    /// Since when the brokers are away; `None` while they are not.
+    /// Since when the brokers have been unreachable, or `None` if they are reachable.
     #[must_use]
     pub fn down_since(&self) -> Option<Instant> {
         self.lock().down_since
     }
 
-    /// Whether the client has remarked something since the last call that makes it worth asking the brokers.
+    /// Whether librdkafka has reported anything since the last call that makes it worth asking the brokers.
     pub(crate) fn take_suspicion(&self) -> bool {
         std::mem::take(&mut self.lock().is_suspected)
     }
 
-    /// The last thing heard that was wrong, until something was right again.
+    /// The last error, until something worked again.
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
         self.lock().last_error.clone()
     }
 
-    /// The brokers were asked in vain. `reason` counts only where nothing more telling was heard: "no broker answers" says
-    /// less than "SSL handshake failed".
+    /// The brokers did not answer. `reason` is used only if no more specific error was reported: "no broker answers"
+    /// says less than "SSL handshake failed".
     fn down(&self, reason: &str) {
         let mut inner = self.lock();
         inner.down_since.get_or_insert_with(Instant::now);
@@ -80,7 +80,7 @@ impl Health {
         self.lock().is_suspected = true;
     }
 
-    /// A suspicion stays: it may be younger than the answer.
+    /// A suspicion stays set: it may be newer than the answer.
     fn up(&self) {
         let mut inner = self.lock();
         (inner.down_since, inner.last_error) = (None, None);
@@ -91,14 +91,15 @@ impl Health {
     }
 }
 
-/// Receives librdkafka's own remarks.
+/// Receives librdkafka's errors, statistics and log lines.
 #[derive(Clone, Default)]
 struct Context {
     health: Arc<Health>,
 }
 
 impl ClientContext for Context {
-    /// Not logged at every reconnect: [`Health`] is told about once a minute, by whoever watches it.
+    /// Not logged here, because it occurs at every reconnect. Whoever watches [`Health`] reports it about once a
+    /// minute.
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(%error, reason, "librdkafka");
         match error.rdkafka_error_code() {
@@ -111,12 +112,12 @@ impl ClientContext for Context {
         }
     }
 
-    /// By default they would be logged, whole, at every interval somebody asks for.
+    /// By default librdkafka's statistics would be logged in full at every configured interval.
     fn stats(&self, _statistics: Statistics) {}
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         debug!(severity = ?level, facility, message, "librdkafka");
-        // Of a broker that hangs up librdkafka tells only its log.
+        // librdkafka only logs a broker hang-up.
         if facility == "FAIL" && fix(message).is_some() {
             self.health.heard(message.split_once("]: ").map_or(message, |(_thread, words)| words));
         }
@@ -125,12 +126,12 @@ impl ClientContext for Context {
 
 type Client = FutureProducer<Context>;
 
-/// A publisher over rdkafka that outlives fatal errors of its producer.
+/// A publisher on top of rdkafka that survives fatal errors of its producer.
 pub struct KafkaPublisher {
     config: ClientConfig,
     context: Context,
     shared: RwLock<Generation>,
-    /// Sends each record in a request of its own; made when first needed, thrown away when it fails.
+    /// Sends each record in a request of its own. Made when first needed, dropped when it fails.
     alone: tokio::sync::Mutex<Option<Client>>,
 }
 
@@ -140,13 +141,13 @@ struct Generation {
     made_at: Instant,
 }
 
-/// Why no producer could be made: librdkafka refuses the configuration.
+/// Why no producer could be made: librdkafka refused the configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to make the Kafka producer: {0}")]
 pub struct ProducerError(String);
 
 impl fmt::Debug for KafkaPublisher {
-    /// Neither configuration nor properties: they hold passwords.
+    /// Shows neither configuration nor properties, because they hold passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaPublisher").finish_non_exhaustive()
     }
@@ -156,7 +157,7 @@ impl KafkaPublisher {
     /// A publisher to the configured brokers. Does not wait for them.
     ///
     /// # Errors
-    /// Where librdkafka refuses the configuration.
+    /// If librdkafka refuses the configuration.
     pub fn new(kafka: &Kafka) -> Result<Self, ProducerError> {
         let config = client_config(kafka);
         let context = Context::default();
@@ -165,16 +166,16 @@ impl KafkaPublisher {
         Ok(Self { config, context, shared, alone: tokio::sync::Mutex::new(None) })
     }
 
-    /// How the brokers are.
+    /// The state of the brokers.
     #[must_use]
     pub fn health(&self) -> Arc<Health> {
         Arc::clone(&self.context.health)
     }
 
-    /// Asks the brokers once for `topic`: reachable, and is it there?
+    /// Asks the brokers once for `topic`: are they reachable, and does it exist?
     ///
     /// # Errors
-    /// In words: what stands in the way and what to do.
+    /// In words: what is wrong and what to do.
     pub async fn find_topic(&self, topic: Arc<str>) -> Result<(), String> {
         let (_, client) = self.current();
         let asked = tokio::task::spawn_blocking(move || {
@@ -197,7 +198,7 @@ impl KafkaPublisher {
         asked
     }
 
-    /// Every topic was found: whatever was wrong before is over.
+    /// Every topic was found, so an earlier error no longer counts.
     pub fn found(&self) {
         self.context.health.up();
     }
@@ -216,11 +217,12 @@ impl KafkaPublisher {
         (shared.number, shared.client.clone())
     }
 
-    /// A fatal error ends a producer for good: replace generation `number`, unless another
-    /// instance has done so already.
+    /// A fatal error ends a producer for good. This replaces generation `number`, unless another instance has already
+    /// done so.
     fn replace(&self, number: u64, reason: &str) {
         let mut shared = self.shared.write();
-        // One that fails at birth (a cluster that lets nobody be idempotent, say) is not to be replaced without a pause.
+        // A producer may fail at once, for example if the cluster allows no idempotence. Then pause before replacing it
+        // again.
         if shared.number != number || (number > 0 && shared.made_at.elapsed() < REPLACE_PAUSE) {
             return;
         }
@@ -239,8 +241,8 @@ impl KafkaPublisher {
         }
     }
 
-    /// Publishes in a request that holds this record alone, so that a refusal is this record's own: in a shared request
-    /// one oversized record gets its neighbours refused as well. One such record at a time; they are rare.
+    /// Publishes the record in a request of its own. In a shared request one oversized record also gets its neighbours
+    /// refused. Only one such record is sent at a time, because they are rare.
     async fn publish_alone(&self, record: &Record) -> Result<Delivered, PublishError> {
         let mut kept = self.alone.lock().await;
         let client = match kept.take() {
@@ -260,8 +262,8 @@ impl KafkaPublisher {
         verdict
     }
 
-    /// A topic that takes no old stamps is no reason to bury what happened during an outage. Nor is a broker that does
-    /// not believe the present one either: then it is this machine's clock that is wrong, and not the record.
+    /// A topic may refuse old timestamps. That is no reason to dead-letter what happened during an outage. If the
+    /// broker refuses the present time as well, this machine's clock is wrong and not the record.
     async fn publish_stamped_now(&self, record: &Record) -> Result<Delivered, PublishError> {
         let timestamp_ms = Timestamp::now().as_millisecond();
         self.publish_alone(&Record { timestamp_ms, ..record.clone() }).await.map_err(|failure| match failure {
@@ -292,9 +294,10 @@ impl KafkaPublisher {
             )
             .map_err(|(error, _)| error)?;
         match future.await {
-            // No offset at all (a retry that the broker recognised has -1): librdkafka heard an error for this record and a
-            // yes for one behind it, and concludes that both were written. A partition that was made anew takes whatever
-            // sequence number comes first, so there the one in front is lost.
+            // No offset at all: librdkafka got an error for this record and an acknowledgement for a later one, and
+            // concludes that both were written. But a partition that was recreated accepts whatever sequence number
+            // comes first, so the earlier record is lost there. (A retry that the broker recognised has offset -1
+            // instead.)
             Ok(Ok(delivery)) if Offset::from_raw(delivery.offset) == Offset::Invalid => {
                 Err(KafkaError::MessageProduction(Code::Inconsistent))
             }
@@ -303,7 +306,7 @@ impl KafkaPublisher {
                 Ok(Delivered { partition: delivery.partition })
             }
             Ok(Err((error, _))) => Err(error),
-            // The producer went away with the record in it: as good as purged.
+            // The producer was dropped with the record in it. Treat the record as purged.
             Err(_) => Err(KafkaError::MessageProduction(Code::PurgeQueue)),
         }
     }
@@ -317,7 +320,7 @@ impl Publisher for KafkaPublisher {
             Err(error) => error,
         };
         if let Some((_, reason)) = client.client().fatal_error() {
-            // Another instance may have replaced it by now, and whoever holds the last copy waits for its threads.
+            // Another instance may have replaced it by now, and dropping the last copy waits for its threads.
             drop_elsewhere(client);
             self.replace(number, &reason);
             return Err(self.unavailable(format!("the producer failed for good: {reason}")));
@@ -330,13 +333,13 @@ impl Publisher for KafkaPublisher {
     }
 }
 
-/// Dropping a producer waits for its threads: too long for a task that shares its own thread with others.
+/// Dropping a producer waits for its threads. That is too long for a task that shares its thread with others.
 fn drop_elsewhere<T: Send + 'static>(ended: T) {
     std::thread::spawn(move || drop(ended));
 }
 
-/// What an error of one record means for it. Refused for good are only records that no waiting makes acceptable;
-/// everything else, a missing topic or a missing right among it, is the cluster's present state and may be mended.
+/// What an error means for its record. A record is refused for good only if waiting cannot make it acceptable.
+/// Everything else, such as a missing topic or missing rights, can be repaired in the cluster.
 fn classify(error: &KafkaError) -> PublishError {
     let detail = error.to_string();
     match error.rdkafka_error_code() {

@@ -1,4 +1,4 @@
-//! A publisher in memory, for tests: it keeps what it takes and fails as it is told.
+//! An in-memory publisher for tests. It keeps the records it is given and fails when told to.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use super::{Delivered, PublishError, Publisher};
 use chatbridge_event::record::Record;
 use parking_lot::Mutex;
 
-/// Keeps records; answers with the planned failures first.
+/// Keeps records. Planned failures are returned first.
 #[derive(Default)]
 pub struct MemoryPublisher {
     records: Mutex<Vec<Record>>,
@@ -15,23 +15,23 @@ pub struct MemoryPublisher {
 }
 
 impl MemoryPublisher {
-    /// Finds values longer than this too large.
+    /// Rejects values longer than this as too large.
     pub fn with_value_bytes_max(value_bytes_max: usize) -> Self {
         Self { value_bytes_max: Some(value_bytes_max), ..Self::default() }
     }
 
-    /// Fails the next publishes, one after the other.
+    /// Fails the next publishes, one failure each.
     pub fn fail_next(&self, failures: impl IntoIterator<Item = PublishError>) {
         self.failures.lock().extend(failures);
     }
 
-    /// Everything taken so far.
+    /// All records so far.
     pub fn records(&self) -> Vec<Record> {
         self.records.lock().clone()
     }
 }
 
-/// An acknowledgement, for publishers that a test makes elsewhere.
+/// An acknowledgement for publishers that tests write themselves.
 pub fn acknowledgement() -> Delivered {
     Delivered { partition: 0 }
 }

@@ -1,4 +1,4 @@
-//! The AsyncAPI 3.0 document: both topics, a message per kind, keys and headers with their Kafka bindings.
+//! The AsyncAPI 3.0 document: both topics, one message per kind, keys and headers with their Kafka bindings.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,7 @@ use chatbridge_event::event::{DeadLetterReason, KindName};
 use chatbridge_event::record::dead_letter::{MARK_REASON, MARKED_LETTER};
 use chatbridge_event::record::{EVENT_SCHEMA, RecordFactory};
 
-/// Version of the Kafka binding the document is written in.
+/// The version of the Kafka binding that the document uses.
 const KAFKA_BINDING: &str = "0.5.0";
 
 const CE_SOURCE: &str = "/green-api/ and the instance; /chatapp/ and licence/messenger, companies/ and the company, or users/ and the user.";
@@ -93,7 +93,7 @@ fn event_headers(kind: KindName) -> Value {
     })
 }
 
-/// Present where the bridge is configured to write it.
+/// Present if the bridge is configured to write it.
 fn traceparent() -> Value {
     json!({
         "type": "string",
@@ -143,7 +143,7 @@ fn dead_letter() -> Value {
     })
 }
 
-/// The mark behind a letter that was replayed.
+/// The mark written after a dead letter was replayed.
 fn dead_letter_replayed() -> Value {
     let text = |description: &str| json!({"type": "string", "description": description});
     json!({
@@ -181,7 +181,7 @@ fn schemas() -> Value {
     Value::Object(schemas)
 }
 
-/// Before draft 2019-09 nothing that stood beside a `$ref` counted.
+/// Before draft 2019-09, everything beside a `$ref` was ignored.
 fn without_ref_siblings(schema: Value) -> Value {
     match schema {
         Value::Object(members) => {

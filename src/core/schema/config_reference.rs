@@ -1,4 +1,4 @@
-//! The reference of the configuration, for people: the same keys, defaults and sentences as its JSON Schema.
+//! The configuration reference for people: the same keys, defaults and sentences as the JSON Schema.
 
 use serde_json::Value;
 
@@ -11,11 +11,11 @@ pub struct ConfigKey {
     pub variable: String,
     /// What it takes, in words.
     pub takes: &'static str,
-    /// What applies where it is absent, as TOML writes it.
+    /// What applies when the key is absent, as TOML writes it.
     pub default: Option<String>,
     /// The smallest and the largest number it takes.
     pub range: Option<(u64, u64)>,
-    /// The words it takes, each with its meaning, where there are only so many.
+    /// The words it takes, each with its meaning, if there is a fixed list of them.
     pub words: Vec<(String, String)>,
     /// What it does.
     pub sentence: String,
@@ -70,7 +70,7 @@ fn entry(key: &ConfigKey) -> String {
     text
 }
 
-/// The keys of a table; the tables in it behind them.
+/// The keys of a table, followed by those of the tables in it.
 fn table(root: &Value, table_schema: &Value, path: &str, variable: &str, keys: &mut Vec<ConfigKey>) {
     let mut tables = Vec::new();
     for (name, property) in table_schema["properties"].as_object().into_iter().flatten() {
@@ -107,7 +107,7 @@ fn key(property: &Value, target: &Value, path: String, variable: String) -> Conf
         Some("object") => "A table: names of your choice, each with a text",
         _ => "A text",
     };
-    // A table that is empty by default is simply not there.
+    // A table that is empty by default is simply absent.
     let default = Some(&property["default"]).filter(|default| !default.is_null() && !is_map);
     ConfigKey {
         path,

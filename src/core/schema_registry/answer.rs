@@ -1,14 +1,14 @@
-//! What a schema registry's answer means, and what to do about it. Plain functions.
+//! What a schema registry's answer means and what to do about it. Plain functions.
 
 use serde::Deserialize;
 
 use super::RegistryError;
 
-/// A registry's own sentence is repeated up to here; a list of incompatibilities can be very long.
+/// The registry's own message is repeated up to this length. A list of incompatibilities can be very long.
 const MESSAGE_CHARS_MAX: usize = 500;
 
-/// The id in an answer about `subject`. `registering`: whether the request was to register the schema or to find it.
-/// `clean` makes what the registry says fit to be shown.
+/// Reads the id from an answer about `subject`. `registering` tells whether the request was to register the schema or
+/// to find it. `clean` makes the registry's message safe to show.
 pub(super) fn schema_id(
     status: u16,
     body: &[u8],
@@ -59,10 +59,10 @@ pub(super) fn schema_id(
     Err(RegistryError::Refused(format!("{advice}. It answered {status}{message}")))
 }
 
-/// What the registry says of its refusal.
+/// The registry's reason for a refusal.
 struct Said {
     code: Option<u32>,
-    /// `: …`, or nothing.
+    /// `: …`, or empty.
     message: String,
 }
 

@@ -1,15 +1,15 @@
-//! Trouble that comes and goes: one log line where it begins, one where it is over, however often it fails in between.
+//! Groups failures: one log line when trouble begins and one when it is over, however often it fails in between.
 //!
-//! Something that fails, works once and fails again is in the same trouble as before. So trouble is over only when
-//! nothing has failed for a while. Pure but for the clock's readings, which are passed in.
+//! Something that fails, works once and fails again is still in the same trouble. So trouble is over only when nothing
+//! has failed for a while. Pure; time is passed in.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// After so long without a failure, trouble is over.
+/// Trouble is over after this long without a failure.
 pub const CALM: Duration = Duration::from_secs(10);
-/// Trouble that lasts is told again after so long, lest it be forgotten.
+/// Lasting trouble is reported again after this long, so that it is not forgotten.
 pub const REMINDER: Duration = Duration::from_secs(60 * 60);
 
 /// What failed lately, if anything.
@@ -21,7 +21,7 @@ struct Trouble {
     first: &'static str,
     began: Instant,
     failures: u64,
-    /// Each class of failure that was told, and when. There are only so many classes.
+    /// Each class of failure that was reported, and when. There are only a few classes.
     told: Vec<(&'static str, Instant)>,
     /// The first success since the last failure.
     well_since: Option<Instant>,
@@ -32,14 +32,14 @@ struct Trouble {
 pub struct Over {
     /// The class of its first failure.
     pub after: &'static str,
-    /// How long it lasted, to the success behind its last failure.
+    /// The time from the first failure to the success after the last failure.
     pub lasted: Duration,
     /// How often something failed.
     pub failures: u64,
 }
 
 impl Episode {
-    /// Something failed. True where that is to be told: the first time, and again when it has lasted.
+    /// Something failed. Returns true if that is to be reported: the first time, and again if it lasts.
     pub fn failed(&mut self, class: &'static str, now: Instant) -> bool {
         self.0.take_if(|trouble| trouble.is_over(now));
         let trouble = self.0.get_or_insert_with(|| Trouble {
@@ -59,7 +59,7 @@ impl Episode {
         true
     }
 
-    /// Something worked. Gives the trouble that is over by now, if there was any.
+    /// Something worked. Returns the trouble that is now over, if any.
     pub fn worked(&mut self, now: Instant) -> Option<Over> {
         let trouble = self.0.as_mut()?;
         let well_since = *trouble.well_since.get_or_insert(now);

@@ -1,16 +1,16 @@
-//! Whether a receive may set out beside the next delete. Pure.
+//! Whether a receive may be sent in parallel with the next delete. Pure.
 //!
-//! Two requests on two connections may overtake each other, and a receive that overtakes its delete brings the head once
-//! more: no harm, but a round trip for nothing. Where that happens often it is cheaper to let deletes go alone.
+//! Two requests on two connections may overtake each other. A receive that overtakes its delete brings the same head
+//! again: harmless, but a wasted round trip. If that happens often, it is cheaper to send deletes alone.
 
-/// After the first overtaking so many deletes go alone, after each further one twice as many …
+/// After the first overtaking this many deletes go alone, after each further one twice as many …
 const ALONE_MIN: u32 = 4;
-/// … up to this: an upstream where it happens every time then costs one round trip in a hundred.
+/// … up to this. If it happens every time, it then costs one round trip in a hundred.
 const ALONE_MAX: u32 = 128;
-/// So many deletes shared in a row without an overtaking, and it begins small again.
+/// After this many shared deletes in a row without an overtaking, the count starts again at the minimum.
 const UNHARMED_MIN: u32 = 128;
 
-/// What overtakings so far say about the next delete.
+/// What past overtakings mean for the next delete.
 #[derive(Debug)]
 pub(super) struct Overlap {
     alone_left: u32,
@@ -25,7 +25,7 @@ impl Default for Overlap {
 }
 
 impl Overlap {
-    /// Whether the next delete may have a receive beside it.
+    /// Whether a receive may be sent in parallel with the next delete.
     pub(super) fn is_allowed(&self) -> bool {
         self.alone_left == 0
     }
@@ -33,7 +33,7 @@ impl Overlap {
     /// The head came again: perhaps its receive overtook its delete.
     pub(super) fn head_came_again(&mut self) {
         self.unharmed = 0;
-        // Its own delete goes alone besides.
+        // Plus one for its own delete, which goes alone too.
         self.alone_left = self.alone_next + 1;
         self.alone_next = (self.alone_next * 2).min(ALONE_MAX);
     }

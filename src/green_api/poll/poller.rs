@@ -1,7 +1,7 @@
-//! The straight line: receive, deliver, delete.
+//! The delivery loop: receive, deliver, delete.
 //!
-//! One [`Poller`] per instance, one notification in flight, each step waiting for the one before. The guarantee is
-//! [`Poller::run`]; everything below it is weather: how long to wait after what.
+//! There is one [`Poller`] per instance and one notification in flight. Each step waits for the one before. The
+//! guarantee is kept by [`Poller::run`]. The rest decides how long to wait after each outcome.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -26,15 +26,16 @@ use crate::watch::telemetry::InstanceTelemetry;
 use crate::watch::telemetry::words::Phase;
 use crate::watch::telemetry::words::RIVAL_ADVICE;
 
-/// An answer that came much sooner than asked for is no long poll; without this wait it would become a hot loop
+/// An empty answer that comes much too soon is no long poll. Without this wait the loop would run hot.
 const EMPTY_TOO_SOON: Duration = Duration::from_secs(1);
-/// Upstream's own duplicates are deleted at full speed; a head that comes back for ever is not …
+/// Up to this many repeats in a row, upstream's duplicates are deleted at full speed. After that …
 const REPEATS_UNPACED_MAX: u32 = 3;
-/// … though fast enough that identical events, which quota notices are by nature, cannot hold the queue up for hours.
+/// … they are slowed down by this pause. It is short, so that a long run of identical events, such as quota notices,
+/// does not block the queue for hours.
 const REPEATS_PAUSE: Duration = Duration::from_millis(100);
-/// How far a delete is ahead of the receive beside it, lest it be overtaken.
+/// How far a delete is ahead of the receive in parallel with it, so that it is not overtaken.
 const HEAD_START: Duration = Duration::from_millis(2);
-/// So many in a row deserve a word.
+/// Warn after this many in a row.
 const REPEATS_TOLD_AT: u32 = 50;
 
 type Answer = Result<Option<Received>, QueueError>;
@@ -67,12 +68,12 @@ pub struct Poller<Q, P, N = Nobody> {
 }
 
 impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
-    /// A poller of `queue`. There must be no second one of the same instance, anywhere.
+    /// A poller of `queue`. There must be no other poller of the same instance, in this process or elsewhere.
     pub fn new(queue: Q, bridge: Arc<Bridge<P>>, pacing: Pacing, telemetry: Arc<InstanceTelemetry>) -> Self {
         Self { queue, carrier: Carrier::new(bridge, Arc::clone(&telemetry)), pacing, telemetry }
     }
 
-    /// Asks `caller_names` who calls.
+    /// Looks up callers through `caller_names`.
     pub fn with_caller_names<N: CallerNames>(self, caller_names: N) -> Poller<Q, P, N> {
         let Self { queue, carrier, pacing, telemetry } = self;
         Poller { queue, carrier: carrier.with_caller_names(caller_names), pacing, telemetry }
@@ -80,13 +81,14 @@ impl<Q: NotificationQueue, P: Publisher> Poller<Q, P> {
 }
 
 impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
-    /// Receive, deliver, delete, until the `ending`.
+    /// Receive, deliver, delete, until `ending`.
     ///
-    /// A crash between `deliver` and `delete` brings the same head again: one repeat with the same `ce_id`, never a
-    /// loss. The same head again *without* a crash (an unclear delete) is recognised by its content and only deleted.
+    /// After a crash between `deliver` and `delete` the same head comes again: one repeat with the same `ce_id`, never
+    /// a loss. If the same head comes again without a crash (an unclear delete), its content is recognised and it is
+    /// only deleted.
     ///
-    /// `last` is what was settled last for this instance, should another poller have polled it before in this process;
-    /// it is kept up to date.
+    /// `last` is what was settled last for this instance, possibly by an earlier poller in this process. It is kept up
+    /// to date.
     pub async fn run(&self, ending: impl Into<Ending>, last: &mut Option<Settled>) {
         let ending = ending.into();
         let mut weather = Weather::new(&self.pacing);
@@ -122,8 +124,8 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         self.carrier.repeated(already)
     }
 
-    /// The next notification, or `None` once an end was asked for: leaving here costs nothing. `begun` is a receive that is
-    /// on its way already.
+    /// The next notification, or `None` once an end was asked for. Nothing is lost by leaving here. `begun` is a
+    /// receive that is already on its way.
     async fn receive<'q>(
         &'q self,
         mut begun: Option<Receive<'q>>,
@@ -137,7 +139,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 None => self.begin_receive(weather, ending).await?,
             };
             weather.throttle.asked(asked.asked_at);
-            // What has come already is delivered, though an end was asked for meanwhile.
+            // An answer that has already come is still delivered after an end was asked for.
             if !asked.has_come() {
                 select! {
                     biased;
@@ -199,9 +201,9 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         may_go.then(|| Receive::begin(&self.queue))
     }
 
-    /// Deletes once. Where the answer leaves it open whether the notification is gone, the next receive tells: the
-    /// same head again is deleted with its new receipt, any other means it worked. Gives the next
-    /// receive, where that has begun meanwhile.
+    /// Deletes once. If the answer leaves it unclear whether the notification is gone, the next receive shows it: the
+    /// same head again is deleted with its new receipt, any other head means that the delete worked. Returns the next
+    /// receive if it was begun meanwhile.
     async fn delete(
         &self,
         receipt: Receipt,
@@ -211,14 +213,15 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     ) -> Option<Receive<'_>> {
         let started = Instant::now();
         let delete = self.queue.delete(receipt, settled);
-        // One that slows down makes one request after the other.
+        // While slowed down, requests are made one after the other.
         let may_overlap = weather.overlap.is_allowed() && weather.throttle.gap(started).is_zero();
         let (outcome, next) = match self.pacing.overlap_delete && may_overlap {
             true => self.beside_a_receive(delete, ending).await,
             false => (delete.await, None),
         };
         weather.overlap.deleted(next.is_some());
-        // The receive may have been handed the head once more, which spends the receipt: then nobody else is to blame.
+        // The parallel receive may have been handed the same head again, which makes the receipt invalid. Then there is
+        // no rival.
         if next.is_some() {
             weather.rivals.own_delete_may_have_worked();
         }
@@ -230,8 +233,9 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 }
                 if weather.repeats_in_a_row < REPEATS_UNPACED_MAX { Duration::ZERO } else { REPEATS_PAUSE }
             }
-            // Gone is gone, but an upstream that keeps saying so while it hands the head out again needs a pause. Not so
-            // where a receive is under way: what it brings decides, and should that be the head, its delete goes alone.
+            // The notification is gone. But upstream may keep saying so while it hands the head out again, and then a
+            // pause is needed. Not while a receive is under way: its answer decides, and if it is the same head, its
+            // delete goes alone.
             Ok(Deletion::AlreadyGone) => {
                 self.telemetry.already_gone();
                 self.suspect_rival(weather);
@@ -245,7 +249,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
             }
             Err(failure) => {
                 weather.rivals.own_delete_may_have_worked();
-                // Whether it was deleted shows at the next receive, so the delete itself is not made again.
+                // The next receive shows whether it was deleted, so the delete is not repeated.
                 if weather.deleting.is_forgiven(&failure) {
                     self.telemetry.connection_closed();
                     Duration::ZERO
@@ -260,11 +264,11 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         next
     }
 
-    /// The outcome of `delete`, and the next receive, begun while it was on its way: their round trips are then one. What
-    /// the receive brings is looked at when the delete has been answered, and told from what was settled by its content.
-    /// It may be the same head again, handed out before the delete got there, the next notification, or nothing for a
-    /// while: each is what a receive behind a delete whose answer was lost may bring, and is treated
-    /// alike. One notification is in hand at a time, whatever upstream does.
+    /// The outcome of `delete`, and the next receive, begun while the delete was on its way. This saves a round trip.
+    /// The receive's answer is looked at after the delete was answered, and compared by content with what was settled.
+    /// It may be the same head again (handed out before the delete arrived), the next notification, or nothing for a
+    /// while. A receive after a delete with a lost answer may bring the same, and all of these are handled alike. There
+    /// is never more than one notification in hand, whatever upstream does.
     async fn beside_a_receive<T>(&self, delete: impl Future<Output = T>, ending: &Ending) -> (T, Option<Receive<'_>>) {
         let mut delete = pin!(delete);
         if let Ok(outcome) = tokio::time::timeout(HEAD_START, &mut delete).await {
@@ -313,7 +317,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
         );
     }
 
-    /// Counts the failure, tells it where it is news, and says how long to wait.
+    /// Counts the failure, reports it if it is news, and returns how long to wait.
     fn troubled(&self, step: &'static str, failure: &QueueError, weather: &mut Weather) -> Duration {
         let trouble = if step == "delete" { &mut weather.deleting } else { &mut weather.receiving };
         let wait = trouble.wait(failure, fastrand::f64());
@@ -337,7 +341,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     }
 }
 
-/// Sleeps; false where an end was asked for meanwhile.
+/// Sleeps. Returns false if an end was asked for meanwhile.
 async fn slept(wait: Duration, ending: &Ending) -> bool {
     select! {
         biased;
@@ -346,7 +350,7 @@ async fn slept(wait: Duration, ending: &Ending) -> bool {
     }
 }
 
-/// What an instance is doing after this failure.
+/// The instance's phase after this failure.
 fn phase(failure: &QueueError) -> Phase {
     match failure {
         QueueError::Misconfigured { .. } => Phase::Misconfigured,

@@ -1,10 +1,11 @@
 //! Is someone else reading this instance?
 //!
-//! GREEN-API does not say, but a second consumer shows: a delete finds nothing although the
-//! notification was handed out a moment ago and nobody here has tried to delete it before. Or our deletes all succeed
-//! but receipts jump, where they had counted by one: the ones in between went to somebody else. (Receipts were seen to
-//! count by one per instance, but nobody promises it; so it is evidence only once an instance has shown it.)
-//! One such sign may be chance; several within minutes are a rival. Pure; time is passed in.
+//! GREEN-API does not say, but a second consumer leaves signs. One sign: a delete finds nothing, although the
+//! notification was handed out a moment ago and we have not tried to delete it before. Another: our deletes all
+//! succeed, but receipts jump where they used to count by one, because the ones in between went to somebody else.
+//! (Receipts were seen to count by one per instance, but this is not documented. So a jump is evidence only if the
+//! instance has counted that way before.)
+//! One sign may be chance. Several within minutes mean a rival. Pure; time is passed in.
 
 use std::time::Duration;
 
@@ -12,18 +13,18 @@ use tokio::time::Instant;
 
 use crate::green_api::queue::Receipt;
 
-/// So many notifications have to vanish …
+/// This many signs …
 const EVIDENCE_MIN: u32 = 3;
-/// … within this time.
+/// … within this time are a rival.
 const EVIDENCE_WINDOW: Duration = Duration::from_secs(10 * 60);
 
-/// So many receipts in a row that count by one show that this instance counts so.
+/// After this many receipts in a row that count by one, the instance is known to count that way.
 const COUNTING_RUN_MIN: u32 = 20;
 
-/// Evidence against one instance's other readers.
+/// The signs that others read one instance.
 #[derive(Debug, Default)]
 pub(super) struct RivalWatch {
-    /// The current head was deleted, or tried to be, by us: its absence proves nothing.
+    /// We deleted the current head, or tried to: its absence proves nothing.
     tried_before: bool,
     evidence: u32,
     window_started: Option<Instant>,
@@ -33,7 +34,7 @@ pub(super) struct RivalWatch {
 }
 
 impl RivalWatch {
-    /// A notification that was not seen before is at the head.
+    /// A new notification is at the head.
     pub(super) fn head_changed(&mut self, now: Instant) {
         self.tried_before = false;
         if self.window_started.is_some_and(|started| now.duration_since(started) > EVIDENCE_WINDOW) {
@@ -47,7 +48,7 @@ impl RivalWatch {
         self.tried_before = true;
     }
 
-    /// A delete was sent and its answer lost.
+    /// A delete was sent, but its answer was lost.
     pub(super) fn own_delete_may_have_worked(&mut self) {
         self.tried_before = true;
     }
@@ -57,12 +58,12 @@ impl RivalWatch {
         !self.tried_before
     }
 
-    /// A hand-out may have been lost on its way to us: its receipt proves nothing.
+    /// An answer with a notification may have been lost on its way to us, so the next receipt proves nothing.
     pub(super) fn own_hand_out_may_be_lost(&mut self) {
         self.last_receipt = None;
     }
 
-    /// A receipt came; true when it is time to warn.
+    /// A receipt came. Returns true when it is time to warn.
     pub(super) fn receipt_handed_out(&mut self, receipt: &Receipt, now: Instant) -> bool {
         let receipt: Option<i64> = receipt.as_str().parse().ok();
         let step = receipt.zip(self.last_receipt).and_then(|(receipt, last)| receipt.checked_sub(last));
@@ -70,14 +71,14 @@ impl RivalWatch {
         match step {
             Some(1) => self.counted_by_one = self.counted_by_one.saturating_add(1),
             Some(step) if step > 1 && self.counted_by_one >= COUNTING_RUN_MIN => return self.found(now),
-            // The same one again: a redelivery.
+            // The same receipt again: a redelivery.
             Some(0) | None => {}
             Some(_) => self.counted_by_one = 0,
         }
         false
     }
 
-    /// A delete found nothing to delete; true when it is time to warn.
+    /// A delete found nothing to delete. Returns true when it is time to warn.
     pub(super) fn delete_refused(&mut self, now: Instant) -> bool {
         !self.tried_before && self.found(now)
     }

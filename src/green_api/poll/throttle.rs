@@ -1,18 +1,18 @@
-//! How far apart receives have to be, going by the "too many requests" that were heard. Pure.
+//! How far apart receives have to be, judged by the "too many requests" answers so far. Pure.
 //!
-//! Behind an outage a long queue is drained as fast as answers come, which may be faster than GREEN-API allows: 100 requests
-//! a second for each method of an instance. A refusal costs a second or more, and the next burst would be refused again. So
-//! whoever was refused keeps a distance for a while.
+//! After an outage a long queue is drained as fast as answers come. That may be faster than GREEN-API allows: 100
+//! requests a second for each method of an instance. A refusal costs a second or more, and the next burst would be
+//! refused again. So after a refusal receives are spaced out for a while.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The first distance: two thirds of what is allowed.
+/// The first distance: it gives two thirds of the allowed rate.
 const GAP_MIN: Duration = Duration::from_millis(15);
 /// The longest distance; it doubles with each refusal.
 const GAP_MAX: Duration = Duration::from_secs(1);
-/// After so long without a refusal the distance is halved, and in the end forgotten.
+/// After this long without a refusal the distance is halved, and finally dropped.
 const EASE: Duration = Duration::from_secs(30);
 
 /// The distance between one instance's receives.
@@ -24,18 +24,18 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// A receive set out.
+    /// A receive was sent.
     pub(super) fn asked(&mut self, at: Instant) {
         self.asked_at = Some(at);
     }
 
-    /// A request was one too many.
+    /// A request was refused as one too many.
     pub(super) fn refused(&mut self, now: Instant) {
         self.gap = (self.gap(now) * 2).clamp(GAP_MIN, GAP_MAX);
         self.changed_at = Some(now);
     }
 
-    /// The distance that is kept now.
+    /// The distance to keep now.
     pub(super) fn gap(&mut self, now: Instant) -> Duration {
         while let Some(changed_at) = self.changed_at.filter(|at| now.duration_since(*at) >= EASE) {
             self.gap /= 2;
@@ -47,7 +47,7 @@ impl Throttle {
         self.gap
     }
 
-    /// How long the next receive has to wait for its turn.
+    /// How long the next receive has to wait.
     pub(super) fn turn(&mut self, now: Instant) -> Duration {
         let gap = self.gap(now);
         self.asked_at.map_or(Duration::ZERO, |asked_at| gap.saturating_sub(now.duration_since(asked_at)))

@@ -1,7 +1,7 @@
-//! What a poller remembers of recent trouble: how long to wait next, and whether there is news to tell.
+//! What a poller remembers of recent trouble: how long to wait next, and whether to report something.
 //!
-//! Receiving and deleting fail apart (an upstream may hand out for ever what it cannot delete), so each has its own
-//! memory. Pure but for the clock's readings.
+//! Receiving and deleting fail separately (upstream may keep handing out what it cannot delete), so each has its own
+//! memory. Pure apart from reading the clock.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use chatbridge_event::event::{EventId, Notification, SourceId};
 /// How a poller paces itself.
 #[derive(Debug, Clone)]
 pub struct Pacing {
-    /// How long a poll was asked to be held.
+    /// How long upstream is asked to hold a poll.
     pub receive_timeout: Duration,
     /// The first wait after a failure.
     pub retry_min: Duration,
@@ -27,38 +27,38 @@ pub struct Pacing {
     pub retry_max: Duration,
     /// The wait while the instance is misconfigured.
     pub misconfigured_retry: Duration,
-    /// Whether the next receive may begin while a delete is still on its way.
+    /// Whether the next receive may begin before a delete is answered.
     pub overlap_delete: bool,
 }
 
-/// Between tries while an instance is starting or not authorised.
+/// The shortest wait between tries while an instance is starting or not authorised.
 const WAITING_MIN: Duration = Duration::from_secs(5);
 const WAITING_MAX: Duration = Duration::from_secs(60);
-/// Nobody is asked more often than this after "too many requests" …
+/// The shortest wait after "too many requests" …
 const RATE_LIMITED_MIN: Duration = Duration::from_secs(1);
-/// … and nobody makes us sleep for a day.
+/// … and the longest wait that upstream can ask for with it.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
-/// Answers that say nothing about the queue are ordinary for a while: some proxies end idle polls so.
+/// Answers that say nothing about the queue are normal for this long: some proxies end idle polls that way.
 const SILENCE_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// So many closed connections in a row are forgiven: a delete and a receive beside each other keep two alive, and both may
-/// have been closed. The next one is new.
+/// This many closed connections in a row are no trouble. A delete and a receive in parallel keep two connections open,
+/// and both may have been closed. The next connection is new.
 const CLOSED_MAX: u32 = 2;
-/// So many answers that could not be read are remembered.
+/// How many unreadable answers are remembered.
 const DOUBTFUL_MAX: usize = 256;
 
-/// One instance's weather.
+/// What is remembered for one instance.
 pub(super) struct Weather {
     pub(super) receiving: Trouble,
     pub(super) deleting: Trouble,
     pub(super) rivals: RivalWatch,
-    /// Notifications in a row that were the one settled before.
+    /// How many notifications in a row repeated the one settled last.
     pub(super) repeats_in_a_row: u32,
     pub(super) overlap: Overlap,
     pub(super) throttle: Throttle,
-    /// Since when nothing came that speaks for the queue.
+    /// Since when no answer has said anything about the queue.
     silent_since: Option<Instant>,
-    /// Answers that could not be read, each seen once since a notification was taken up.
+    /// Unreadable answers that were seen once since the last readable notification.
     doubtful: VecDeque<EventId>,
 }
 
@@ -76,21 +76,21 @@ impl Weather {
         }
     }
 
-    /// An answer came that speaks for the queue. Gives the trouble that is over, where there was some.
+    /// An answer came that says something about the queue. Returns the trouble that is over, if any.
     pub(super) fn answered(&mut self, now: Instant) -> Option<Over> {
         self.silent_since = None;
         self.receiving.worked(now)
     }
 
-    /// Whether answers without meaning have become trouble.
+    /// Whether answers that say nothing have gone on long enough to be trouble.
     pub(super) fn is_silent_too_long(&mut self, now: Instant) -> bool {
         now.duration_since(*self.silent_since.get_or_insert(now)) >= SILENCE_MAX
     }
 
-    /// Whether this is the first sight of an answer that cannot be read: it may have been cut on its way, and what is
-    /// buried is deleted, so it is asked for once more. Other unreadable answers may come between the two sights (of an
-    /// upstream that hands out the next one meanwhile); behind a notification that was taken up, what looks the same may
-    /// be the same cut of another.
+    /// Whether an unreadable answer is seen for the first time. It may have been cut on its way, and a dead-lettered
+    /// notification is deleted, so it is asked for once more. Other unreadable answers may come between the two sights,
+    /// if upstream hands out the next notification meanwhile. After a readable notification the memory is cleared,
+    /// because the same bytes may then be a cut of another notification.
     pub(super) fn is_first_sight_of_garbage(&mut self, notification: &Notification) -> bool {
         let Some(content) = notification.body.undecodable_content() else {
             self.doubtful.clear();
@@ -113,7 +113,7 @@ pub(super) struct Trouble {
     failures: Backoff,
     waiting: Backoff,
     misconfigured_retry: Duration,
-    /// So many tries in a row found their connection closed.
+    /// How many tries in a row found their connection closed.
     closed: u32,
     episode: Episode,
 }
@@ -129,7 +129,7 @@ impl Trouble {
         }
     }
 
-    /// The step worked. Gives the trouble that is over, where there was some.
+    /// The step worked. Returns the trouble that is over, if any.
     pub(super) fn worked(&mut self, now: Instant) -> Option<Over> {
         self.failures.reset();
         self.waiting.reset();
@@ -137,7 +137,7 @@ impl Trouble {
         self.episode.worked(now)
     }
 
-    /// Whether the failure is a closed connection that is no trouble yet.
+    /// Whether the failure is a closed connection that does not count as trouble yet.
     pub(super) fn is_forgiven(&mut self, failure: &QueueError) -> bool {
         let is_closed = matches!(failure, QueueError::Closed { .. });
         self.closed = if is_closed { self.closed.saturating_add(1) } else { self.closed };
@@ -160,12 +160,12 @@ impl Trouble {
         }
     }
 
-    /// How long to wait before the step is tried again though nothing failed.
+    /// How long to wait before the step is tried again although nothing failed.
     pub(super) fn pause(&mut self, chance: f64) -> Duration {
         self.failures.next(chance)
     }
 
-    /// Whether the failure is to be told: the first time, and again when it has lasted.
+    /// Whether the failure is to be reported: the first time, and again if it lasts.
     pub(super) fn is_news(&mut self, failure: &QueueError, now: Instant) -> bool {
         self.episode.failed(failure.class(), now)
     }

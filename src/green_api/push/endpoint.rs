@@ -76,7 +76,8 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
         }
     }
 
-    /// Who calls, for whom, with what; then the intake's answer. Nothing of a body is read before its caller is known.
+    /// Checks the caller and the instance, reads the body, then returns the intake's answer. The body is not read
+    /// before the caller is known.
     async fn take(
         &self,
         peer: SocketAddr,
@@ -93,7 +94,7 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
         if matches!(admission, Admission::UnknownInstance) {
             return Err(Refused::UnknownInstance.into());
         }
-        // The room is kept until the answer is given; what outlives it is one body an instance.
+        // The room is kept until the answer is given. At most one body per instance stays in memory longer.
         let (bytes, _room) = self.door.bytes(headers, body).await?;
         let body = understood(headers, bytes)?;
         let instance = match admission {
@@ -104,7 +105,7 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
         intake.take(Notification { instance, receipt_id: None, body }).await.map_err(Refusal::NotNow)
     }
 
-    /// The instance a body names, if the call's token is that one's.
+    /// The instance that a body names, if it has the call's token.
     fn named(&self, body: &event::Body, admission: Admission, token: &str) -> Result<InstanceId, Refusal> {
         let named = match body {
             event::Body::Json(raw) => Json::parse(raw.get())
@@ -125,10 +126,10 @@ impl<P: Publisher, N: CallerNames> Endpoint<P, N> {
     }
 }
 
-/// What a call's body of these bytes means, by its head.
+/// What a call's body means, given its head.
 ///
 /// # Errors
-/// Where there is nothing in it, or its wrapping may be why it cannot be read.
+/// If the body is empty, or if its coding may be why it cannot be read.
 pub fn understood(head: &HeaderMap, bytes: Vec<u8>) -> Result<event::Body, Refused> {
     let body = match String::from_utf8(bytes) {
         Ok(text) => read(text)?,
@@ -149,13 +150,13 @@ fn read(text: String) -> Result<event::Body, Refused> {
         return Err(Refused::Empty);
     }
     Ok(match serde_json::from_str::<Box<RawValue>>(bare) {
-        // As the queue's `"body": null`.
+        // The same as `"body": null` from the queue.
         Ok(raw) if raw.get() == "null" => {
             undecodable(text.into_bytes(), DeadLetterReason::NoBody, "a call without a body".to_owned())
         }
         Ok(raw) => event::Body::Json(raw),
         Err(error) => {
-            // Where, not what: serde_json's own message may quote the content.
+            // Only the place, because serde_json's own message may quote the content.
             let error = format!("not JSON, line {} column {}", error.line(), error.column());
             undecodable(text.into_bytes(), DeadLetterReason::NotJson, error)
         }

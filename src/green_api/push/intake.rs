@@ -1,12 +1,12 @@
-//! What GREEN-API pushes: deliver, then acknowledge.
+//! What GREEN-API pushes: deliver first, then acknowledge.
 //!
-//! The webhook's mirror of the straight line. GREEN-API holds each event until it is told 200, sends one at a time, and
-//! repeats the same one until then, so the promise needs no more than this: [`Acknowledged`] is made of
-//! the proof and of nothing else, and only it becomes a 200.
+//! This is the webhook's counterpart of the poller. GREEN-API holds each event until it gets a 200, sends one at a
+//! time, and repeats it until then. So the guarantee needs only this: [`Acknowledged`] is made only from the proof, and
+//! only it becomes a 200.
 //!
-//! A caller may tire before Kafka does. The notification in its hand is delivered all the same, by a task of its own, and
-//! the repeat that GREEN-API sends later waits its turn behind it, is recognised by its content, and gets the answer the
-//! first one could not wait for.
+//! The caller may give up before Kafka answers. The notification is still delivered, by a task of its own. GREEN-API's
+//! later repeat waits behind it, is recognised by its content, and gets the answer that the first call did not wait
+//! for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,14 +27,14 @@ use crate::reminder::Reminder;
 use crate::watch::telemetry::InstanceTelemetry;
 use chatbridge_event::event::Notification;
 
-/// Between two words about calls that are not answered with 200.
+/// The time between two log lines about calls that are not answered with 200.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// What was settled last for an instance, and the right to take in its notifications: whoever holds the lock is the one
-/// who does. The next one waits here, and knows then what the one before settled.
+/// What was settled last for an instance, and the right to take in its notifications, which the holder of the lock has.
+/// The next holder then knows what was settled before.
 pub type Turn = Arc<Mutex<Option<Settled>>>;
 
-/// The right to answer 200: Kafka has what the call brought, or the configuration does not want it.
+/// The right to answer 200: Kafka has what the call brought, or the configuration drops it.
 #[derive(Debug)]
 #[must_use = "GREEN-API has to hear of it, or it sends the same again"]
 pub struct Acknowledged(());
@@ -58,14 +58,14 @@ pub struct Intake<P, N = Nobody> {
 }
 
 impl<P: Publisher, N: CallerNames> Intake<P, N> {
-    /// An intake of at most `calls_max` calls at a time, each of which waits for `patience` at the most.
+    /// An intake for at most `calls_max` calls at a time. Each waits at most `patience`.
     pub fn new(carrier: Carrier<P, N>, turn: Turn, calls_max: usize, patience: Duration) -> Self {
         let room = Arc::new(Semaphore::new(calls_max));
         let (closed, reminder) = (CancellationToken::new(), parking_lot::Mutex::new(Reminder::every(REMINDER)));
         Self { carrier: Arc::new(carrier), turn, room, patience, closed, reminder }
     }
 
-    /// Whose telemetry it tells.
+    /// The instance's telemetry.
     pub fn telemetry(&self) -> &InstanceTelemetry {
         self.carrier.telemetry()
     }
@@ -73,7 +73,7 @@ impl<P: Publisher, N: CallerNames> Intake<P, N> {
     /// Delivers what a call brought, then acknowledges it.
     ///
     /// # Errors
-    /// Where the answer cannot be 200 yet; the same has to come again. Dropping the future is one such case.
+    /// If the answer cannot be 200 yet and the same call has to come again. The same holds if the future is dropped.
     pub async fn take(&self, notification: Notification) -> Result<Acknowledged, NotNow> {
         self.telemetry().called();
         let Ok(_place) = Arc::clone(&self.room).try_acquire_owned() else { return Err(self.not_now(NotNow::Crowded)) };
@@ -97,12 +97,12 @@ impl<P: Publisher, N: CallerNames> Intake<P, N> {
         }
     }
 
-    /// Open until the `ending`; returns when nothing is in hand any more.
+    /// Open until `ending`. Returns when nothing is in hand any more.
     pub async fn run(&self, ending: Ending) {
         tokio::select! {
             biased;
             () = ending.asked() => {}
-            // Not before whoever had the turn has said that it ends.
+            // Wait until the previous holder of the turn has reported its end.
             turn = self.turn.lock() => {
                 self.telemetry().listening();
                 drop(turn);
@@ -111,7 +111,7 @@ impl<P: Publisher, N: CallerNames> Intake<P, N> {
         }
         self.closed.cancel();
         let _turn = self.turn.lock().await;
-        // Whoever follows may have had the turn already, and has said what it does.
+        // A successor may already have the turn and have reported its own phase.
         if !ending.retire.is_cancelled() {
             self.telemetry().stopped();
         }
@@ -133,7 +133,7 @@ impl<P: Publisher, N: CallerNames> Intake<P, N> {
     }
 }
 
-/// Deliver, acknowledge, remember. What was settled last is recognised and not published again.
+/// Deliver, acknowledge, remember. A repeat of what was settled last is recognised and not published again.
 async fn settle<P: Publisher, N: CallerNames>(
     carrier: Arc<Carrier<P, N>>,
     notification: Notification,
@@ -145,7 +145,7 @@ async fn settle<P: Publisher, N: CallerNames>(
         None => carrier.deliver(prepared).await,
     };
     let acknowledged = Acknowledged::from(&settled);
-    // Whether or not anybody still waits to hear of it.
+    // Reported whether or not the caller still waits.
     carrier.telemetry().listening();
     *last = Some(settled);
     acknowledged

@@ -1,4 +1,4 @@
-//! Which instances are received by webhook, with what token, and by whom.
+//! Which instances are received by webhook, with which token, and by which intake.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,33 +28,33 @@ impl<P, N> Default for Intakes<P, N> {
     }
 }
 
-/// Whose call it is, as far as its token tells.
+/// Whose call it is, as far as its token shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// No such token here.
+    /// No instance has this token.
     WrongToken,
-    /// A token of ours, and an instance that is not.
+    /// A known token, but an unknown instance.
     UnknownInstance,
     /// The token of this instance.
     Instance(InstanceId),
-    /// A token of ours; whose, the body tells. The only instance that has it, where it is only one.
+    /// A known token, but the body has to name the instance. Holds the instance if only one has this token.
     OneOfOurs(Option<InstanceId>),
 }
 
 impl<P, N> Intakes<P, N> {
-    /// `instance` will be received by webhook; until it is open its calls are told to come again.
+    /// `instance` will be received by webhook. Until it is open, its calls are told to come again.
     pub fn expect(&self, instance: InstanceId, token: SecretString) {
         self.write().insert(instance, Entry { token, intake: None });
     }
 
-    /// `instance` is received by `intake` from now on.
+    /// From now on `intake` receives for `instance`.
     pub fn open(&self, instance: InstanceId, intake: Arc<Intake<P, N>>) {
         if let Some(entry) = self.write().get_mut(&instance) {
             entry.intake = Some(intake);
         }
     }
 
-    /// `instance` is not received by webhook any more.
+    /// `instance` is no longer received by webhook.
     pub fn close(&self, instance: InstanceId) {
         self.write().remove(&instance);
     }
@@ -63,8 +63,8 @@ impl<P, N> Intakes<P, N> {
         self.read().get(&instance).and_then(|entry| entry.intake.clone())
     }
 
-    /// Whose call it is, before a byte of its body is read. An instance that is not ours is told from one that is only to
-    /// who holds a token.
+    /// Whose call it is, before its body is read. Only a caller with a valid token can find out whether an instance is
+    /// known.
     pub(crate) fn admit(&self, instance: Option<InstanceId>, presented: &str) -> Admission {
         let entries = self.read();
         if let Some((id, entry)) = instance.and_then(|id| entries.get_key_value(&id)) {

@@ -1,40 +1,40 @@
-//! Notices that GREEN-API has something to push and does not call. Pure: counts and the clock's readings come in.
+//! Notices that GREEN-API has something to push and does not call. Pure: counts and time are passed in.
 //!
-//! GREEN-API says nothing of calls that fail, but how many notifications wait can be asked. A count that stays above zero
-//! while no call comes means that its calls do not get here. The count itself was wrong at times (github.com/green-api
-//! issues 1100, 1108), mostly zero where something waited: so zero proves nothing, and a silence that is noticed is told
-//! as what somebody has to look at, not as a fact.
+//! GREEN-API does not report failed calls, but the number of waiting notifications can be asked for. If it stays above
+//! zero while no call comes, the calls do not get here. The count itself was wrong at times (github.com/green-api
+//! issues 1100, 1108), mostly zero although something waited. So zero proves nothing, and silence is reported as
+//! something to check, not as a fact.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// As long as a GREEN-API that reaches us may keep silent with something to push: an answer waited for (180 s), then its
-/// pause (60 s), and the count's own age (10 s).
+/// How long GREEN-API may stay silent although it reaches us and has something to push: it waits for an answer (180 s),
+/// then pauses (60 s), and the count may be old (10 s).
 const SILENCE_MAX: Duration = Duration::from_secs(250);
 
 /// One instance's silence.
 #[derive(Debug, Default)]
 pub(super) struct Uncalled {
     calls: u64,
-    /// Since when something waits and no call has come.
+    /// Since when something has been waiting and no call has come.
     since: Option<Instant>,
     told: bool,
 }
 
-/// What a look makes of it.
+/// The result of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Silence {
     /// Nothing waits.
     NothingWaits,
-    /// A call has come since the last look, or there is time for one still.
+    /// A call has come since the last look, or one may still come in time.
     Unproven,
     /// GREEN-API does not reach us; true the first time.
     NotCalled { is_news: bool },
 }
 
 impl Uncalled {
-    /// So many notifications wait at `now`, and so many calls have come so far.
+    /// At `now`, `waiting` notifications wait and `calls` calls have come so far.
     pub(super) fn seen(&mut self, waiting: i64, calls: u64, now: Instant) -> Silence {
         let is_called = std::mem::replace(&mut self.calls, calls) != calls;
         if waiting <= 0 || is_called {
@@ -54,7 +54,7 @@ mod tests {
     use super::Silence::*;
     use super::*;
 
-    /// (seconds since the look before, waiting, calls so far, what is made of it) at each look.
+    /// For each look: seconds since the last look, notifications waiting, calls so far, the expected result.
     #[track_caller]
     fn story(looks: &[(u64, i64, u64, Silence)]) {
         let (mut uncalled, mut now) = (Uncalled::default(), Instant::now());

@@ -1,11 +1,11 @@
-//! Text to [`Json`], refusing nothing that `serde_json` lets through as a `RawValue`.
+//! Text to [`Json`]. Accepts everything that `serde_json` accepts as a `RawValue`.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{DEPTH_MAX, Json, VALUES_MAX};
 
-/// One document and nothing behind it.
+/// One document and nothing after it.
 pub(super) fn document(text: &str) -> Option<Json<'_>> {
     let mut reader = Reader::new(text, 0);
     let value = reader.value(0)?;
@@ -13,7 +13,7 @@ pub(super) fn document(text: &str) -> Option<Json<'_>> {
     (reader.at == text.len()).then_some(value)
 }
 
-/// Where the members of these names stand, and how many members of any name there are.
+/// The places of the members with these names, and how many members there are in all.
 pub(super) fn members<const N: usize>(text: &str, names: [&str; N]) -> Option<([Option<Range<usize>>; N], usize)> {
     let mut reader = Reader::new(text, 0);
     let (mut found, mut count) = ([const { None }; N], 0);
@@ -38,7 +38,7 @@ pub(super) fn members<const N: usize>(text: &str, names: [&str; N]) -> Option<([
     }
 }
 
-/// Steps into an array. Gives where its first item is to be looked for.
+/// Steps into an array. Returns where to look for its first item.
 pub(super) fn first_item(text: &str) -> Option<usize> {
     let mut reader = Reader::new(text, 0);
     reader.eat(b'[')?;
@@ -46,7 +46,7 @@ pub(super) fn first_item(text: &str) -> Option<usize> {
     Some(reader.at)
 }
 
-/// The item that stands at `at`, and where the next one is to be looked for. `None` where there is none.
+/// The item that is at `at`, and where to look for the next one. `None` if there is none.
 pub(super) fn item(text: &str, at: usize) -> Option<(Range<usize>, usize)> {
     let mut reader = Reader::new(text, at);
     if reader.peek()? == b']' {
@@ -64,10 +64,10 @@ pub(super) fn item(text: &str, at: usize) -> Option<(Range<usize>, usize)> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
-    /// How many more values may be taken apart.
+    /// How many more values may be parsed.
     values_left: usize,
-    /// Items of the arrays that are being read, those of the innermost last. An array moves out of here when its end is
-    /// known, into a vector of exactly its length.
+    /// Items of the arrays that are being read, those of the innermost last. When an array's end is known, its items
+    /// move from here into a vector of exactly its length.
     items: Vec<Json<'a>>,
     /// The same for the members of objects.
     members: Vec<(Cow<'a, str>, Json<'a>)>,
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Where the next value stands; and on to what follows it. Keeps nothing of it.
+    /// The place of the next value. Moves past it and keeps nothing of it.
     fn step_over(&mut self) -> Option<Range<usize>> {
         self.skip_white_space();
         let start = self.at;
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         Some(start..end)
     }
 
-    /// One value more is to be taken apart; whether it may be.
+    /// Counts one more value to be parsed. Returns whether it may be.
     fn may_go_on(&mut self) -> bool {
         let may = self.values_left > 0;
         self.values_left = self.values_left.saturating_sub(1);
@@ -198,8 +198,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Steps over what is left of the container that began at `start`. Without recursion, so that no depth can exhaust
-    /// the stack, and without a look at what was read before.
+    /// Skips the rest of the container that began at `start`. It is not recursive, so no depth can exhaust the stack,
+    /// and it does not read again what was read before.
     fn rest_as_text(&mut self, start: usize) -> Option<Json<'a>> {
         let mut open = 1_usize;
         while open > 0 {
@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
             if self.text.as_bytes()[self.at - 1] == b'"' {
                 return Some(());
             }
-            // Whatever is escaped, its first byte is no end of the string.
+            // Skip the escaped byte: it does not end the string.
             self.at += 1;
             self.peek()?;
         }
@@ -281,7 +281,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The character of a well-formed pair; consumes the second half only then.
+    /// The character of a well-formed pair. Consumes the second half only in that case.
     fn surrogate_pair(&mut self, high: u32) -> Option<char> {
         if !(0xD800..0xDC00).contains(&high) || !self.text[self.at..].starts_with("\\u") {
             return None;

@@ -1,7 +1,7 @@
-//! ChatApp, as a bridge would find it: the folder of its state, the API, the Pusher server, each channel.
+//! Checks ChatApp as a bridge would find it: the state directory, the API, the Pusher server, each channel.
 //!
-//! It is asked with the token that is there, and nothing here could make another. A bridge that runs has a connection of
-//! its own, to which a second one does no harm.
+//! It uses the existing token and makes no other. A running bridge has a connection of its own, which a second one does
+//! not disturb.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ mod verdict;
 
 use verdict::Known;
 
-/// How long the Pusher server has for everything.
+/// The time limit for everything at the Pusher server.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
 
 pub(super) async fn examine(config: &ChatApp, api: Arc<Api>) -> Vec<Finding> {
@@ -62,7 +62,8 @@ async fn on_disk(config: &ChatApp, api: Arc<Api>) -> (Finding, Result<Borrowed<A
     looking.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
 }
 
-/// What a session for these channels told until it had told enough, or the time was over. Then it has left.
+/// What a session for these channels reported until it had reported enough or the time was over. The session is closed
+/// then.
 async fn listen<A: Authorizer>(
     config: &ChatApp,
     channels: Vec<String>,
@@ -83,7 +84,7 @@ async fn listen<A: Authorizer>(
         reconnect: Reconnect::default(),
     };
     let enough = async {
-        // Over when the time is: what was told until then is what there is.
+        // On a timeout, use what was reported until then.
         let _ = timeout(LISTEN_MAX, told.wait_for(|reports| verdict::is_enough(reports, &channels))).await;
         stop.cancel();
         told.borrow().clone()
@@ -92,7 +93,7 @@ async fn listen<A: Authorizer>(
     Ok(reports)
 }
 
-/// Hears what becomes of the session.
+/// Collects the reports of the session.
 struct Notes(watch::Sender<Vec<Report>>);
 
 impl Observer for Notes {
@@ -103,14 +104,14 @@ impl Observer for Notes {
     }
 }
 
-/// Events are for the bridge, which gets them over a connection of its own.
+/// Ignores events: the bridge gets them over a connection of its own.
 struct Nowhere;
 
 impl EventSink for Nowhere {
     async fn accept(&self, _: ReceivedFrame) {}
 }
 
-/// Where there is no token, only the connection itself can be tried.
+/// Without a token, only the connection itself can be tried.
 struct Nobody;
 
 impl Authorizer for Nobody {

@@ -1,4 +1,4 @@
-//! What an instance says of itself, judged. Pure.
+//! Judges what an instance reports about itself. Pure.
 
 use super::{Finding, SetSettings, Verdict, push};
 use crate::config::{CallPolicy, Config, Instance};
@@ -6,8 +6,8 @@ use crate::green_api::examine::{Examined, Settings};
 use crate::green_api::queue::QueueError;
 use crate::http::is_loopback;
 
-/// The notifications that most bridges are there for: switch, `typeWebhook`, what it brings. The other
-/// switches are deprecated, out of service, or additions to these.
+/// The notifications that most bridges need: switch, `typeWebhook`, what it brings. The other switches are deprecated,
+/// out of service, or additions to these.
 const ESSENTIAL: &[(&str, &str, &str)] = &[
     ("incomingWebhook", "incomingMessageReceived", "messages from contacts"),
     ("outgoingMessageWebhook", "outgoingMessageReceived", "messages sent from the phone"),
@@ -16,7 +16,7 @@ const ESSENTIAL: &[(&str, &str, &str)] = &[
     ("stateWebhook", "stateInstanceChanged", "changes of the instance's state"),
     ("incomingCallWebhook", "incomingCall", "calls"),
 ];
-/// What one instance can be drained of per second with an ordinary way to GREEN-API.
+/// How many notifications per second one instance can be drained of, over an ordinary connection to GREEN-API.
 const DRAIN_PER_SECOND: i64 = 9;
 
 /// Findings about `instance`, the most important first.
@@ -44,7 +44,7 @@ pub(super) fn judge(instance: &Instance, examined: &Result<Examined, QueueError>
 
 fn unasked(subject: &str, instance: &Instance, failure: &QueueError) -> Finding {
     let host = instance.api_url.host_str().unwrap_or_default();
-    // The shard is the id's first four digits: a convention, not a rule, so it is only said.
+    // The shard is the id's first four digits. That is a convention and not a rule, so it is only mentioned.
     let shard: String = instance.id.to_string().chars().take(4).collect();
     let hint = match host.split_once('.') {
         Some((have, _)) if have == shard => String::new(),
@@ -90,7 +90,7 @@ fn state(subject: &str, state: Option<&str>) -> Finding {
     Finding::new(verdict, subject, found, fix)
 }
 
-/// The one body of setSettings that mends all of it goes with the first finding it mends.
+/// One setSettings body repairs everything. It is added to the first finding that it repairs.
 fn settings(subject: &str, instance: &Instance, settings: &Settings, config: &Config) -> Vec<Finding> {
     let mut body = SetSettings::new();
     let mut findings = push::judge(subject, instance, settings, config, &mut body);
@@ -111,7 +111,7 @@ fn switches(subject: &str, settings: &Settings, config: &Config, body: &mut SetS
     let named = named.join(", ");
     if silent {
         let (verdict, fix) = if named.is_empty() {
-            // The ordinary ones are dropped on purpose; of the others nobody says that they are missed.
+            // The usual notifications are dropped on purpose, and nobody has said that the others are missed.
             (Verdict::Warning, "switch on in the instance's settings what you want to have".to_owned())
         } else {
             (Verdict::Broken, format!("switch on in the instance's settings: {named}"))
@@ -128,7 +128,7 @@ fn switches(subject: &str, settings: &Settings, config: &Config, body: &mut SetS
     }
 }
 
-/// The essential switches that `which` holds for, with what they bring, but for those whose events the configuration
+/// The essential switches that `which` is true for, with what they bring. Without those whose events the configuration
 /// drops anyway.
 fn wanted(config: &Config, which: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
     let is_dropped = |kind: &str| {
@@ -139,7 +139,7 @@ fn wanted(config: &Config, which: impl Fn(&str) -> bool) -> Vec<(&'static str, &
     essential.map(|(switch, _, brings)| (*switch, *brings)).collect()
 }
 
-/// How old what waits is nobody can tell without receiving it.
+/// The age of waiting notifications is unknown until they are received.
 fn queue(subject: &str, depth: Option<i64>, config: &Config) -> Finding {
     let Some(depth) = depth else {
         let found = "how many notifications wait is not said";

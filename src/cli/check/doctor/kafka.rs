@@ -1,7 +1,7 @@
-//! What the brokers say when asked politely: nothing is produced, created or changed.
+//! Asks the brokers only. Nothing is produced, created or changed.
 //!
-//! Three clients, as each is told something else: a producer like the bridge's own, which has to obtain a producer id; a
-//! consumer, whose questions create no topics; an admin client, which reads properties.
+//! There are three clients, because each can ask something else: a producer like the bridge's own, which has to get a
+//! producer id; a consumer, which creates no topics by asking; and an admin client, which reads properties.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use super::{Finding, Verdict};
 use crate::config::Config;
 use crate::core::publish::kafka::{client_config, fix as known_fix, plain};
 
-/// Whatever takes longer is away.
+/// A broker that takes longer counts as unreachable.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A name may have several addresses, of which the first leads nowhere: "all brokers are down" may pass at once.
+/// A name may have several addresses, and the first may not work. So "all brokers are down" may be over at once.
 const ALL_DOWN_FOR: Duration = Duration::from_secs(2);
-/// Between two looks at what was heard.
+/// The time between two looks at the errors.
 const POLL: Duration = Duration::from_millis(100);
 const SUBJECT: &str = "kafka";
 
-/// What librdkafka remarked meanwhile.
+/// The errors that librdkafka reported meanwhile.
 #[derive(Clone, Default)]
 struct Ears {
     heard: Arc<Mutex<Heard>>,
@@ -40,7 +40,7 @@ struct Ears {
 
 #[derive(Default)]
 struct Heard {
-    /// Each kind's first reason, which says most.
+    /// The first reason of each kind, which says most.
     reasons: Vec<(Option<Code>, String)>,
     has_producer_id: bool,
 }
@@ -103,7 +103,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Do they answer, and do they let this user be an idempotent producer?
+/// Do they answer, and may this user be an idempotent producer?
 async fn brokers(config: &Config) -> Result<Finding, Finding> {
     let ears = Ears::default();
     let mut properties = client_config(&config.kafka);
@@ -144,7 +144,7 @@ async fn brokers(config: &Config) -> Result<Finding, Finding> {
     }
 }
 
-/// The most telling reason that was heard, and where to mend it.
+/// The reason that says most, and where to fix it.
 fn away(ears: &Ears) -> Finding {
     let classes = [
         (
@@ -156,7 +156,7 @@ fn away(ears: &Ears) -> Finding {
         ),
         (
             &[Code::SSL],
-            // librdkafka only calls it a lost connection where the other side hangs up on the wrong protocol.
+            // librdkafka only reports a lost connection if the other side hangs up because of a wrong protocol.
             &["SSL handshake", "security.protocol"],
             Verdict::Misconfigured,
             "TLS fails",
@@ -189,7 +189,7 @@ async fn topics(config: &Config) -> Result<Vec<TopicFacts>, KafkaError> {
         properties.set("socket.timeout.ms", TIMEOUT.as_millis().to_string());
     }
     let admin: AdminClient<DefaultClientContext> = properties.create()?;
-    // A producer's question for a topic may create it.
+    // A producer that asks for a topic may create it.
     for producers_own in ["acks", "enable.idempotence", "message.timeout.ms", "partitioner"] {
         properties.remove(producers_own);
     }
@@ -233,7 +233,7 @@ async fn topics(config: &Config) -> Result<Vec<TopicFacts>, KafkaError> {
     Ok(facts.collect())
 }
 
-/// A broker, and what it says of the topic; `None`: that there is none.
+/// The broker, and the state of the topic. `None` if the topic does not exist.
 fn found(consumer: &BaseConsumer, name: &str) -> Result<(Option<i32>, Option<TopicState>), KafkaError> {
     let metadata = consumer.fetch_metadata(Some(name), TIMEOUT)?;
     let broker = metadata.brokers().first().map(|broker| broker.id());
@@ -256,7 +256,7 @@ fn state(topic: &MetadataTopic) -> Option<TopicState> {
     Some(TopicState::There { partitions: partitions.collect(), properties: Err("not asked".to_owned()) })
 }
 
-/// Properties of a broker or a topic, or why they may not be seen.
+/// Properties of a broker or a topic, or why they cannot be read.
 type Described = Result<BTreeMap<String, String>, String>;
 
 /// The properties of each of `what`, in that order.

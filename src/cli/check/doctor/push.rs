@@ -1,4 +1,4 @@
-//! Where an instance's events are sent to, against where the configuration expects them. Pure.
+//! Compares where an instance sends its events with where the configuration expects them. Pure.
 
 use secrecy::ExposeSecret as _;
 use url::Url;
@@ -11,11 +11,11 @@ use chatbridge_event::event::InstanceId;
 
 const URL: &str = "webhookUrl";
 const TOKEN: &str = "webhookUrlToken";
-/// The token itself is not shown, not even to be copied.
+/// The token itself is never shown, not even for copying.
 const TOKEN_PLACEHOLDER: &str =
     "<webhook_token of this instance in the configuration, or webhook.token where it has none>";
 
-/// Findings about `webhookUrl` and `webhookUrlToken`; what has to be set goes into `body`.
+/// Findings about `webhookUrl` and `webhookUrlToken`. Settings that have to be changed go into `body`.
 pub(super) fn judge(
     subject: &str,
     instance: &Instance,
@@ -80,7 +80,7 @@ pub(super) fn judge(
     findings
 }
 
-/// What nobody can tell from here, where GREEN-API has to reach us.
+/// What cannot be checked from here, if GREEN-API has to reach us.
 pub(super) fn listener(config: &Config) -> Option<Finding> {
     let webhook = config.webhook.as_ref()?;
     let first = config.instances.iter().find(|instance| matches!(instance.receive, Receive::Webhook { .. }))?;
@@ -102,9 +102,9 @@ pub(super) fn listener(config: &Config) -> Option<Finding> {
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     Here,
-    /// Here, for whoever listens on the way to read.
+    /// Here, but unencrypted.
     HereInTheClear,
-    /// With what may be told of it: scheme, host and port. The rest may be secret.
+    /// Elsewhere. Holds only scheme, host and port, because the rest may be secret.
     Elsewhere(String),
 }
 
@@ -119,7 +119,7 @@ impl Expected<'_> {
         format!("{}/green-api/{}", base.trim_end_matches('/'), self.id)
     }
 
-    /// The paths that are listened to, behind whatever the proxy takes away.
+    /// Whether `path` is one that is served, apart from a prefix that the proxy removes.
     fn is_path(&self, path: &str) -> bool {
         let id = self.id.to_string();
         let bare = path.strip_suffix(&id).and_then(|path| path.strip_suffix('/'));

@@ -1,7 +1,7 @@
-//! The folder of what must outlive a restart: whether this user may write to it, and whether a bridge is using it.
+//! The state directory: whether this user may write to it, and whether a bridge is using it.
 //!
-//! The spool in it is locked by whoever has opened it, and opening it to see would keep a bridge from starting just then.
-//! The system's list of locks tells without.
+//! A running bridge locks the spool in it. Opening the spool to test the lock could keep a bridge from starting at that
+//! moment. So the system's list of locks is read instead.
 
 use std::fs;
 use std::io;
@@ -16,8 +16,8 @@ use crate::chatapp::keep::reserve::Disk;
 const SUBJECT: &str = "chatapp state_dir";
 const LOCKS: &str = "/proc/locks";
 
-/// Blocks for as long as the disk takes. `spool` is the name of the file that a running bridge has locked; `tokens` that of
-/// the other one that nobody else should read.
+/// Blocks as long as the disk takes. `spool` is the file that a running bridge has locked, `tokens` the other file that
+/// nobody else should read.
 pub(super) fn examine(folder: &Path, spool: &str, tokens: &str) -> Finding {
     let shown = folder.display();
     let broken = |found: String, fix: &str| Finding::new(Verdict::Broken, SUBJECT, found, fix);
@@ -77,11 +77,11 @@ fn has_little_room(folder: &Path) -> Option<(String, &'static str)> {
     Some((found, "make room on that disk, or name a directory on another one in chatapp.state_dir"))
 }
 
-/// As far as the system tells; `false` where it does not.
+/// As far as the system tells. `false` if it does not.
 fn is_locked(file: &Path) -> bool {
     let (Ok(file), Ok(locks)) = (fs::metadata(file), fs::read_to_string(LOCKS)) else { return false };
     let place = format!("{:02x}:{:02x}:{}", major(file.dev()), minor(file.dev()), file.ino());
-    // Such as `7: OFDLCK ADVISORY  WRITE -1 fe:00:4711 0 EOF`.
+    // A line looks like `7: OFDLCK ADVISORY  WRITE -1 fe:00:4711 0 EOF`.
     locks.lines().any(|line| line.split_whitespace().any(|word| word == place))
 }
 

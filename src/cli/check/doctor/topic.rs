@@ -1,17 +1,17 @@
-//! What the brokers say of a topic, judged. Pure.
+//! Judges what the brokers report about a topic. Pure.
 
 use std::collections::BTreeMap;
 
 use super::{Finding, Verdict};
 use crate::config::CreateTopics;
 
-/// Records carry the event's own time where it is at most so old: GREEN-API's 24 hours.
+/// A record has its event's own time if that is at most this old: GREEN-API's 24 hours …
 const RECORD_AGE_MAX_MS: i64 = 24 * 60 * 60 * 1000;
-/// … and at most so far ahead.
+/// … and at most this far ahead.
 const RECORD_AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
-/// So long a record should be there for a consumer that was away.
+/// A record should be kept this long, for a consumer that was away.
 const READABLE_MS: i64 = 24 * 60 * 60 * 1000;
-/// Kafka's own default, rounded: with less, events with a preview lose it and long ones become dead letters.
+/// Kafka's default, rounded. With less, events lose their preview and long ones become dead letters.
 const RECORD_BYTES_USUAL: i64 = 1_000_000;
 
 /// A topic as it was found.
@@ -21,20 +21,20 @@ pub(super) struct TopicFacts {
     pub(super) name: String,
     /// Whether dead letters go there.
     pub(super) is_for_dead_letters: bool,
-    /// What there is.
+    /// Its state.
     pub(super) state: TopicState,
 }
 
-/// What there is of a topic.
+/// The state of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TopicState {
-    /// It is not there. Do brokers make topics when they are first asked for?
+    /// It does not exist. `made_on_first_use` tells whether brokers create topics when first asked for them.
     Missing { made_on_first_use: bool },
-    /// It cannot be used, in librdkafka's word.
+    /// It cannot be used, with librdkafka's error.
     Unusable(String),
     /// This user may not see it.
     Hidden,
-    /// It is there.
+    /// It exists.
     There {
         /// Its partitions.
         partitions: Vec<Partition>,
@@ -54,8 +54,8 @@ pub(super) struct Partition {
     pub(super) in_sync: usize,
 }
 
-/// Findings about a topic. `create`: whether, and how, `run` makes what is missing. `events_bytes_max`: the largest
-/// record a topic of events takes, where that is known.
+/// Findings about a topic. `create` says whether and how `run` creates missing topics. `events_bytes_max` is the
+/// largest record that an event topic accepts, if known.
 pub(super) fn judge(topic: &TopicFacts, create: Option<&CreateTopics>, events_bytes_max: Option<i64>) -> Vec<Finding> {
     let subject = format!("topic {}", topic.name);
     match &topic.state {
@@ -90,7 +90,7 @@ pub(super) fn judge(topic: &TopicFacts, create: Option<&CreateTopics>, events_by
     }
 }
 
-/// The largest record the topic takes, where that is known.
+/// The largest record that the topic accepts, if known.
 pub(super) fn bytes_max(topic: &TopicFacts) -> Option<i64> {
     match &topic.state {
         TopicState::There { properties: Ok(properties), .. } => number(Some(properties), "max.message.bytes"),
@@ -126,7 +126,7 @@ fn missing(subject: &str, name: &str, create: Option<&CreateTopics>, made_on_fir
     Finding::new(Verdict::Broken, subject, "is not there", fix)
 }
 
-/// `acks=all` is as good as the replicas that have to acknowledge.
+/// `acks=all` is only as safe as the number of replicas that have to acknowledge.
 fn replication(subject: &str, partitions: &[Partition], min_in_sync: Option<i64>, findings: &mut Vec<Finding>) {
     let count = |which: &dyn Fn(&Partition) -> bool| partitions.iter().filter(|partition| which(partition)).count();
     let min = usize::try_from(min_in_sync.unwrap_or(1)).unwrap_or(1);
@@ -189,7 +189,7 @@ fn judge_properties(
         };
         warn(found.to_owned(), fix);
     }
-    // Append time makes a record young however old its event is; else it arrives with up to 24 hours behind it.
+    // With append time a record counts as new, however old its event is. Otherwise it may arrive up to 24 hours old.
     let by_event_time = !is("message.timestamp.type", "LogAppendTime");
     let age_max_ms = if by_event_time { RECORD_AGE_MAX_MS } else { 0 };
     if let Some(retention_ms) = number("retention.ms").filter(|ms| (0..age_max_ms + READABLE_MS).contains(ms)) {

@@ -1,4 +1,4 @@
-//! The real bridge, in this process, as every demo runs it.
+//! The real bridge in this process, as every demo runs it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -45,7 +45,7 @@ impl RunningBridge {
     }
 }
 
-/// Everything goes to `broker`; where it comes from is for the demo to say.
+/// A configuration that publishes everything to `broker`. The demo adds the upstream.
 pub(super) fn config(broker: &Broker) -> Config {
     Config {
         shutdown_timeout: Duration::from_secs(10),

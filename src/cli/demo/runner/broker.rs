@@ -1,4 +1,4 @@
-//! The demo's Kafka: librdkafka's mock cluster in this process, or one that exists. And what appears in it.
+//! The demo's Kafka: librdkafka's mock cluster in this process, or an existing one. Also reads what appears in it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::config::{CloudEventsMode, Kafka};
 use crate::core::consume::{ConsumedRecord, Position, ReadError, TopicReader};
 
 const PARTITIONS: i32 = 12;
-/// Records read and not yet judged.
+/// Records read but not yet judged.
 const APPEARED_MAX: usize = 10_000;
-/// How long the topic may take to appear.
+/// How often the topic is looked for until it appears.
 const TOPIC_TRIES: u32 = 20;
 const TOPIC_RETRY: Duration = Duration::from_millis(500);
 
-/// Longer strings are cut where a record is shown: thumbnails say nothing to a reader.
+/// Longer strings are cut when a record is shown: thumbnails mean nothing to a reader.
 const SHOWN_CHARS_MAX: usize = 72;
 
 pub(super) struct Broker {
@@ -42,7 +42,7 @@ pub(crate) struct Appeared {
 impl Broker {
     pub(super) fn start(existing: Option<String>) -> Result<Self, KafkaError> {
         if let Some(bootstrap) = existing {
-            // Names of its own, so that the demo neither reads nor disturbs what is there.
+            // Use a topic of its own, so that the demo neither reads nor disturbs existing ones.
             let topic = format!("chatbridge-demo-{:08x}", fastrand::u32(..));
             return Ok(Self { bootstrap, dead_letter_topic: format!("{topic}-dlq"), topic, mock: None });
         }
@@ -72,14 +72,14 @@ impl Broker {
         }
     }
 
-    /// Every record of the topic, and those to come, in the order of their partitions.
+    /// All records of the topic, present and future, in the order of their partitions.
     pub(super) async fn consume(&self) -> Result<mpsc::Receiver<Appeared>, ReadError> {
         let kafka = Kafka {
             brokers: self.bootstrap.clone(),
             topic: self.topic.as_str().into(),
             dead_letter_topic: self.dead_letter_topic.as_str().into(),
             cloudevents_mode: CloudEventsMode::Binary,
-            // The demo measures latencies; the mock cluster answers a fetch only when this time is over.
+            // The demo measures latencies, and the mock cluster answers a fetch only after this time.
             create_topics: None,
             properties: [("fetch.wait.max.ms".to_owned(), "10".to_owned().into())].into(),
         };
@@ -100,7 +100,7 @@ impl Broker {
         Ok(receiver)
     }
 
-    /// A broker that makes topics when the bridge asks for them needs a moment to do so.
+    /// A broker that creates topics on first use needs a moment to do so.
     async fn open(&self, kafka: &Kafka) -> Result<TopicReader, ReadError> {
         let mut tries = 0;
         loop {
@@ -126,7 +126,7 @@ impl Appeared {
         &self.record.value
     }
 
-    /// For reading: where it lies, its headers, its value without the raw body.
+    /// The record in readable form: its position, its headers, and its value without the raw body.
     pub(super) fn as_a_consumer_sees_it(&self) -> String {
         let Position { partition, offset } = self.record.position;
         let mut shown = format!("partition {partition} offset {offset} key {}\n", self.record.key);

@@ -1,5 +1,5 @@
-//! A simulated ChatApp, the bridge's spool in a temporary folder, and a judge. Half way the Pusher server is killed, so
-//! that there is something to tell, and something to fetch.
+//! A simulated ChatApp, the bridge's spool in a temporary folder, and a judge. Half way through, the Pusher server is
+//! killed, so that there is a gap to report and something to fetch.
 
 use std::collections::HashMap;
 use std::io;
@@ -25,9 +25,10 @@ use judge::{Judge, Sighting, Verdict};
 pub(crate) const CHATAPP_EVENTS_MAX: u64 = 100_000;
 /// How long the Pusher server is away.
 const DOWNTIME_MS: u64 = 1_500;
-/// Gaps reach back so far, as by default: a busy machine reads late what was sent before the server was killed.
+/// Gaps reach back this far, which is the default: a busy machine may read late what was sent before the server was
+/// killed.
 const GAP_OVERLAP: Duration = Duration::from_secs(120);
-/// What is lost is told one by one up to here.
+/// At most this many lost events are listed.
 const LOST_TOLD_MAX: usize = 10;
 /// A little less than the 50 that ChatApp allows.
 const REQUESTS_PER_SECOND_MAX: u32 = 45;
@@ -60,7 +61,7 @@ struct Summary {
 }
 
 impl ChatApp {
-    /// So many events over all channels.
+    /// Starts with this many events over all channels.
     pub(crate) async fn start(events: u64) -> io::Result<Self> {
         let simulated = ChatAppSimulatorConfig { latency: LATENCY, ..ChatAppSimulatorConfig::default() };
         Ok(Self {
@@ -91,7 +92,7 @@ impl Trial for ChatApp {
          pushed, and of everything that cannot be fetched a gap event tells";
     const BROKEN: &'static str =
         "NOT everything is accounted for: see the figures above; RUST_LOG=info shows what the bridge met";
-    /// Pushed, telling of a gap, fetched.
+    /// Pushed, reporting a gap, fetched.
     const SORTS: usize = 3;
 
     fn description(&self) -> String {
@@ -137,7 +138,8 @@ impl Trial for ChatApp {
     }
 
     fn events_max(&self) -> u64 {
-        // While the server is away, and at whatever rate: some events nobody hears, and some that are pushed afterwards.
+        // While the server is away some events are sent that nobody hears, and some are left that are pushed
+        // afterwards.
         if self.is_away { (self.events * 3 / 4).max(self.kill_at() + 1) } else { self.events }
     }
 
@@ -221,19 +223,19 @@ impl Trial for ChatApp {
     }
 }
 
-/// Where this bridge keeps its tokens and its spool; gone with this value.
+/// The directory of this bridge's tokens and spool. It is removed when this value is dropped.
 struct StateDir(PathBuf);
 
 impl StateDir {
     fn new() -> Self {
-        // The bridge makes it, for nobody else's eyes.
+        // The bridge creates it, with access for its own user only.
         Self(std::env::temp_dir().join(format!("chatbridge-demo-{}-{:08x}", std::process::id(), fastrand::u32(..))))
     }
 }
 
 impl Drop for StateDir {
     fn drop(&mut self) {
-        // Where there is none, the bridge did not get so far.
+        // If it does not exist, the bridge did not get that far.
         drop(std::fs::remove_dir_all(&self.0));
     }
 }

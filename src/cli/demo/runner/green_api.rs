@@ -1,4 +1,4 @@
-//! A simulated GREEN-API with some instances, and the oracle as the judge.
+//! A simulated GREEN-API with some instances. The oracle is the judge.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,13 +21,13 @@ use chatbridge_lab::green_api::generator::Generator;
 use chatbridge_lab::green_api::{JournalConfig, SimulatedInstance, Simulator, SimulatorConfig};
 use chatbridge_lab::oracle::{Oracle, Verdict};
 
-/// The first simulated WhatsApp instance; the others follow.
+/// The first simulated WhatsApp instance. The others follow.
 const FIRST_WHATSAPP: u64 = 1_101_000_001;
-/// Ids of MAX instances begin with 3100; the last of several is one.
+/// Ids of MAX instances begin with 3100. If there are several instances, the last one is of MAX.
 const MAX_INSTANCE: u64 = 3_100_000_001;
-/// Queued events, by identity and time, are kept in memory for the final judgement.
+/// The identity and time of queued events are kept in memory for the final verdict.
 pub(crate) const EVENTS_MAX: u64 = 1_000_000;
-/// Simulated instances at most.
+/// The maximum number of simulated instances.
 pub(crate) const INSTANCES_MAX: u64 = 1_000;
 
 /// The upstream and the judge.
@@ -55,7 +55,7 @@ struct Summary {
 }
 
 impl GreenApi {
-    /// So many events over so many instances.
+    /// Starts with this many events over this many instances.
     pub(crate) async fn start(instances: u64, events: u64) -> io::Result<Self> {
         let mut ids: Vec<u64> = (1..instances).map(|n| FIRST_WHATSAPP + n - 1).collect();
         ids.push(if instances > 1 { MAX_INSTANCE } else { FIRST_WHATSAPP });
@@ -164,7 +164,7 @@ impl Trial for GreenApi {
     }
 }
 
-/// The id and key a consumer has to see for `body`.
+/// The id and key that a consumer has to see for `body`.
 fn identity(instance: u64, body: &str) -> (String, String) {
     let body = RawValue::from_string(body.to_owned()).expect("the generator makes JSON");
     let notification = Notification { instance: InstanceId::new(instance), receipt_id: None, body: Body::Json(body) };

@@ -1,4 +1,4 @@
-//! Live progress: a bar on a terminal, a plain line now and then where the output is piped, nothing for machines.
+//! Live progress: a bar on a terminal, a plain line now and then if the output is piped, nothing with `--json`.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -19,7 +19,7 @@ impl Progress {
         let bar = (!quiet && io::stdout().is_terminal()).then(|| {
             let bar = ProgressBar::new(events);
             let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {msg}  {elapsed}");
-            // The template is a literal; were it ever wrong, the default bar would still tell.
+            // The template is a literal. If it were wrong, the default bar would still work.
             style.map_or(bar.clone(), |style| bar.with_style(style))
         });
         Self { bar, quiet, next_line: Instant::now() + PLAIN_LINE_INTERVAL }

@@ -1,4 +1,4 @@
-//! Driving a dead letter again: its bytes become an event as if they had just come, and the mark is written behind it.
+//! Replays a dead letter: its bytes become an event as if they had just been received, and a mark is written after it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use chatbridge_event::normalize::chatapp::{Arrival, normalize};
 use chatbridge_event::record::dead_letter::Mark;
 use chatbridge_event::record::{Extent, Record, RecordFactory};
 
-/// After this minute without an acknowledgement the replay ends; what has its mark stays done.
+/// After this long without an acknowledgement the replay ends. Letters that have their mark stay done.
 const KAFKA_AWAY: Duration = Duration::from_secs(60);
-/// What is on its way when a stop is asked for gets so long to arrive.
+/// After a stop, records on their way have this long to arrive.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 const PUBLISH_RETRY_MIN: Duration = Duration::from_millis(100);
 const PUBLISH_RETRY_MAX: Duration = Duration::from_secs(5);
 
-/// Why a letter stays where it is. Each is counted and said.
+/// Why a letter stays where it is. Each is counted and reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Left {
-    /// Its bytes are no JSON, or no body: no replay makes an event of them.
+    /// Its bytes are not JSON, or not a body: no replay can make an event of them.
     Undecodable,
-    /// The broker had taken only a part of its bytes.
+    /// The broker had accepted only a part of its bytes.
     Truncated,
-    /// Not written by this bridge, or without its instance.
+    /// Not written by this bridge, or its instance is missing.
     NotOurs,
     /// `events.unknown` still sends its type to the dead letters.
     StillUnknown,
-    /// The configuration drops what it is.
+    /// The configuration drops this event.
     Dropped,
-    /// The topic it wants to go to cannot be used.
+    /// The topic that it was meant for cannot be used.
     NoTopic,
     /// Kafka refused it again.
     RefusedAgain,
@@ -76,14 +76,14 @@ impl Left {
         }
     }
 
-    /// Whether mending something and replaying again may help.
+    /// Whether a repair and another replay may help.
     #[must_use]
     pub(crate) fn is_mendable(self) -> bool {
         matches!(self, Self::NoTopic | Self::RefusedAgain)
     }
 }
 
-/// What came of one letter.
+/// The outcome for one letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Kafka has the event and the mark.
@@ -101,7 +101,7 @@ pub(crate) enum ReplayError {
     /// A stop was asked for.
     #[error("interrupted: what was replayed is marked; run the same again to go on")]
     Interrupted,
-    /// The topic takes no marks.
+    /// The topic accepts no marks.
     #[error("the dead-letter topic refuses the mark of a replayed letter ({0}): may this user write to it?")]
     NoMark(String),
 }
@@ -113,7 +113,7 @@ pub(crate) struct Replayer<P> {
     policy: Policy,
     /// Topics that cannot be used.
     unusable: Vec<Arc<str>>,
-    /// By today's routing rather than to where each letter would have gone.
+    /// Use the present routing instead of the topic that each letter was meant for.
     reroute: bool,
 }
 
@@ -123,7 +123,7 @@ enum Plan {
 }
 
 impl<P: Publisher> Replayer<P> {
-    /// A replayer through `publisher`, which makes records and decides as a bridge of today's configuration.
+    /// A replayer through `publisher`. It makes records and decides like a bridge with the present configuration.
     pub(crate) fn new(
         publisher: P,
         records: RecordFactory,
@@ -134,7 +134,7 @@ impl<P: Publisher> Replayer<P> {
         Self { publisher, records, policy, unusable, reroute }
     }
 
-    /// What [`Replayer::replay`] would do, without the broker's word on it.
+    /// What [`Replayer::replay`] would do, if the broker accepts everything.
     #[must_use]
     pub(crate) fn foresee(&self, letter: &Letter) -> Outcome {
         match self.plan(letter) {
@@ -143,10 +143,10 @@ impl<P: Publisher> Replayer<P> {
         }
     }
 
-    /// Publishes the letter's event, then its mark, each until it is acknowledged.
+    /// Publishes the letter's event, then its mark. Waits for each to be acknowledged.
     ///
     /// # Errors
-    /// Where the replay cannot go on. The letter is then unmarked, even if its event did arrive.
+    /// If the replay cannot go on. The letter is then unmarked, even if its event did arrive.
     pub(crate) async fn replay(&self, letter: &Letter, stop: &CancellationToken) -> Result<Outcome, ReplayError> {
         let (event, topic) = match self.plan(letter) {
             Plan::Publish(event, topic) => (event, topic),
@@ -167,7 +167,7 @@ impl<P: Publisher> Replayer<P> {
                     return match self.publish(&mark, stop).await {
                         Ok(Ok(())) => Ok(Outcome::Replayed),
                         Ok(Err(refusal)) => Err(ReplayError::NoMark(refusal.to_string())),
-                        // The event was taken a moment ago, so it is this topic that is not.
+                        // The event was accepted a moment ago, so only this topic refuses.
                         Err(ReplayError::Away(reason)) => Err(ReplayError::NoMark(reason)),
                         Err(other) => Err(other),
                     };
@@ -208,7 +208,7 @@ impl<P: Publisher> Replayer<P> {
             }
             SourceId::ChatApp(channel) => {
                 let arrival = Arrival { channel: Some(channel.clone()), ..Arrival::default() };
-                // A letter holds one item. Its id may have been made of more, so it is the letter's.
+                // A letter holds one item. Its id may have been made from more than that, so the letter's id is used.
                 let Some(item) = normalize(arrival, body).next() else { return Plan::Leave(Left::Undecodable) };
                 let event = item.event;
                 let id = letter.id.map_or(event.id, EventId::from_uuid);
@@ -222,17 +222,19 @@ impl<P: Publisher> Replayer<P> {
             Verdict::DeadLetter(_) => return Plan::Leave(Left::StillUnknown),
         }
         let routed = self.records.topic_of(event.kind.name());
-        // What was unknown when it was buried was on its way to the unknown; now that it has a kind, it goes with those.
+        // The letter was meant for the topic of unknown events. Now that its kind is known, it goes to the topic of
+        // that kind.
         let now_known = letter.known_reason() == Some(UnknownType) && event.kind.is_understood();
         let topic = letter.topic.as_ref().filter(|_| !self.reroute && !now_known).unwrap_or(routed);
-        // Another bridge's topic may have values of another form; only that bridge can write them.
+        // Another bridge's topic may hold values in another form, and only that bridge can write them.
         if self.unusable.contains(topic) || !self.records.is_event_topic(topic) {
             return Plan::Leave(Left::NoTopic);
         }
         Plan::Publish(Box::new(event.clone()), Arc::clone(topic))
     }
 
-    /// The broker's verdict on a record. Not for ever: nobody watches a command for days, and nothing is lost by ending.
+    /// The broker's answer for a record. Gives up after a while: nobody watches a command for days, and nothing is
+    /// lost.
     async fn publish(
         &self,
         record: &Record,
@@ -267,12 +269,12 @@ impl<P: Publisher> Replayer<P> {
     }
 }
 
-/// What came of many letters.
+/// The outcome for many letters.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// Events acknowledged and marked.
     pub replayed: usize,
-    /// Letters that stay, by why.
+    /// Letters that stay, by reason.
     pub left: BTreeMap<Left, usize>,
 }
 
@@ -285,7 +287,7 @@ impl Tally {
         }
     }
 
-    /// Letters looked at.
+    /// How many letters were looked at.
     #[must_use]
     pub(crate) fn total(&self) -> usize {
         self.replayed + self.left.values().sum::<usize>()

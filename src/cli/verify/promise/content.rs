@@ -1,8 +1,8 @@
-//! What tells one body from another, and the key its record must have, as `verify` reads both.
+//! How `verify` compares bodies, and works out the key that a record must have.
 //!
-//! Content is compared in the canonical form of [`chatbridge_base::json`]: any spelling of the same JSON is the same content; half
-//! a surrogate pair, numbers of any size and any depth are content like all else. What is not JSON is compared byte by
-//! byte. The instance takes part: two instances may be told the same.
+//! Content is compared in the canonical form of [`chatbridge_base::json`], so any spelling of the same JSON is the same
+//! content. That includes half a surrogate pair, numbers of any size and any depth. What is not JSON is compared byte
+//! by byte. The instance is part of the content, because two instances may receive the same body.
 
 use serde_json::value::RawValue;
 
@@ -10,15 +10,15 @@ use chatbridge_base::json::Json;
 use chatbridge_event::event::EventId;
 use chatbridge_lab::oracle::INSTANCE_KEY;
 
-/// The member that is left out of a record that Kafka found too large.
+/// The member that is removed if Kafka finds the record too large.
 const THUMBNAIL: &str = "jpegThumbnail";
 
 /// A body as the oracle sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Content {
-    /// Identifies the content; for JSON this is what the event's `ce_id` has to be.
+    /// Identifies the content. For JSON this is what the event's `ce_id` has to be.
     pub(super) identity: String,
-    /// Identifies the content without preview pictures, where it has any.
+    /// Identifies the content without preview pictures, if it has any.
     pub(super) without_thumbnails: Option<String>,
     /// The key of its chat.
     pub(super) key: String,
@@ -42,14 +42,14 @@ impl Content {
         Self { identity: whole, without_thumbnails: reduced, key }
     }
 
-    /// What identifies the body whose copy without preview pictures this is, small ones left in or not.
+    /// The identity to compare with if this is a copy without preview pictures. Small pictures may have been left in.
     #[must_use]
     pub(super) fn as_reduced(&self) -> String {
         self.without_thumbnails.clone().unwrap_or_else(|| reduced(&self.identity))
     }
 }
 
-/// Nothing whole is mistaken for something reduced.
+/// A separate form, so that a whole body is never mistaken for a reduced one.
 fn reduced(identity: &str) -> String {
     format!("without thumbnails {identity}")
 }
@@ -64,8 +64,8 @@ fn identity(instance: u64, content: &[u8]) -> String {
     EventId::of(&format!("/green-api/{instance}"), content).to_string()
 }
 
-/// The chat, by the first of the four places where upstream names it, without a device and in the
-/// newer spelling of its domain; the instance where there is none.
+/// The chat, from the first of the four places where upstream names it, without a device and in the newer spelling of
+/// its domain. The instance if there is no chat.
 fn key(instance: u64, body: &Json) -> String {
     let (sender, avatar) = (body.get("senderData"), body.get("avatarInfo"));
     let named = [sender.get("chatId"), body.get("chatId"), body.get("from"), avatar.get("chatId")];

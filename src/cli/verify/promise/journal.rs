@@ -1,4 +1,4 @@
-//! The simulator's journal read into the oracle: what was queued, how it left, what is still there.
+//! Reads the simulator's journal into the oracle: what was queued, how it left the queue, and what is still there.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -16,12 +16,12 @@ use chatbridge_event::normalize::green_api::normalize;
 use chatbridge_lab::green_api::{EntryId, JournalEntry, JournalEvent};
 use chatbridge_lab::oracle::{EventRef, LeftBy, Oracle};
 
-/// Queued events one trial may have: about 250 bytes each are kept in memory.
+/// How many events one trial may queue: about 250 bytes each are kept in memory.
 const EVENTS_MAX: usize = 5_000_000;
-/// A line holds one body, at most twice as long in hexadecimal.
+/// A line holds one body, which takes at most twice its length in hexadecimal.
 const LINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Why the journal cannot be judged by: fix what it says, then run the trial or the judgement again.
+/// Why the journal cannot be used: fix what the message says, then run the trial or `verify` again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JournalError {
     /// The file cannot be read.
@@ -30,7 +30,7 @@ pub(crate) enum JournalError {
     /// A line is no entry of a journal.
     #[error("{0}, line {1}: not an entry of a journal as `chatbridge simulate --journal` writes it ({2})")]
     NotAnEntry(PathBuf, u64, String),
-    /// The last line was not written to its end.
+    /// The last line is incomplete.
     #[error(
         "{0} breaks off in its last line: the simulator was killed, so what it saw last is not known and nothing can be \
              judged; run the trial again and end the simulator with Ctrl-C or SIGTERM"
@@ -42,7 +42,7 @@ pub(crate) enum JournalError {
              or filtered? Give all of it, or run the trial again"
     )]
     Incomplete(PathBuf, u64),
-    /// Entries are there twice.
+    /// Entries occur twice.
     #[error("{0} holds entries of a run that were read before: give each journal once")]
     Twice(PathBuf),
     /// Nothing was queued.
@@ -50,19 +50,19 @@ pub(crate) enum JournalError {
         "nothing was queued according to the journal, so there is nothing to judge: give the simulator a --rate, or inject"
     )]
     Empty,
-    /// More than fits into memory.
+    /// More than fit into memory.
     #[error("more than {EVENTS_MAX} events were queued: split the trial into shorter ones, each with its own journal")]
     TooMany,
 }
 
-/// What the journals say.
+/// The content of the journals.
 pub(super) struct Trial {
     pub(super) oracle: Oracle,
     runs: BTreeMap<Started, Run>,
     events: usize,
 }
 
-/// A simulator's run: the file it is in, and its start in Unix milliseconds, which every entry tells.
+/// A simulator's run: the file it is in, and its start in Unix milliseconds, which every entry holds.
 type Started = (usize, u64);
 
 #[derive(Default)]
@@ -89,7 +89,7 @@ struct Entry {
 }
 
 impl Trial {
-    /// Reads all journals. Takes as long as reading a file takes, and blocks meanwhile.
+    /// Reads all journals. Blocks until the files are read.
     pub(super) fn read(journals: &[PathBuf], policy: &Policy, progress: &Progress) -> Result<Self, JournalError> {
         let mut trial = Self { oracle: Oracle::default(), runs: BTreeMap::new(), events: 0 };
         let mut seen = Vec::new();
@@ -135,7 +135,7 @@ impl Trial {
                 return Err(JournalError::BrokenOff(path.to_owned()));
             }
             let entry = serde_json::from_slice(&line).map_err(|error| {
-                // Where, not what: the message may quote the content.
+                // Only the place, because the message may quote the content.
                 let at = format!("column {}", error.column());
                 JournalError::NotAnEntry(path.to_owned(), number_of_line, at)
             })?;
@@ -220,7 +220,7 @@ impl Trial {
         i64::try_from(first).unwrap_or(i64::MAX)
     }
 
-    /// The event that was handed out with this receipt; of several runs, the first not seen in Kafka yet.
+    /// The event that was handed out with this receipt. Of several runs, the first one not seen in Kafka yet.
     pub(super) fn by_receipt(&self, instance: u64, receipt: u64) -> Option<EventRef> {
         let queues = self.runs.values().filter_map(|run| run.instances.get(&instance));
         let found: Vec<EventRef> = queues
@@ -242,7 +242,7 @@ impl Trial {
 }
 
 impl Run {
-    /// Every entry has its number and none is missing. Lines of different instances may have changed places.
+    /// Checks that every entry number is there. Lines of different instances may be in another order.
     fn check(&self, path: &Path) -> Result<(), JournalError> {
         let sum = u128::from(self.last) * (u128::from(self.last) + 1) / 2;
         if self.entries == self.last && self.sum == sum {
@@ -261,7 +261,7 @@ impl Queue {
     }
 }
 
-/// Entries carry the time since the start by one clock and the same moment as Unix time: the difference is the start.
+/// An entry holds the time since the start by one clock and the same moment as Unix time. The difference is the start.
 fn started(entry: &JournalEntry) -> u64 {
     entry.unix_ms.saturating_sub(entry.at_ms)
 }
@@ -278,8 +278,8 @@ fn enqueue(oracle: &mut Oracle, instance: u64, body: &[u8], policy: &Policy) -> 
     event
 }
 
-/// What the configuration drops is decided by the bridge's own reading of the body: a list of types, in other words,
-/// could only be the same list again.
+/// The bridge's own reading of the body decides what the configuration drops. A second implementation here would only
+/// be the same list again.
 fn is_unwanted(instance: u64, body: &[u8], policy: &Policy) -> bool {
     let raw = std::str::from_utf8(body).ok().and_then(|text| RawValue::from_string(text.to_owned()).ok());
     raw.is_some_and(|raw| {

@@ -1,4 +1,4 @@
-//! What a record says of itself, in whichever form its value is.
+//! What a record says about itself, in any form of its value.
 
 use std::borrow::Cow;
 
@@ -13,16 +13,16 @@ use chatbridge_event::record::dead_letter::MARK_REASON;
 /// Confluent's wire format: a zero byte and four bytes of schema id before the JSON.
 const FRAME_BYTES: usize = 5;
 
-/// A record, understood as far as judging needs it.
+/// A record, parsed as far as the verdict needs it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
     /// The instance it names.
     pub(super) instance: u64,
-    /// What identifies its content, made from the body it carries; none where it carries none, or not all of it.
+    /// The identities of its content, made from the body it carries. Empty if it carries no body or only a part.
     pub(super) identities: Vec<String>,
-    /// The ids it claims: of its value, of its envelope, of its headers.
+    /// The ids it claims: in its value, its envelope and its headers.
     pub(super) claimed: Vec<String>,
-    /// The receipt of a body that nobody could read.
+    /// The receipt of an unreadable body.
     pub(super) receipt: Option<u64>,
 }
 
@@ -53,7 +53,7 @@ struct Source<'a> {
     instance: Cow<'a, str>,
 }
 
-/// A record of a topic of events; `None` where this is no event of a GREEN-API instance.
+/// A record of an event topic, or `None` if it is no event of a GREEN-API instance.
 pub(super) fn event(record: &ConsumedRecord) -> Option<Account> {
     let value = match record.value.first() {
         Some(0) => record.value.get(FRAME_BYTES..)?,
@@ -78,9 +78,9 @@ pub(super) fn event(record: &ConsumedRecord) -> Option<Account> {
 /// A record of the dead-letter topic.
 pub(super) enum DeadLetter {
     Letter(Account),
-    /// The mark of a letter that was replayed.
+    /// The mark of a replayed letter.
     Mark,
-    /// Nothing of ours.
+    /// Not written by this bridge.
     Foreign,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn dead_letter(record: &ConsumedRecord) -> DeadLetter {
     };
     let identity = |bytes: &[u8]| Content::of(instance, bytes).identity;
     let claimed_id = record.header("ce_id").map(str::to_owned);
-    // Bodies that could not be read travel in the whole answer, and their ids speak of that answer.
+    // An unreadable body is carried in its whole answer, and its id is made from that answer.
     if matches!(reason, "not_json" | "not_utf8" | "no_body" | "too_long") {
         let receipt = record.header("receipt_id").and_then(|receipt| receipt.parse().ok());
         let identities = body_in_answer(&record.value).map(identity).into_iter().collect();
@@ -105,10 +105,10 @@ pub(super) fn dead_letter(record: &ConsumedRecord) -> DeadLetter {
     DeadLetter::Letter(Account { instance, identities, claimed: claimed_id.into_iter().collect(), receipt: None })
 }
 
-/// What stands in the place of the body in `{"receiptId":5,"body":…}`, JSON or not.
+/// The bytes in the place of the body in `{"receiptId":5,"body":…}`, JSON or not.
 fn body_in_answer(answer: &[u8]) -> Option<&[u8]> {
     const BODY: &[u8] = b"\"body\":";
-    // Before the body there is a receipt and no more.
+    // Only a receipt comes before the body.
     let start = answer.windows(BODY.len()).take(64).position(|window| window == BODY)? + BODY.len();
     answer[start..].trim_ascii_end().strip_suffix(b"}")
 }

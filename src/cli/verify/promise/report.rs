@@ -1,4 +1,4 @@
-//! The judgement for people and for machines. No phone number, no text, no token.
+//! The verdict for people and for machines. Without phone numbers, texts and tokens.
 
 use std::fmt;
 
@@ -162,7 +162,7 @@ impl Report {
     }
 }
 
-/// `2 deleted, 1 expired`: what there is none of is not mentioned.
+/// `2 deleted, 1 expired`: zero counts are left out.
 fn listed(counts: &[(u64, &str)]) -> String {
     let some = counts.iter().filter(|(count, _)| *count > 0);
     some.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")

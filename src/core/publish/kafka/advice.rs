@@ -1,9 +1,9 @@
-//! What an operator can do about a connection that fails, told by librdkafka's words for it.
+//! What an operator can do about a failing connection, chosen by librdkafka's error message.
 
-/// How soon a broker hangs up on a client that should have logged in. One that is restarted was up for longer.
+/// A broker hangs up this soon on a client that should have logged in. A broker that restarts was connected for longer.
 const HANGS_UP_WITHIN_MS: u64 = 1000;
 
-/// Words that all have to occur, and what then helps; the first row that fits counts.
+/// Words that must all occur, and the advice for them. The first row that fits counts.
 const FIXES: &[(&[&str], &str)] = &[
     (
         &["mechanism handshake failed"],
@@ -41,7 +41,7 @@ const CLIENT_CERTIFICATE: &str = "the brokers want a client's certificate and go
 const LOGIN: &str = "this port may want a login: set security.protocol in [kafka.properties] to SASL_SSL (SASL_PLAINTEXT \
                      without TLS), and sasl.mechanism, sasl.username and sasl.password";
 
-/// What helps against `reason`, where that is known.
+/// The advice for `reason`, if there is any.
 #[must_use]
 pub fn fix(reason: &str) -> Option<&'static str> {
     let fits = |words: &&[&str]| words.iter().all(|word| reason.contains(word));
@@ -49,7 +49,7 @@ pub fn fix(reason: &str) -> Option<&'static str> {
     known.or_else(|| hung_up_on(reason).then_some(LOGIN))
 }
 
-/// Whether a connection that was just up ended from the other side: "(after 12ms in state UP)".
+/// Whether the other side closed a connection that had just come up: "(after 12ms in state UP)".
 fn hung_up_on(reason: &str) -> bool {
     let Some((before, _)) = reason.split_once("ms in state UP") else { return false };
     let up_ms = before.rsplit_once("(after ").and_then(|(_, ms)| ms.parse::<u64>().ok());

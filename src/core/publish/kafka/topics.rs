@@ -1,4 +1,4 @@
-//! Makes topics that are missing, where the configuration asks for it.
+//! Creates missing topics, if the configuration asks for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use crate::config::{CreateTopics, Kafka};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes topics on one cluster. Dropping it waits for a thread, so a task hands it to [`TopicMaker::end`] instead.
+/// Creates topics on one cluster. Dropping it blocks until a thread ends, so a task uses [`TopicMaker::end`] instead.
 pub struct TopicMaker {
     admin: AdminClient<DefaultClientContext>,
     how: CreateTopics,
 }
 
-/// What became of topics that were missing.
+/// The result of creating missing topics.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Made {
-    /// Those that are there now.
+    /// The topics that exist now.
     pub names: Vec<String>,
-    /// In words: the first one that could not be made, and why.
+    /// The first topic that could not be created, and why, in words.
     pub trouble: Option<String>,
 }
 
@@ -31,17 +31,17 @@ impl TopicMaker {
     /// Does not wait for the brokers.
     ///
     /// # Errors
-    /// In words, where librdkafka refuses the configuration.
+    /// In words, if librdkafka refuses the configuration.
     pub fn new(kafka: &Kafka, how: CreateTopics) -> Result<Self, String> {
         let made = client_config(kafka).create();
         let admin = made.map_err(|error| format!("topics cannot be created: {}", plain(&error, "")))?;
         Ok(Self { admin, how })
     }
 
-    /// Makes those of `names` that are missing. What exists is left as it is.
+    /// Creates those of `names` that are missing. Existing topics are not changed.
     ///
     /// # Errors
-    /// In words, where nobody answered.
+    /// In words, if no broker answered.
     pub async fn create_missing(&self, names: &[Arc<str>]) -> Result<Made, String> {
         let how = &self.how;
         let topics: Vec<NewTopic<'_>> = names
@@ -57,13 +57,13 @@ impl TopicMaker {
         Ok(sorted(answers))
     }
 
-    /// How topics are made.
+    /// How topics are created.
     #[must_use]
     pub fn how(&self) -> &CreateTopics {
         &self.how
     }
 
-    /// Ends it where no task waits for it.
+    /// Ends it without blocking the calling task.
     pub fn end(self) {
         drop_elsewhere(self);
     }
@@ -114,7 +114,7 @@ mod tests {
             maker.end();
             began.elapsed()
         });
-        // The thread looks up every 100 ms; only the quickest counts, for a machine may be busy.
+        // The thread wakes every 100 ms. Only the shortest wait counts, because the machine may be busy.
         assert!(waits.min().is_some_and(|wait| wait < Duration::from_millis(50)));
     }
 

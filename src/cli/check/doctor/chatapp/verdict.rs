@@ -1,4 +1,4 @@
-//! What ChatApp and its Pusher server said, judged. Pure.
+//! Judges what ChatApp and its Pusher server answered. Pure.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use chatbridge_pusher::{AuthFailure, Cause, LinkError, Refusal, Report};
 
 const ACCOUNT: &str = "chatapp account";
 const SOCKET: &str = "chatapp socket";
-/// Channels named in one fix.
+/// At most this many channels are named in one fix.
 const NAMED_MAX: usize = 8;
 
 /// What is known of the account.
@@ -20,14 +20,14 @@ const NAMED_MAX: usize = 8;
 pub(super) enum Known {
     /// It was asked.
     Asked {
-        /// The channels that it shows.
+        /// The channels that it lists.
         shown: Result<Vec<String>, AccountError>,
-        /// Whether the token is the bridge's own; otherwise it is the configured one.
+        /// Whether the token is the bridge's own. Otherwise it is the configured one.
         is_stored: bool,
-        /// Until when that token counts, where that is known.
+        /// When that token expires, if known.
         ends: Option<Timestamp>,
     },
-    /// The token that is there has ended.
+    /// The existing token has expired.
     Ended(Timestamp),
     /// There is no token.
     NoToken,
@@ -43,12 +43,12 @@ impl Known {
         }
     }
 
-    /// The channels that a bridge would hear.
+    /// The channels that a bridge would listen to.
     fn channels<'a>(&'a self, config: &'a ChatApp) -> &'a [String] {
         if config.channels.is_empty() { self.shown().unwrap_or_default() } else { &config.channels }
     }
 
-    /// Those of them for which there is a token that may be good.
+    /// Those of them that a possibly valid token exists for.
     pub(super) fn channels_to_ask(&self, config: &ChatApp) -> Vec<String> {
         match self {
             Self::Asked { shown: Ok(_) | Err(AccountError::Api(ApiError::Refused { .. })), .. } => {
@@ -59,7 +59,7 @@ impl Known {
     }
 }
 
-/// Whether a session has told everything about the connection and these channels.
+/// Whether a session has reported everything about the connection and these channels.
 pub(super) fn is_enough(reports: &[Report], channels: &[String]) -> bool {
     is_connected(reports) && channels.iter().all(|channel| of_channel(reports, channel).is_some())
         || failure(reports).is_some()
@@ -127,7 +127,7 @@ pub(super) fn account(config: &ChatApp, known: &Known) -> Finding {
             Finding::new(Verdict::Broken, ACCOUNT, away.to_string(), fix)
         }
         Err(AccountError::Api(refusal @ ApiError::Refused { status, .. })) => {
-            // What it says is the fix already.
+            // The message already says what to do.
             let verdict = if matches!(status, 300..=399 | 404) { Verdict::Misconfigured } else { Verdict::Broken };
             Finding::new(verdict, ACCOUNT, refusal.to_string(), "")
         }
@@ -164,7 +164,7 @@ pub(super) fn socket(config: &ChatApp, listened: &Result<Vec<Report>, LinkError>
     }
 }
 
-/// Each channel that a bridge would hear.
+/// Each channel that a bridge would listen to.
 pub(super) fn channels(config: &ChatApp, known: &Known, reports: &[Report]) -> Vec<Finding> {
     known.channels(config).iter().map(|name| channel(name, config, known, reports)).collect()
 }

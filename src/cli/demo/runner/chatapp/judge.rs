@@ -1,5 +1,5 @@
-//! Was the promise kept? What the simulated ChatApp says it published, against what a consumer read. Pure, and it shares
-//! nothing with the bridge: items are told apart by the number that the generator gave each, not by the bridge's ids.
+//! Was the promise kept? Compares what the simulated ChatApp published with what a consumer read. Pure, and it shares
+//! nothing with the bridge: items are identified by the number that the generator gave each, not by the bridge's ids.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,24 +9,24 @@ use serde_json::Value;
 
 use chatbridge_lab::chatapp::{ItemIds, JournalEntry, JournalEvent, PublicationId};
 
-/// Holds what was published against what appeared. An item is one entry of a body's `data`: a record of its own.
+/// Compares what was published with what appeared. An item is one entry of a body's `data`, and becomes one record.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     read_to: u64,
     publications: u64,
     items: BTreeMap<u64, Item>,
-    /// What was said last of each message, and the first item in a row that says so: of those that are equal to the letter
-    /// and follow one another consumers get one.
+    /// The last content of each message, and the first item of the run that has it. Of identical items in a row,
+    /// consumers get one.
     last_said: HashMap<String, (Value, u64)>,
     copies: HashMap<u64, u64>,
-    /// The item that tells of a message's end, by channel, chat and message: fetched, a message brings its own.
+    /// The item that reports a message's end, by channel, chat and message: a fetched message brings its own.
     ends: HashMap<[String; 3], u64>,
     /// Items that are not in Kafka.
     missing: BTreeSet<u64>,
     gaps: HashMap<String, Vec<Gap>>,
     /// Channels that were cut off, and when.
     cuts: Vec<(String, i64)>,
-    /// Of each key, the item that was pushed last.
+    /// The item that was pushed last, for each key.
     latest: HashMap<String, u64>,
     seen: Seen,
 }
@@ -40,7 +40,7 @@ struct Item {
     id: Option<String>,
     unix_ms: i64,
     is_fetchable: bool,
-    /// Under which event and id it appeared: a message that was destroyed is fetched as itself and as its end.
+    /// The events and ids it appeared as: a destroyed message is fetched both as itself and as its end.
     appeared: Vec<(String, String)>,
 }
 
@@ -69,9 +69,9 @@ pub(super) enum Sighting {
     Pushed(PublicationId),
     /// An item that was fetched, for the first time.
     Fetched,
-    /// An event that tells of a gap.
+    /// An event that reports a gap.
     Gap,
-    /// An item once more.
+    /// An item that appeared before.
     Repeat,
     /// Nothing that was published.
     Unexpected,
@@ -80,8 +80,8 @@ pub(super) enum Sighting {
 /// The figures. `sent` is the sum of `published`, `told_missing` and `lost`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Verdict {
-    /// Items that ChatApp sent out; messages, statuses and reactions that are equal to the letter and follow one another
-    /// count once.
+    /// Items that ChatApp sent out; messages, statuses and reactions that are equal to the letter and follow one
+    /// another count once.
     pub(super) sent: u64,
     /// Of these, in Kafka.
     pub(super) published: u64,
@@ -108,7 +108,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Whether the promise held: repeats are allowed where a consumer can tell, and nothing else.
+    /// Whether the promise held. Repeats that a consumer can recognise are allowed, and nothing else.
     pub(super) fn promise_held(&self) -> bool {
         let breaches = [self.untold, self.lost, self.repeated_under_another_id, self.out_of_order, self.wrong_key];
         breaches.iter().all(|breach| *breach == 0) && self.unexpected == 0
@@ -121,7 +121,7 @@ impl Judge {
         self.read_to
     }
 
-    /// How many publications were read of.
+    /// How many publications were read.
     pub(super) fn publications(&self) -> u64 {
         self.publications
     }
@@ -136,12 +136,12 @@ impl Judge {
         self.seen.fetched
     }
 
-    /// Events that tell of a gap.
+    /// Events that report a gap.
     pub(super) fn gaps(&self) -> u64 {
         self.seen.gaps
     }
 
-    /// The journal goes on so.
+    /// Reads the next part of the journal.
     pub(super) fn read(&mut self, journal: &[JournalEntry]) {
         for entry in journal {
             self.read_to = entry.sequence;
@@ -182,12 +182,12 @@ impl Judge {
         }
     }
 
-    /// All of these were cut off then.
+    /// All of these channels were cut off at this time.
     pub(super) fn cut(&mut self, channels: &[String], at: Timestamp) {
         self.cuts.extend(channels.iter().map(|channel| (channel.clone(), at.as_millisecond())));
     }
 
-    /// A record was read; call in the order of its partition, and after [`Self::read`].
+    /// A record was read. Call in the order of its partition, and after [`Self::read`].
     pub(super) fn appeared(&mut self, key: &str, value: &[u8]) -> Sighting {
         let value: Value = serde_json::from_slice(value).unwrap_or_default();
         if value["kind"] == "gap" {
@@ -208,7 +208,8 @@ impl Judge {
         self.seen.wrong_key += u64::from(item.chat.as_ref().is_some_and(|chat| chat != key));
         if let Some((_, first)) = item.appeared.iter().find(|(known, _)| *known == event) {
             self.seen.repeated += 1;
-            // An end is told again behind its message, where that was fetched later than the end came: as its last form.
+            // If a message was fetched later than its end came, the end is published again after it, as the message's
+            // last form.
             let is_told_again = is_fetched && event == "messageDestroy";
             self.seen.repeated_under_another_id += u64::from(*first != id && !is_told_again);
             return Sighting::Repeat;
@@ -219,14 +220,14 @@ impl Judge {
             self.seen.fetched += u64::from(is_first);
             return Sighting::Fetched;
         }
-        // What is fetched comes later than it was said; that is how it is meant.
+        // Fetched items come later than they were said, as intended.
         let latest = self.latest.entry(key.to_owned()).or_insert(place);
         self.seen.out_of_order += u64::from(place < *latest);
         *latest = place.max(*latest);
         Sighting::Pushed(item.publication)
     }
 
-    /// The item that a record of this event with this number in it stands for.
+    /// The item that a record of this event with this number stands for.
     fn meant(&self, number: u64, event: &str) -> u64 {
         let number = self.copies.get(&number).copied().unwrap_or(number);
         let end = || self.ends.get(&self.items.get(&number)?.place()?).copied();
@@ -265,19 +266,19 @@ impl Judge {
         }
     }
 
-    /// Whether nothing is missing of which nobody was told.
+    /// Whether every missing item was reported.
     pub(super) fn is_settled(&self) -> bool {
         let Verdict { lost, untold, .. } = self.verdict();
         (lost, untold) == (0, 0)
     }
 
-    /// What is lost, for whoever looks for the reason: the event's name and its channel.
+    /// The lost items, to find the reason: each event's name and its channel.
     pub(super) fn lost(&self) -> Vec<String> {
         let lost = self.missing.iter().map(|number| &self.items[number]).filter(|item| !self.is_told(item));
         lost.map(|item| format!("{} of {}", item.name, item.channel)).collect()
     }
 
-    /// Whether a gap says that it may be missing.
+    /// Whether a gap says that the item may be missing.
     fn is_told(&self, item: &Item) -> bool {
         let kind = kind_lost(&item.name);
         let names = |gap: &Gap| kind.is_none_or(|kind| gap.missing.iter().any(|missing| missing == kind));
@@ -289,8 +290,8 @@ impl Judge {
     }
 }
 
-/// The kind that a gap has to name for an event of this name. `None`: any gap will do, for reactions and deletions can
-/// never be fetched, and consumers know that.
+/// The kind that a gap has to name for an event of this name. `None` means that any gap will do: reactions and
+/// deletions can never be fetched, and consumers know that.
 fn kind_lost(name: &str) -> Option<&'static str> {
     match name {
         "messageStatus" => Some("message_status"),
@@ -318,7 +319,7 @@ fn items_of(body: &str) -> Vec<Value> {
     }
 }
 
-/// What an item is a form of: a message, the status of one, somebody's reaction to one.
+/// What an item is about: a message, the status of one, or somebody's reaction to one.
 fn subject(channel: &str, name: &str, item: &Value, ids: &ItemIds) -> Option<String> {
     let (chat, id) = (ids.chat.as_ref()?, ids.id.as_ref()?);
     match name {
@@ -329,7 +330,7 @@ fn subject(channel: &str, name: &str, item: &Value, ids: &ItemIds) -> Option<Str
     }
 }
 
-/// What an item says: without its number, and with numbers as texts, for ChatApp writes them either way.
+/// An item's content: without its number, and with numbers as texts, because ChatApp writes them either way.
 fn likeness(item: &Value) -> Value {
     match item {
         Value::Number(number) => Value::String(number.to_string()),

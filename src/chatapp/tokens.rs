@@ -314,7 +314,7 @@ impl<E: TokenEndpoint> Inner<E> {
         }
     }
 
-    /// `Ok(None)`: it failed, and that was logged.
+    /// The inner `Err` means that the login failed, and that this was logged.
     async fn log_in(
         &self,
         work: &mut Work,

@@ -1,4 +1,4 @@
-//! What a scrape of `/metrics` gets.
+//! The answer to a scrape of `/metrics`.
 
 use std::sync::PoisonError;
 
@@ -7,13 +7,14 @@ use prometheus::{Encoder as _, TextEncoder};
 use super::metrics::Metrics;
 use super::status::StatusBoard;
 
-/// The text a scrape gets; ages and phases are taken from `board` at this moment.
+/// The text for a scrape; ages and phases are taken from `board` at this moment.
 ///
 /// # Errors
-/// Where the encoder fails, which would be a bug.
+/// If the encoder fails, which would be a bug.
 pub fn render(metrics: &Metrics, board: &StatusBoard) -> prometheus::Result<Vec<u8>> {
     let _one_at_a_time = metrics.rendering.lock().unwrap_or_else(PoisonError::into_inner);
-    // Made afresh from the board, so that nothing stays of who is gone or of what is no longer known.
+    // Rebuilt from the board each time, so that no series remains of an instance that is gone or a value that is
+    // unknown.
     let of_instance = [&metrics.head_age, &metrics.until_loss, &metrics.loss_level, &metrics.queue_depth];
     for family in of_instance.into_iter().chain([&metrics.instance_phase, &metrics.instance_state]) {
         family.reset();

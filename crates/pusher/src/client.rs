@@ -32,8 +32,8 @@ pub trait Authorizer: Send + Sync + 'static {
 
 /// Takes what was received.
 pub trait EventSink: Send + Sync + 'static {
-    /// Returns once the frame is taken, even if it is not durable yet; nothing is read until then. It is not dropped,
-    /// and must not take more than a moment: see [`Limits::stall_max`].
+    /// Returns once the frame is taken, even if it is not durable yet; nothing is read until then. It should not be
+    /// dropped, and must not take more than a moment: see [`Limits::stall_max`].
     fn accept(&self, frame: ReceivedFrame) -> impl Future<Output = ()> + Send;
 }
 
@@ -91,8 +91,8 @@ pub struct Client<A, S, O> {
 impl<A: Authorizer, S: EventSink, O: Observer> Client<A, S, O> {
     /// Runs until `stop`, then closes the connection within [`Limits::close_timeout`] and returns.
     ///
-    /// If this future is dropped instead, the socket is dropped too; at most the one frame that the sink has in hand is
-    /// lost.
+    /// If this future is dropped instead, the socket is dropped too; at most the one frame that the sink has in hand
+    /// may be lost.
     pub async fn run(self, stop: CancellationToken) {
         let session = Session::new(self.channels.iter().cloned(), self.limits.clone());
         let began = Instant::now();

@@ -101,7 +101,7 @@ pub(super) fn next_step(state: &State, at: Circumstances) -> Step {
     if pair.is_some_and(|pair| pair.is_good_for(REFRESH_BEFORE, now)) {
         return Step::Use;
     }
-    // While the token is still valid, use it instead of waiting.
+    // While the token is still valid, it is used instead.
     let or_use = |step| if pair.is_some_and(|pair| pair.is_good_at(now)) { Step::Use } else { step };
     let wait_until = |until: SignedDuration| or_use(Step::Wait(left(until, now)));
     let can_refresh = state.pair.as_ref().is_some_and(|pair| pair.can_refresh_at(now));

@@ -39,7 +39,7 @@ impl Level {
             return Self::Alarm;
         }
         let lasting = u64::try_from(view.head_age_seconds).is_ok_and(|seconds| seconds >= HICCUP.as_secs());
-        // In listening mode, a known head of the queue is a notification that GREEN-API does not call with.
+        // While calls are listened to, a known head is a notification that GREEN-API does not send.
         let troubled = matches!(view.phase, Phase::BackingOff | Phase::Waiting | Phase::Listening) && lasting;
         let too_slow = view.drain_forecast == Some(Forecast::TooLate);
         if troubled || too_slow || rival(view, now) || view.loss_level == LossLevel::Warn {

@@ -5,7 +5,7 @@ use super::{chat_id, data_object, target};
 use crate::event::content::{Poll, PollOption, PollVote, Vote, Voter};
 use chatbridge_base::json::Json;
 
-/// The object's name since 2023, and the current one.
+/// The object had another name in 2023; both are accepted.
 const DATA_OBJECTS: [&str; 2] = ["pollMessageData", "pollCreationMessage"];
 
 pub(super) fn poll(place: &Json) -> Poll {

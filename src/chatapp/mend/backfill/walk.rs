@@ -60,7 +60,7 @@ impl Cursors {
 ///
 /// The list is sorted by latest activity, and that changes while it is read. A chat that moves to the top from a page
 /// not yet read would be skipped, and its earlier messages missed. So the list is read again from the top, down to the
-/// previous top, until nothing has changed in between, or all changes are on one page, which is a consistent snapshot.
+/// previous top, until nothing has changed in between, or one page holds all that did: a consistent snapshot.
 pub(super) struct ChatWalk {
     from: Timestamp,
     /// How far back this pass reads.
@@ -125,7 +125,7 @@ impl ChatWalk {
     }
 
     fn reading_ended(&mut self) -> Ask {
-        // Nothing changed since the previous pass began, or all of it is on one page.
+        // A pass of one page is consistent in itself. Otherwise nothing may have changed since the previous pass began.
         let was_still = !self.is_first_reading && self.top == Some(self.floor);
         let Some(top) = self.top.filter(|_| self.pages_of_reading > 1 && !was_still) else { return Ask::Done };
         if self.cursors.pages >= self.cursors.pages_max {

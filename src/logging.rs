@@ -23,7 +23,7 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// Text for a terminal, JSON for everything that collects.
+    /// Text on a terminal, JSON for log collectors.
     #[must_use]
     pub fn default_for_stderr() -> Self {
         if std::io::stderr().is_terminal() { Self::Text } else { Self::Json }

@@ -52,7 +52,7 @@ pub enum SealError {
     Changed,
 }
 
-/// What lies there. `sealed` is the version of the form.
+/// The envelope on disk. `sealed` is its version.
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     sealed: u32,

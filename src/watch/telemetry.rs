@@ -82,7 +82,7 @@ impl InstanceTelemetry {
         self.metrics.up.set(1);
     }
 
-    /// A webhook call has come, whatever becomes of it.
+    /// A webhook call has come, whatever its outcome.
     pub fn called(&self) {
         self.with_calls(|calls| *calls.get_or_insert(0) += 1);
     }

@@ -22,7 +22,7 @@ pub enum Input<'a> {
     Binary(&'a [u8]),
     /// The connection ended.
     Closed {
-        /// The WebSocket close code, where there was one.
+        /// The WebSocket close code, if there was one.
         code: Option<u16>,
         /// The reason as the peer or the system gave it, for the log.
         detail: String,

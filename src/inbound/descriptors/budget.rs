@@ -37,7 +37,7 @@ pub struct Budget {
     pub delivery: u64,
     /// The admin listener's connections.
     pub admin: Share,
-    /// The webhook's connections, where it listens.
+    /// The webhook's connections, if it listens.
     pub webhook: Option<Share>,
     /// The limit of open files that would be enough for everything as configured.
     pub limit_wanted: u64,

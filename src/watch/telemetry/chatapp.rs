@@ -75,7 +75,7 @@ impl ChatAppTelemetry {
         lock(&self.connection).clone()
     }
 
-    /// The server has named the connection.
+    /// The server has sent the socket id.
     pub fn connected(&self, at: Timestamp) {
         *lock(&self.connection) = Connection { connected_since: Some(at), trouble: None };
         self.metrics.connected.set(1);

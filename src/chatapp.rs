@@ -1,8 +1,8 @@
 //! ChatApp (chatapp.online): its events, pushed over the Pusher protocol.
 //!
-//! Push has no replay: what is published while nobody is subscribed is gone, and what was received cannot be asked for
-//! again. So a received event counts only once it is durable, and every stretch without a subscription is told.
-//! What ChatApp does is in docs/upstream/chatapp.md, each fact with its source.
+//! Push has no replay. What is published while nobody is subscribed is lost, and what was received cannot be asked for
+//! again. So a received event counts only once it is durable, and consumers are told of every stretch without a
+//! subscription. What ChatApp does is in docs/upstream/chatapp.md, each fact with its source.
 
 pub mod account;
 pub mod api;

@@ -1,4 +1,4 @@
-//! Connections from outside: the HTTP server of both listeners, who may call, and how much of everything a caller gets.
+//! Connections from outside: the HTTP server of both listeners, who may call, and the limits for each caller.
 
 pub mod calls;
 pub mod descriptors;

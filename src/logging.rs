@@ -1,7 +1,7 @@
 //! Logs: JSON or text on standard error; `RUST_LOG` chooses what.
 //!
-//! Failures are logged once, where they are handled, with fields. Never a token, a phone number or a text. What comes from
-//! outside is cleaned on its way out, whoever logged it, libraries included.
+//! Failures are logged once, where they are handled, with fields. Never log a token, a phone number or a text. Data
+//! from outside is redacted when it is written, also in log lines of libraries.
 
 use std::io::{self, IsTerminal};
 
@@ -23,7 +23,7 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// Text for a terminal, JSON for everything that collects.
+    /// Text on a terminal, JSON for log collectors.
     #[must_use]
     pub fn default_for_stderr() -> Self {
         if std::io::stderr().is_terminal() { Self::Text } else { Self::Json }
@@ -38,7 +38,7 @@ struct Clean {
 }
 
 impl io::Write for Clean {
-    /// Called once a line.
+    /// Called once per line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let text = self.redactor.text(&text);
@@ -63,22 +63,22 @@ impl<'w> MakeWriter<'w> for Clean {
     }
 }
 
-/// Sends log lines and panics to standard error, without what `redactor` knows.
+/// Sends log lines and panics to standard error, without anything that `redactor` knows.
 pub fn init(format: LogFormat, default_filter: &str, redactor: &Redactor) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
-    // A line that cannot be written (a full disk, a reader that is gone) is lost; complaining about it on the same
-    // standard error would panic, and end a bridge that works.
+    // A line that cannot be written (full disk, reader gone) is lost. Reporting that on the same standard error would
+    // panic and end a working bridge.
     let clean = Clean { format, redactor: redactor.clone() };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(clean).log_internal_errors(false);
     let outcome = match format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).finish().try_init(),
     };
-    // Only a second call in one process fails, and then the first one's choice stands.
+    // This fails only if it was called before; then the first choice stays.
     drop(outcome);
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        // The payload of an expect() may quote data; the place is enough to find the bug.
+        // The payload of an expect() may quote data; the location is enough to find the bug.
         error!(place, "panicked");
     }));
 }

@@ -1,6 +1,6 @@
-//! Sealing what is kept where others might read it: only whoever has the key can open it, and nobody can change it unseen.
+//! Sealing data that others might read: only the holder of the key can open it, and a change does not go unnoticed.
 //!
-//! The key file holds one key a line. The first one seals, each of them opens: so a key can be replaced.
+//! The key file holds one key per line. The first one seals, all of them open, so keys can be replaced.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-/// Of the envelope.
+/// Version of the envelope.
 const VERSION: u32 = 1;
 const KEY_BYTES: usize = 32;
-/// What names a key and tells nothing of it.
+/// The length of a key's name, which reveals nothing about the key.
 const NAME_BYTES: usize = 8;
 
 /// The keys that seal and open.
 pub struct Seal {
     first: Key,
-    /// Those that only open.
+    /// Keys that only open.
     others: Vec<Key>,
 }
 
@@ -33,26 +33,26 @@ struct Key {
 #[error("expected a key of 64 hexadecimal digits, such as `openssl rand -hex 32` makes (or several, one a line)")]
 pub struct NotAKey;
 
-/// Why something is not opened, by what to do.
+/// Why something cannot be opened. The variants differ in what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// The right key has to be given.
     #[error("sealed with the key {sealed_with}, and not with {given}: give the key that it was sealed with")]
     AnotherKey {
-        /// The name of that key.
+        /// The name of the key that sealed it.
         sealed_with: String,
-        /// The names of those there are.
+        /// The names of the configured keys.
         given: String,
     },
-    /// A newer version has to open it.
+    /// A newer version is needed to open it.
     #[error("sealed in a form that this version does not know")]
     UnknownForm,
-    /// A copy of it has to be found, or it is lost.
+    /// A copy has to be found, or the data is lost.
     #[error("changed since it was sealed, or sealed for another purpose")]
     Changed,
 }
 
-/// What lies there. `sealed` is the version of the form.
+/// The envelope on disk. `sealed` is its version.
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     sealed: u32,
@@ -62,20 +62,20 @@ struct Envelope {
 }
 
 impl Seal {
-    /// With the keys that a key file holds.
+    /// Uses the keys of a key file.
     ///
     /// # Errors
-    /// Where it holds something else.
+    /// If the text holds something else.
     pub fn new(text: &SecretString) -> Result<Self, NotAKey> {
         let lines = text.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty());
         let mut keys = lines.map(Key::new).collect::<Option<Vec<_>>>().ok_or(NotAKey)?.into_iter();
         Ok(Self { first: keys.next().ok_or(NotAKey)?, others: keys.collect() })
     }
 
-    /// Seals `text` for `purpose`; it is opened for no other.
+    /// Seals `text` for `purpose`; it cannot be opened for another purpose.
     ///
     /// # Errors
-    /// Where the system gives no random numbers.
+    /// If the system gives no random numbers.
     pub fn seal(&self, purpose: &str, text: &str) -> std::io::Result<String> {
         let no_numbers = |_| std::io::Error::other("the system gives no random numbers");
         let mut nonce = [0; NONCE_LEN];
@@ -88,10 +88,10 @@ impl Seal {
         Ok(serde_json::to_string(&envelope).expect("numbers and texts"))
     }
 
-    /// What was sealed for `purpose`.
+    /// Opens what was sealed for `purpose`.
     ///
     /// # Errors
-    /// [`SealError`]; what lies there is as it was.
+    /// [`SealError`]; the sealed data is left as it is.
     pub fn open(&self, purpose: &str, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         let envelope: Envelope = serde_json::from_slice(sealed).map_err(|_| SealError::UnknownForm)?;
         if envelope.sealed != VERSION {
@@ -108,7 +108,7 @@ impl Seal {
         Ok(opened.to_vec())
     }
 
-    /// Whether that is something sealed, by whatever key.
+    /// Whether these bytes are sealed, by any key.
     #[must_use]
     pub fn is_sealed(bytes: &[u8]) -> bool {
         #[derive(Deserialize)]
@@ -130,7 +130,7 @@ impl Key {
 
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The names alone: by them the keys of one configuration are told from those of another.
+        // Print only the names: they tell one configuration's keys from another's.
         let names: Vec<_> = std::iter::once(&self.first).chain(&self.others).map(|key| &key.name).collect();
         f.debug_struct("Seal").field("keys", &names).finish()
     }

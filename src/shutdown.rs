@@ -1,4 +1,4 @@
-//! Signals become a stop, then an end at once.
+//! Signals: the first stops the process, the second ends it at once.
 
 use std::io;
 
@@ -6,13 +6,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// Exit code of a run that was told twice: what was in hand comes again from GREEN-API's queue.
+/// The exit code after a second signal. What was in flight is received again from GREEN-API's queue.
 const ABORTED: i32 = 1;
 
-/// A token that is cancelled by the first SIGTERM or SIGINT. The second ends the process where it stands.
+/// A token that the first SIGTERM or SIGINT cancels. The second signal ends the process at once.
 ///
 /// # Errors
-/// Where the process may not listen to signals.
+/// If the process cannot listen to signals.
 pub fn on_signal() -> io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,6 +1,7 @@
 //! What an operator sees: metrics, the status page, spans, systemd, and the watch over Kafka.
 //!
-//! It knows the core and the listeners' server. It knows no upstream: the wings tell it what happens.
+//! It depends on the core and on the listeners' server. It knows no upstream: the upstream modules tell it what
+//! happens.
 
 pub mod admin;
 pub mod kafka_watch;

@@ -1,4 +1,4 @@
-//! The account at ChatApp: its API, asked with a token that is good.
+//! The ChatApp account: its API, called with a valid token.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,39 +12,39 @@ use super::api::{Api, ApiError, CallbackUrl, ChatSummary, License, Line, Page, S
 use super::tokens::{AccessToken, TokenError, TokenView, Tokens};
 use crate::chatapp::mend::backfill::{History, Obstacle};
 
-/// Why the account could not do something, by what comes next: see either.
+/// Why the account could not do something. The variants differ in what comes next: see the error inside each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccountError {
-    /// ChatApp did not do it. [`ApiError::InvalidToken`]: not even with a token just made.
+    /// ChatApp did not do it. [`ApiError::InvalidToken`]: a token that was just made was refused too.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// There is no token to ask it with.
+    /// There is no token to call the API with.
     #[error(transparent)]
     Token(#[from] TokenError),
 }
 
-/// One account, for as long as the process lives.
+/// One account. It lives as long as the process.
 #[derive(Debug)]
 pub struct Account {
     api: Arc<Api>,
     tokens: Tokens<Arc<Api>>,
-    /// The token with which an authorisation was refused.
+    /// The token that was in use when an authorisation was refused.
     refused: Mutex<Option<AccessToken>>,
 }
 
 impl Account {
-    /// Asks `api` with `tokens`.
+    /// Calls `api` with `tokens`.
     #[must_use]
     pub fn new(api: Arc<Api>, tokens: Tokens<Arc<Api>>) -> Self {
         Self { api, tokens, refused: Mutex::new(None) }
     }
 
-    /// Keeps its tokens alive; never returns.
+    /// Keeps the tokens alive; never returns.
     pub async fn keep_up(&self) {
         self.tokens.keep_up().await;
     }
 
-    /// How its tokens are.
+    /// The state of its tokens.
     #[must_use]
     pub fn tokens(&self) -> TokenView {
         self.tokens.view()
@@ -66,11 +66,11 @@ impl Account {
         self.ask(|token| async move { self.api.callback_urls(&token).await }).await
     }
 
-    /// The names of all channels that it shows: one for each messenger of each licence that is not said to be
-    /// inactive, each company, and its user. Not a company's employees one by one: what they get is a part of the rest.
+    /// The names of all its channels: one for each messenger of each licence that is not said to be inactive, one for
+    /// each company, and one for its user. Employees of a company get none: their events are part of the others.
     ///
     /// # Errors
-    /// [`AccountError`]; companies and the user may be refused or unreadable, which is told and leaves their channels
+    /// [`AccountError`]. If companies or the user are refused or unreadable, that is logged and their channels are left
     /// out.
     pub async fn channels(&self) -> Result<Vec<String>, AccountError> {
         let licenses = self.licenses().await?;
@@ -81,16 +81,16 @@ impl Account {
         Ok(channel_names(&licenses, &companies, user.as_deref()))
     }
 
-    /// The signature for a channel on a connection. Nothing is renewed or repeated: a session has its own ideas about
-    /// that, and [`Account::renew`] for it.
+    /// The signature for a channel on a connection. Nothing is renewed or retried here: the session decides about that,
+    /// and calls [`Account::renew`].
     ///
     /// # Errors
-    /// [`ApiError::InvalidToken`], also where a refusal turns out to be about the token.
+    /// [`ApiError::InvalidToken`], also when a refusal turns out to be about the token.
     pub async fn authorise(&self, socket_id: &str, channel: &str) -> Result<SecretString, AccountError> {
         let token = self.tokens.access().await?;
         let refusal = match self.api.authorise(token.text(), socket_id, channel).await {
             Ok(signature) => return Ok(signature),
-            // Laravel says no more than that, be it the token or the channel that it does not like.
+            // Laravel answers 403 in both cases: for a bad token and for a forbidden channel.
             Err(refusal @ ApiError::Refused { status: 403, .. }) => match self.api.is_good(token.text()).await {
                 Ok(false) => ApiError::InvalidToken,
                 Ok(true) | Err(_) => refusal,
@@ -103,7 +103,7 @@ impl Account {
         Err(refusal.into())
     }
 
-    /// Sees to it that the token is not one with which [`Account::authorise`] was refused.
+    /// Makes sure that the token is not the one with which [`Account::authorise`] was refused.
     ///
     /// # Errors
     /// [`TokenError`]
@@ -115,7 +115,7 @@ impl Account {
         }
     }
 
-    /// Asks, and once more with another token where the first one is not taken.
+    /// Asks, and asks once more with another token if the first one is refused.
     async fn ask<T, F>(&self, request: impl Fn(SecretString) -> F) -> Result<T, AccountError>
     where
         F: Future<Output = Result<T, ApiError>>,
@@ -143,7 +143,7 @@ impl History for Account {
     }
 }
 
-/// What an error means to somebody who reads page after page.
+/// What an error means for the back-fill, which reads page after page.
 fn obstacle(error: &AccountError) -> Obstacle {
     let detail = error.to_string();
     match error {
@@ -156,7 +156,7 @@ fn obstacle(error: &AccountError) -> Obstacle {
     }
 }
 
-/// `None` for a refusal, or an answer nobody can read, after telling it: not every account may see everything.
+/// `None` for a refusal or an unreadable answer, which is logged: not every account may see everything.
 fn unless_refused<T>(what: &str, answer: Result<T, AccountError>) -> Result<Option<T>, AccountError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -177,7 +177,7 @@ fn channel_names(licenses: &[License], companies: &[String], user: Option<&str>)
     });
     let companies = companies.iter().map(|company| format!("private-v1.companies.{company}"));
     let user = user.map(|user| format!("private-v1.users.{user}"));
-    // The characters: with any other the server would not know the channel.
+    // Pusher's legal characters: the server would not know a channel with any other.
     let legal = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=@,.;".contains(&byte));
     let mut names: Vec<String> = Vec::new();
     for name in lines.chain(companies).chain(user).filter(legal) {

@@ -1,9 +1,9 @@
-//! The client of ChatApp's REST API: tokens, what there is to hear, chats and messages, and the authorisation of
+//! The client of ChatApp's REST API: tokens, licences and companies, chats and messages, and the authorisation of
 //! Pusher channels.
 //!
-//! It asks once and says what the answer means; waiting, renewing tokens and asking again is the business of whoever
-//! asks. All requests share one `pace`, for ChatApp counts them by address. Nothing it tells holds a token, a phone or
-//! a text: of an answer that is no success only the error's code is repeated, of a failure only what the network said.
+//! It asks once and says what the answer means. Waiting, renewing tokens and asking again is up to the caller. All
+//! requests share one `pace`, because ChatApp counts them by address. Errors never hold a token, a phone number or a
+//! text: of an error answer only its code is repeated, of a failed request only what the network said.
 
 use std::fmt;
 use std::time::Duration;
@@ -28,16 +28,16 @@ mod pace;
 pub use answer::{CallbackUrl, ChatSummary, Granted, License, Moved, Next, Page};
 use pace::{Pace, Urgency};
 
-/// Items of a page: the most that is given out.
+/// Items per page: the most that ChatApp gives.
 pub const PAGE_ITEMS_MAX: usize = 100;
-/// Of the request's time, connecting may take so much.
+/// The part of a request's time that connecting may take.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
-/// Pages of a list of licences, companies or callback URLs.
+/// The most pages of a list of licences, companies or callback URLs.
 const LIST_PAGES_MAX: usize = 100;
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
 const LANG: HeaderName = HeaderName::from_static("lang");
 
-/// Why ChatApp did not do as it was asked, by what comes next.
+/// Why ChatApp did not do what it was asked. The variants differ in what comes next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
     /// Renew the token, then ask again.
@@ -46,51 +46,51 @@ pub enum ApiError {
     /// Ask again, but later.
     #[error("ChatApp was asked too often")]
     RateLimited {
-        /// How long it wants to be left alone, where it says so.
+        /// How long ChatApp asks us to wait, if it says so.
         retry_after: Option<Duration>,
     },
-    /// Ask again soon: it is away, busy, or something stands in between.
+    /// Ask again soon: ChatApp cannot be reached, is busy, or something in between answers for it.
     #[error("{detail}")]
     Unreachable {
-        /// The sort of trouble: `connection`, `timeout`, `server_error`, `not_json`, `unexpected`.
+        /// The class of the failure: `connection`, `timeout`, `server_error`, `not_json`, `unexpected`.
         class: &'static str,
         /// What happened.
         detail: String,
     },
-    /// Asking again changes nothing before somebody has acted.
+    /// Asking again is of no use until somebody has acted.
     #[error("ChatApp refuses: {}: {fix}", refusal(*.status, .code))]
     Refused {
-        /// HTTP's number for it; 0 where it was not even asked.
+        /// The HTTP status; 0 if no request was sent.
         status: u16,
-        /// ChatApp's own word for it, or nothing.
+        /// ChatApp's own error code, or empty.
         code: String,
         /// What to do.
         fix: &'static str,
     },
 }
 
-/// Where in a list to begin.
+/// Where to start in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start<'p> {
-    /// At its beginning: of chats the one that moved last, of messages the first of this time or later.
+    /// At its beginning: for chats the one with the latest activity, for messages the first at or after this time.
     At(Option<Timestamp>),
-    /// Where the page before it ended.
+    /// Where the previous page ended.
     Cursor(&'p str),
 }
 
-/// A licence and one of its messengers: what a channel carries.
+/// A licence and one of its messengers. A channel carries the events of one line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Line {
     /// `licenseId`.
     pub license: String,
-    /// The messenger's type, as ChatApp spells it.
+    /// The messenger's type, spelt as ChatApp does.
     pub messenger: String,
 }
 
-/// Makes the HTTP client. `direct`: past any proxy the environment names, for a simulator in the same process.
+/// Makes the HTTP client. `direct` ignores any proxy that the environment names, for a simulator in the same process.
 ///
 /// # Errors
-/// Where the TLS backend cannot be set up: no usable root certificates.
+/// If the TLS backend cannot be set up: no usable root certificates.
 pub fn http_client(config: &config::ChatApp, direct: bool) -> Result<Client, reqwest::Error> {
     http::client(direct)
         .timeout(config.request_timeout)
@@ -100,7 +100,7 @@ pub fn http_client(config: &config::ChatApp, direct: bool) -> Result<Client, req
         .build()
 }
 
-/// ChatApp's API. One per process, for its pace is that of all requests.
+/// ChatApp's API. One per process, because all requests share its pace.
 pub struct Api {
     http: Client,
     url: Url,
@@ -111,7 +111,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API of `config`, asked through `http`. What it tells holds nothing that `redactor` knows, which learns each token
+    /// The API of `config`, called through `http`. Error texts hold nothing that `redactor` knows; it learns each token
     /// that is used.
     #[must_use]
     pub fn new(http: Client, config: &config::ChatApp, redactor: Redactor) -> Self {
@@ -142,7 +142,8 @@ impl Api {
         answer::granted(&self.send(request, Urgency::Urgent).await?)
     }
 
-    /// A new pair of tokens for the refreshToken of an old one (`v1.tokens.refresh`), which may be of no use afterwards.
+    /// A new pair of tokens for the refreshToken of an old one (`v1.tokens.refresh`). The old pair may be useless
+    /// afterwards.
     ///
     /// # Errors
     /// [`ApiError`]; [`ApiError::InvalidToken`] is about the refreshToken.
@@ -152,10 +153,10 @@ impl Api {
         answer::granted(&self.send(request, Urgency::Urgent).await?)
     }
 
-    /// Whether a token is good (`v1.tokens.check`).
+    /// Whether a token is valid (`v1.tokens.check`).
     ///
     /// # Errors
-    /// Where that is not known: [`ApiError`].
+    /// [`ApiError`] if that cannot be found out.
     pub async fn is_good(&self, token: &SecretString) -> Result<bool, ApiError> {
         answer::is_good(&self.get(&["v1", "tokens", "check"], &[], token).await?)
     }
@@ -176,7 +177,7 @@ impl Api {
         self.whole_list(&["v1", "companies"], token, answer::companies).await
     }
 
-    /// The id of the user whose token it is, where ChatApp tells it.
+    /// The id of the user who owns the token, if ChatApp tells it.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -184,7 +185,7 @@ impl Api {
         answer::user(&self.get(&["v1", "me"], &[], token).await?)
     }
 
-    /// The callback URLs that are registered.
+    /// The registered callback URLs.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -192,7 +193,7 @@ impl Api {
         self.whole_list(&["v1", "callbackUrls"], token, answer::callback_urls).await
     }
 
-    /// A page of the chats of a line, those that moved last first.
+    /// A page of the chats of a line, latest activity first.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -207,7 +208,7 @@ impl Api {
         answer::chats(&answer, PAGE_ITEMS_MAX)
     }
 
-    /// A page of a chat's messages, the oldest first, as ChatApp wrote them.
+    /// A page of a chat's messages, oldest first, as ChatApp wrote them.
     ///
     /// # Errors
     /// [`ApiError`]
@@ -225,11 +226,11 @@ impl Api {
         answer::messages(&answer, PAGE_ITEMS_MAX)
     }
 
-    /// The signature with which `channel` may be subscribed on the connection `socket_id`. Goes before everything
-    /// that waits for its turn.
+    /// The signature that is needed to subscribe to `channel` on the connection `socket_id`. Goes ahead of all requests
+    /// that can wait.
     ///
     /// # Errors
-    /// [`ApiError`]; [`ApiError::Refused`] where the account may not hear this channel.
+    /// [`ApiError`]; [`ApiError::Refused`] if the account may not subscribe to this channel.
     pub async fn authorise(
         &self,
         token: &SecretString,
@@ -244,7 +245,7 @@ impl Api {
         answer::signature(&self.ask(request, Urgency::Urgent).await?)
     }
 
-    /// A list that is short enough to be had whole.
+    /// Reads all pages of a short list.
     async fn whole_list<T>(
         &self,
         path: &[&str],
@@ -268,7 +269,7 @@ impl Api {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        // Raw, without `Bearer`.
+        // The bare token, without `Bearer`.
         let request = self.request(Method::GET, url).header(AUTHORIZATION, self.sensitive(token)?);
         self.ask(request, Urgency::Patient).await
     }
@@ -277,9 +278,9 @@ impl Api {
         self.http.request(verb, url).header(ACCEPT, "application/json").header(LANG, &self.lang)
     }
 
-    /// The URL of these segments, each encoded where it must be.
+    /// The URL of these path segments, percent-encoded.
     fn path(&self, segments: &[&str]) -> Result<Url, ApiError> {
-        // Dots would walk through the tree instead of naming something in it.
+        // Dot segments would change the path instead of naming something in it.
         if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
             let fix = "an id is not one that a path can hold: it cannot be asked for";
             return Err(ApiError::Refused { status: 0, code: String::new(), fix });
@@ -289,7 +290,7 @@ impl Api {
         Ok(url)
     }
 
-    /// Where the request does no more than ask: once more, should its connection turn out to be closed.
+    /// For requests that change nothing: sent once more if the connection turns out to be closed.
     async fn ask(&self, request: RequestBuilder, urgency: Urgency) -> Result<Answer, ApiError> {
         let _turn = self.pace.turn(urgency).await;
         let again = request.try_clone();
@@ -299,7 +300,7 @@ impl Api {
         }
     }
 
-    /// Once: what this asks for changes something at ChatApp.
+    /// Sent only once: the request changes something at ChatApp.
     async fn send(&self, request: RequestBuilder, urgency: Urgency) -> Result<Answer, ApiError> {
         let _turn = self.pace.turn(urgency).await;
         self.answer(request.send().await).await
@@ -311,7 +312,7 @@ impl Api {
         let retry_after = http::retry_after(&response);
         let (bytes, complete) = self.read(response).await?;
         if status == 429 {
-            // One address, one allowance: whoever else waits would only hear the same.
+            // All requests come from one address: any other would get the same answer.
             self.pace.hold(retry_after);
         }
         Ok(Answer { status, retry_after, bytes, complete })
@@ -341,7 +342,7 @@ impl Api {
         ApiError::Unreachable { class, detail: format!("{host} does not answer: {causes}") }
     }
 
-    /// A token as a header that prints nowhere, nor does what an answer says of it.
+    /// The token as a header that is never printed; the redactor learns it too.
     fn sensitive(&self, token: &SecretString) -> Result<HeaderValue, ApiError> {
         let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
             let fix = "a token holds characters no header takes: log in anew, or paste it again";
@@ -359,7 +360,7 @@ impl fmt::Debug for Api {
     }
 }
 
-/// An HTTP answer, read as far as allowed.
+/// An HTTP answer, its body read up to the limit.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
@@ -380,7 +381,7 @@ fn paging(start: Start<'_>) -> Vec<(&'static str, String)> {
     match start {
         Start::At(None) => {}
         Start::At(Some(time)) => query.push(("lastTime", time.as_second().to_string())),
-        // It knows where it stands, and replaces lastTime.
+        // The cursor includes the position, so it replaces lastTime.
         Start::Cursor(cursor) => query.push(("nextPage", cursor.to_owned())),
     }
     query

@@ -1,4 +1,4 @@
-//! What is heard of ChatApp, and until when it was heard.
+//! Receiving from ChatApp, and keeping track of the time up to which everything was received.
 
 pub(crate) mod ahead;
 pub mod intake;

@@ -1,4 +1,4 @@
-//! What was received is kept on disk until it is in Kafka.
+//! Keeping what was received on disk until Kafka has it.
 
 pub mod drain;
 pub(crate) mod forms;

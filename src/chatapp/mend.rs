@@ -1,4 +1,4 @@
-//! What was not heard is fetched, or told as a gap.
+//! Gaps: messages that were not heard are fetched, and consumers are told of the rest.
 
 pub mod backfill;
 pub mod keeper;

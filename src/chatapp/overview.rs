@@ -1,4 +1,4 @@
-//! Everything about ChatApp at one moment, for `/status` and for the gauges that are ages.
+//! The state of ChatApp at one moment, for `/status` and for the gauges that are ages.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::watch::telemetry::chatapp::{ChatAppTelemetry, SpoolGauges};
 use crate::watch::telemetry::chatapp_view::{ChatAppShown, ChatAppView, SpoolView, TokensView};
 use jiff::Timestamp;
 
-/// Looks at the parts of one account.
+/// Reads the state of one account.
 #[derive(Clone)]
 pub struct Overview {
     /// Its connection and channels.

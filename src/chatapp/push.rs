@@ -1,5 +1,5 @@
-//! `POST /chatapp/<secret>`: what ChatApp pushes to its `callbackUrl`. The call does not say who makes it, so the path has
-//! to.
+//! `POST /chatapp/<secret>`: what ChatApp pushes to its `callbackUrl`. The call itself does not identify the caller, so
+//! the path has to.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::inbound::envelope;
 use crate::inbound::gate::is_token;
 use crate::inbound::server::Peer;
 
-/// Where ChatApp's calls go.
+/// The endpoint of ChatApp's calls.
 pub struct Callback {
     secret: SecretString,
     intake: Arc<Intake>,
@@ -35,10 +35,10 @@ impl Callback {
     }
 }
 
-/// What a call brought is on disk.
+/// The body of the call is on disk.
 impl Proof for Stored {}
 
-/// A call that brought nothing: this is how ChatApp tries the address when it is set.
+/// A call without items: ChatApp tests the address this way when it is set.
 struct Nothing;
 
 impl Proof for Nothing {}
@@ -50,7 +50,7 @@ struct Endpoint {
     callback: Option<Callback>,
 }
 
-/// The path that ChatApp calls. It is there in any case, so that nobody can tell whether ChatApp may call.
+/// The path that ChatApp calls. It always exists, so that nobody can tell whether callbacks are configured.
 pub fn router(door: Arc<Door>, callback: Option<Callback>) -> Router {
     Router::new().route("/chatapp/{secret}", post(call)).with_state(Arc::new(Endpoint { door, callback }))
 }
@@ -71,8 +71,7 @@ async fn call(
 }
 
 impl Endpoint {
-    /// Stores what the call brought; `None` where it brought nothing. Nothing of a body is read before its caller has
-    /// named the secret.
+    /// Stores the body of the call; `None` if it had none. The body is only read after the caller has given the secret.
     async fn keep(
         &self,
         peer: SocketAddr,
@@ -80,7 +79,7 @@ impl Endpoint {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Option<Stored>, Refusal> {
-        // Whoever does not know the secret learns nothing, not even that there is one.
+        // A caller without the secret must not learn whether there is one.
         let callback = self.callback.as_ref().filter(|callback| is_token(&callback.secret, secret));
         let callback = callback.ok_or(Refused::UnknownPath)?;
         self.door.admit(peer, headers)?;
@@ -91,11 +90,11 @@ impl Endpoint {
         if body.trim_ascii().is_empty() {
             return Ok(None);
         }
-        // A body that is not JSON by its own fault is kept, and goes to the dead letters in its turn.
+        // A body that is not JSON for a reason of its own is kept, and goes to the dead letters in its turn.
         if !envelope::is_json(&body) && envelope::is_at_fault(headers, &body) {
             return Err(Refused::Envelope.into());
         }
-        // A full spool waits for room. By then the caller may have given up.
+        // A full spool waits for room. The caller may have given up by then.
         match timeout(self.door.answer_timeout(), callback.intake.called(body)).await {
             Ok(Ok(stored)) => Ok(Some(stored)),
             Ok(Err(_)) => Err(Refusal::Starting),

@@ -1,4 +1,4 @@
-//! The account signs for the session's channels.
+//! Gets signatures for the session's channels from the account.
 
 use super::account::{Account, AccountError};
 use super::api::ApiError;
@@ -18,7 +18,7 @@ impl Authorizer for Account {
     }
 }
 
-/// What a failure asks of the session.
+/// What a failure means for the session.
 fn meaning(failure: &AccountError) -> AuthFailure {
     let detail = failure.to_string();
     match failure {

@@ -1,8 +1,8 @@
-//! ChatApp's tokens: an accessToken that is good whenever somebody asks for one.
+//! ChatApp's tokens: gives out a valid accessToken at any time.
 //!
-//! A new pair is durable before it is used, for the refreshToken that made it may be worth nothing afterwards. One is
-//! made at a time, by a task that nobody's impatience can drop between ChatApp's answer and the disk. Logins keep their
-//! distance across restarts, since a hundred a day is all there are.
+//! A new pair is durable before it is used, because the refreshToken that made it may be worthless afterwards. Only one
+//! pair is made at a time, in a task of its own: if the caller gives up, the task is not dropped between ChatApp's
+//! answer and the disk. Logins are spaced out across restarts, because there are only a hundred a day.
 
 use std::fmt;
 use std::io;
@@ -29,21 +29,21 @@ pub use endpoint::TokenEndpoint;
 pub use file::{FILE_NAME, TokenFile, TokenStore};
 use state::{Circumstances, Logins, Pair, REFRESH_BEFORE, Refreshing, State, Step, next_step};
 
-/// How often [`Tokens::keep_up`] looks.
+/// How often [`Tokens::keep_up`] checks.
 const KEEP_UP_INTERVAL: Duration = Duration::from_secs(60);
-/// The least wait after ChatApp did not answer, …
+/// The minimum wait after ChatApp did not answer, …
 const AWAY_MIN: Duration = Duration::from_secs(1);
-/// … and what more there may be.
+/// … and the maximum.
 const AWAY_MAX: Duration = Duration::from_secs(60);
-/// The least wait after a refreshToken was refused, where there is no login, …
+/// The minimum wait after a refused refreshToken when there is no login, …
 const REFUSED_MIN: Duration = Duration::from_secs(5);
-/// … and what more there may be. Refusals may come of ChatApp's own trouble, and asking costs nothing.
+/// … and the maximum. A refusal may be due to trouble at ChatApp, and trying costs nothing.
 const REFUSED_MAX: Duration = Duration::from_secs(15 * 60);
-/// What more there may be after a login that got no answer. Should ChatApp count such logins after all, there may be a
-/// hundred a day: so many take eight hours.
+/// The maximum wait after a login without an answer. If ChatApp counts such logins after all, the hundred of a day last
+/// for eight hours.
 const LOGIN_AWAY_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// An accessToken, and which of them it is.
+/// An accessToken and its number.
 #[derive(Debug, Clone)]
 pub struct AccessToken {
     text: SecretString,
@@ -51,38 +51,38 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    /// What requests carry.
+    /// The text that requests send.
     #[must_use]
     pub fn text(&self) -> &SecretString {
         &self.text
     }
 }
 
-/// Why there is no accessToken, by what comes next.
+/// Why there is no accessToken. The variants differ in what comes next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Ask again then; before, nothing is tried.
+    /// Ask again after the wait; nothing is tried before.
     #[error("no token for the next {} s: {why}", wait.as_secs())]
     Waiting {
-        /// For how long.
+        /// How long.
         wait: Duration,
-        /// What happened, and what could be done about it.
+        /// What happened, and what can be done about it.
         why: String,
     },
-    /// Somebody has to act: there is nothing that could be tried.
+    /// Somebody has to act: there is nothing left to try.
     #[error("{0}")]
     NeedsOperator(String),
-    /// There is a new pair, and it cannot be written down; it is tried again whenever somebody asks.
+    /// There is a new pair, but it cannot be stored; storing is tried again with each call.
     #[error("{place} cannot be written, and tokens are not used before they are safe: {detail}")]
     NotStored {
-        /// Where they belong.
+        /// Where they are stored.
         place: String,
         /// What the disk says.
         detail: String,
     },
 }
 
-/// The file of tokens cannot be read: look at the directory and its rights, or at the key that it is sealed with.
+/// The token file cannot be read: check the directory and its permissions, or the key that the file is sealed with.
 #[derive(Debug, thiserror::Error)]
 #[error("{place} cannot be read: {error}; look at chatapp.state_dir, its rights, and chatapp.seal_key_file")]
 pub struct UnreadableTokens {
@@ -90,20 +90,20 @@ pub struct UnreadableTokens {
     error: io::Error,
 }
 
-/// How the tokens are, for those who watch.
+/// The state of the tokens, for operators.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenView {
-    /// Until when the accessToken counts, where that is known.
+    /// When the accessToken expires, if known.
     pub access_ends: Option<Timestamp>,
-    /// Until when the refreshToken does.
+    /// When the refreshToken expires, if known.
     pub refresh_ends: Option<Timestamp>,
-    /// The user of the personal cabinet, where ChatApp told it.
+    /// The user of the personal cabinet, if ChatApp told it.
     pub cabinet_user: Option<String>,
-    /// What went wrong last; `None` since a pair was made.
+    /// The last failure; `None` after a pair was made.
     pub trouble: Option<String>,
 }
 
-/// The tokens of one account. Clones are the same ones.
+/// The tokens of one account. Clones share them.
 pub struct Tokens<E> {
     inner: Arc<Inner<E>>,
 }
@@ -116,9 +116,9 @@ struct Inner<E> {
     login: Option<Login>,
     origin: String,
     clock: Clock,
-    /// What everybody sees.
+    /// The state that is shown and given out.
     shown: Mutex<Shown>,
-    /// Whoever holds it makes the next pair.
+    /// Held while the next pair is made.
     work: tokio::sync::Mutex<Work>,
 }
 
@@ -130,21 +130,21 @@ struct Shown {
 
 struct Work {
     refreshing: Refreshing,
-    /// No login before then, since the machine was started.
+    /// No login before this time, counted from boot.
     login_paused_until: Option<SignedDuration>,
-    /// A pair that was made and is not on disk yet.
+    /// A new pair that is not on disk yet.
     unstored: Option<State>,
-    /// Waits after a ChatApp that was away, and after a refusal.
+    /// Waits after ChatApp did not answer, and after a refusal.
     away: Backoff,
     refused: Backoff,
     login_away: Backoff,
 }
 
 impl<E: TokenEndpoint> Tokens<E> {
-    /// Takes up what `store` holds, or what `config` gives to begin with. Blocks for as long as the disk takes.
+    /// Starts with what `store` holds, or else with what `config` gives. Blocks on the disk.
     ///
     /// # Errors
-    /// Where it cannot be read. What is there but makes no sense counts as nothing, with a warning.
+    /// If the store cannot be read. Contents that make no sense are ignored, with a warning.
     pub fn open(
         endpoint: E,
         store: impl TokenStore,
@@ -185,15 +185,15 @@ impl<E: TokenEndpoint> Tokens<E> {
         }
     }
 
-    /// An accessToken that is good, as far as is known.
+    /// An accessToken that is valid as far as is known.
     ///
     /// # Errors
-    /// [`TokenError`]; nothing is waited for but ChatApp's answer.
+    /// [`TokenError`]. This waits for nothing but ChatApp's answer.
     pub async fn access(&self) -> Result<AccessToken, TokenError> {
         self.get(None).await
     }
 
-    /// Another one than `refused`, which ChatApp did not take: the present one, where that is another, or a new one.
+    /// A token other than `refused`, which ChatApp did not accept: the current one if it differs, or a new one.
     ///
     /// # Errors
     /// [`TokenError`]
@@ -201,7 +201,7 @@ impl<E: TokenEndpoint> Tokens<E> {
         self.get(Some(refused.generation)).await
     }
 
-    /// Keeps the pair alive though nobody asks for it; never returns.
+    /// Renews the pair in time even if nobody asks; never returns.
     pub async fn keep_up(&self) {
         let mut told = None;
         loop {
@@ -228,7 +228,7 @@ impl<E: TokenEndpoint> Tokens<E> {
         }
     }
 
-    /// How they are.
+    /// The state of the tokens.
     #[must_use]
     pub fn view(&self) -> TokenView {
         let shown = self.inner.shown();
@@ -246,11 +246,11 @@ impl<E: TokenEndpoint> Tokens<E> {
             return Ok(token);
         }
         let inner = Arc::clone(&self.inner);
-        // On its own: between ChatApp's answer and the disk it must not be dropped with whoever asked.
+        // In a task of its own: between ChatApp's answer and the disk it must not be dropped along with the caller.
         match tokio::spawn(async move { inner.make(refused).await }).await {
             Ok(made) => made,
             Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-            // The runtime ends, and whoever asked with it.
+            // The runtime is shutting down, and the caller with it.
             Err(_) => std::future::pending().await,
         }
     }
@@ -261,7 +261,7 @@ impl<E: TokenEndpoint> Inner<E> {
         self.shown.lock()
     }
 
-    /// The present token, where nothing needs to be done, or somebody is doing it and there is time.
+    /// The current token, if nothing needs to be done, or if it is being renewed and is still valid for a while.
     fn at_hand(&self, refused: Option<u64>) -> Option<AccessToken> {
         let now = (self.clock)();
         let shown = self.shown();
@@ -273,7 +273,7 @@ impl<E: TokenEndpoint> Inner<E> {
         shown.token()
     }
 
-    /// Does what is to be done until there is a token, or nothing left to do.
+    /// Takes steps until there is a token, or nothing left to try.
     async fn make(&self, refused: Option<u64>) -> Result<AccessToken, TokenError> {
         let mut work = self.work.lock().await;
         if let Some(state) = work.unstored.take()
@@ -315,7 +315,7 @@ impl<E: TokenEndpoint> Inner<E> {
         }
     }
 
-    /// `Ok` with nothing in it: it did not work, and has been told.
+    /// The inner `Err` means that the login failed, and that this was logged.
     async fn log_in(
         &self,
         work: &mut Work,
@@ -331,17 +331,17 @@ impl<E: TokenEndpoint> Inner<E> {
             Err(error) => error,
         };
         self.login_failed(&error);
-        // ChatApp has made no pair and refused none: that takes nothing from what it allows in a day.
+        // ChatApp neither made a pair nor refused, so this does not count towards the daily limit.
         if let ApiError::RateLimited { .. } | ApiError::Unreachable { .. } = error {
             let wait = work.login_away.next_at_least(least(&error), fastrand::f64());
             work.login_paused_until = Some(self.up_in(wait));
-            // A disk that does not take it back leaves it counted.
+            // If this cannot be stored, the login stays counted.
             let _ = self.count(work, before.logins).await;
         }
         Ok(Err(()))
     }
 
-    /// Whatever else is kept stays.
+    /// Stores the logins and leaves everything else unchanged.
     async fn count(&self, work: &mut Work, logins: Logins) -> Result<(), TokenError> {
         let state = State { logins, ..self.shown().state.clone() };
         let counted = self.keep(work, state, false).await;
@@ -351,7 +351,7 @@ impl<E: TokenEndpoint> Inner<E> {
         counted
     }
 
-    /// Makes it durable, and only then the one that counts.
+    /// Stores the state, and only then makes it current.
     async fn keep(&self, work: &mut Work, state: State, is_new_pair: bool) -> Result<(), TokenError> {
         let (store, text) = (Arc::clone(&self.store), state.to_json(&self.origin));
         let stored = tokio::task::spawn_blocking(move || store.store(&text))
@@ -375,7 +375,7 @@ impl<E: TokenEndpoint> Inner<E> {
         Ok(())
     }
 
-    /// The present token, though it should have been replaced.
+    /// The current token, even though it should have been replaced.
     fn good_enough(&self, refused: Option<u64>) -> Option<AccessToken> {
         let now = (self.clock)();
         let shown = self.shown();
@@ -411,7 +411,7 @@ impl<E: TokenEndpoint> Inner<E> {
         self.shown().trouble = Some(why);
     }
 
-    /// In so long, since the machine was started.
+    /// The time after `wait`, counted from boot.
     fn up_in(&self, wait: Duration) -> SignedDuration {
         (self.clock)().up.saturating_add(wait.try_into().unwrap_or(SignedDuration::MAX))
     }
@@ -451,7 +451,7 @@ impl Work {
     }
 }
 
-/// The least wait before ChatApp is asked again; nobody makes us wait for a day.
+/// The minimum wait before ChatApp is asked again, limited so that an answer cannot make us wait for a day.
 fn least(error: &ApiError) -> Duration {
     match error {
         ApiError::RateLimited { retry_after: Some(wait) } => (*wait).clamp(AWAY_MIN, AWAY_MAX),

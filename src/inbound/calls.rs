@@ -1,4 +1,4 @@
-//! What is told of webhook calls that never became an instance's business, and of how all were answered.
+//! Telemetry of webhook calls that never reached an instance, and of all answers.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,10 +10,10 @@ use tracing::warn;
 
 use super::listener::ListenerTelemetry;
 
-/// Why a call was refused: the caller's doing, or the configuration's.
+/// Why a call was refused. The cause is the caller or the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// No token, or not the instance's.
+    /// No token, or not the instance's token.
     Unauthorised,
     /// An address that may not call.
     Forbidden,
@@ -23,7 +23,7 @@ pub enum Refused {
     UnknownPath,
     /// Longer than `webhook.body_bytes_max`.
     TooLarge,
-    /// Compressed, wrapped or spelt in a way that is not read here.
+    /// Compressed, wrapped or encoded in a way that is not supported.
     Envelope,
     /// The body did not come in time.
     TooSlow,
@@ -31,7 +31,7 @@ pub enum Refused {
     Empty,
     /// The body broke off.
     Unreadable,
-    /// Nothing says which instance it is for.
+    /// Nothing says which instance the call is for.
     Nameless,
 }
 
@@ -96,28 +96,28 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Why there is no 200 yet: the caller is to send the same again.
+/// Why the answer is not 200 yet: the caller should send the same call again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotNow {
-    /// Kafka has not acknowledged in time; what was brought is still on its way, or waits behind what is.
+    /// Kafka has not acknowledged in time; the event is still in flight, or waits behind one that is.
     #[error("Kafka has not acknowledged it in time")]
     Late,
-    /// Others wait already.
+    /// Too many other calls wait already.
     #[error("too many calls for this instance at once")]
     Crowded,
-    /// The process ends, or the instance is no longer received by webhook.
+    /// The process is ending, or the instance is no longer received by webhook.
     #[error("the bridge is stopping")]
     Stopping,
-    /// A bug: the task that had it in hand panicked.
+    /// A bug: the task that delivered it panicked.
     #[error("delivering it failed unexpectedly; please report the log line")]
     Panicked,
 }
 
-/// Tells how webhook calls were answered.
+/// Counts and logs how webhook calls were answered.
 pub struct CallTelemetry {
-    /// By the answer.
+    /// Counted by answer.
     answered: IntCounterVec,
-    /// From a call's head to its 200.
+    /// The time from a call's head to its 200.
     acknowledged: Histogram,
     listener: Arc<ListenerTelemetry>,
 }
@@ -129,13 +129,13 @@ impl CallTelemetry {
         Self { answered, acknowledged, listener: Arc::new(listener) }
     }
 
-    /// What is told of its connections.
+    /// The telemetry of its connections.
     #[must_use]
     pub fn listener(&self) -> Arc<ListenerTelemetry> {
         Arc::clone(&self.listener)
     }
 
-    /// A call was answered with 200, so long after its head was read.
+    /// A call was answered with 200, this long after its head was read.
     pub fn acknowledged(&self, took: Duration) {
         self.count("acknowledged");
         self.acknowledged.observe(took.as_secs_f64());

@@ -1,6 +1,6 @@
-//! The file descriptors of this process: how many there may be, and whether they have run out.
+//! The file descriptors of this process: how many are allowed, and whether they have run out.
 //!
-//! Every connection takes one, and every open file. Delivery needs them first; the listeners get what is left (`budget`).
+//! Every connection and every open file takes one. Delivery comes first; the listeners get what is left (`budget`).
 
 use std::fs::File;
 use std::io;
@@ -18,14 +18,14 @@ use tracing::{info, warn};
 
 pub mod budget;
 
-/// How often to try whether there is a descriptor left.
+/// How often to check whether a descriptor is free.
 const TRY: Duration = Duration::from_secs(1);
-/// Descriptors that were not lacking for so long do not lack any more. Before that they come and go.
+/// If descriptors were free for this long, the shortage is over. Before that they may come and go.
 const OVER: Duration = Duration::from_secs(60);
-/// More than anybody needs. Some systems allow a thousand million.
+/// More than enough. Some systems allow a thousand million.
 const RAISED_TO_MAX: u64 = 1 << 20;
 
-/// Raises the limit of open files to the highest the system allows; the limit from then on, if there is one.
+/// Raises the limit of open files to the highest the system allows. Returns the new limit, if there is one.
 #[must_use]
 pub fn raise_limit() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -36,7 +36,7 @@ pub fn raise_limit() -> Option<u64> {
     }
     match setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum }) {
         Ok(()) => Some(most),
-        // A sandbox may forbid it. Then the limit is what it was.
+        // A sandbox may forbid this. Then the limit stays as it is.
         Err(_) => current,
     }
 }
@@ -88,7 +88,7 @@ pub struct DescriptorsView {
     pub fix: Option<&'static str>,
 }
 
-/// A time in which descriptors lacked.
+/// A shortage of descriptors.
 #[derive(Debug, Clone, Copy)]
 struct Episode {
     whose: Exhausted,
@@ -105,13 +105,13 @@ pub struct Descriptors {
 }
 
 impl Descriptors {
-    /// There may be so many; `gauge` is 1 while they have run out.
+    /// `limit` is the limit of open files; `gauge` is 1 while descriptors have run out.
     #[must_use]
     pub fn new(limit: Option<u64>, gauge: IntGauge) -> Self {
         Self { limit, episode: Mutex::default(), gauge }
     }
 
-    /// Whether this error means that descriptors have run out; if so, it is told, once until they are there again.
+    /// Whether this error means that descriptors have run out. If so, this is logged, once per shortage.
     pub fn ran_out(&self, error: &io::Error) -> bool {
         let Some(whose) = Exhausted::of(error) else { return false };
         let now = Instant::now();
@@ -132,10 +132,10 @@ impl Descriptors {
         true
     }
 
-    /// Tries now and then whether there is a descriptor left, until `stop`: libraries that lack one do not say so here.
+    /// Checks regularly whether a descriptor is free, until `stop`: libraries that find none do not report it here.
     pub async fn watch(&self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(TRY)).await.is_some() {
-            // A folder that is always there. Whether it may be read does not matter: descriptors are looked at first.
+            // A folder that always exists. Whether it may be read does not matter: the descriptor is allocated first.
             if let Err(error) = File::open("/") {
                 self.ran_out(&error);
             }
@@ -154,7 +154,7 @@ impl Descriptors {
         }
     }
 
-    /// The situation at this moment.
+    /// The current state.
     #[must_use]
     pub fn view(&self) -> DescriptorsView {
         let episode = *self.episode();

@@ -1,7 +1,7 @@
-//! What every call of the webhook goes through: who may call, how large its body may be, and how it is answered.
+//! What all webhook calls have in common: who may call, how large the body may be, and how the call is answered.
 //!
-//! A call is answered with 200 only for a [`Proof`] that what it brought is safe, and with 503 when it is not safe yet:
-//! upstream keeps the event and sends it again.
+//! A call is answered with 200 only with a [`Proof`] that its event is safe, and with 503 while it is not: upstream
+//! keeps the event and sends it again.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use super::room::Room;
 use crate::config::Webhook;
 use crate::http::content_coding::{self, Coding, FIRST_BYTES, ReadError};
 
-/// GREEN-API pauses for 60 s by itself; a proxy or a script may want to be told.
+/// GREEN-API pauses for 60 s anyway; this is for proxies and scripts.
 const RETRY_AFTER_SECONDS: &str = "10";
 
-/// Proves that what a call brought is safe, so that the caller may forget it.
+/// Proves that what a call brought is safe, so that the caller may delete it.
 pub trait Proof {}
 
 /// How a call was answered, if not with 200.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The caller's doing, or the configuration's.
+    /// The cause is the caller or the configuration.
     Refused(Refused),
-    /// Come again.
+    /// The caller should come again.
     NotNow(NotNow),
     /// There is no room for the body.
     Full,
@@ -47,25 +47,25 @@ impl From<Refused> for Refusal {
 /// What every call needs.
 pub struct Door {
     gate: Gate,
-    /// Bytes of bodies that may still come into memory.
+    /// How many more bytes of bodies fit into memory.
     buffer: Semaphore,
     settings: Webhook,
     telemetry: Arc<CallTelemetry>,
 }
 
 impl Door {
-    /// A door that admits whom `settings` allow.
+    /// A door that admits callers as `settings` say.
     #[must_use]
     pub fn new(settings: Webhook, telemetry: Arc<CallTelemetry>) -> Self {
-        // A semaphore's permits are u32 where they are taken and usize where they are made.
+        // Semaphore permits are acquired as u32 but created as usize.
         let buffer = Semaphore::new(usize::try_from(settings.buffered_bytes_max).unwrap_or(usize::MAX));
         Self { gate: Gate::new(&settings), buffer, settings, telemetry }
     }
 
-    /// Whether this caller may call, by its address.
+    /// Whether this address may call.
     ///
     /// # Errors
-    /// Where it may not.
+    /// If it may not.
     pub fn admit(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refused> {
         if self.gate.admits(peer.ip(), headers) { Ok(()) } else { Err(Refused::Forbidden) }
     }
@@ -82,13 +82,13 @@ impl Door {
         StatusCode::OK.into_response()
     }
 
-    /// The whole body, decoded, if it comes in time; and the room it has in memory.
+    /// The whole body, decoded, if it comes in time; and its share of memory.
     pub(crate) async fn bytes(&self, head: &HeaderMap, body: Body) -> Result<(Vec<u8>, Room<'_>), Refusal> {
         let coding = Coding::of(head).map_err(|_| Refused::Envelope)?;
         let first_bytes = self.length(head)?;
         let bytes_max = usize::try_from(self.settings.body_bytes_max).unwrap_or(usize::MAX);
         let mut room = Room::of(&self.buffer, first_bytes).ok_or(Refusal::Full)?;
-        // A decoder may keep everything once more.
+        // A decoder may hold a second copy.
         let copies = if coding == Coding::Identity { 1 } else { 2 };
         let may_have = |bytes: usize| room.grow_to(bytes.saturating_mul(copies));
         let reading = content_coding::read(body, coding, first_bytes, bytes_max, may_have);
@@ -102,7 +102,7 @@ impl Door {
         }
     }
 
-    /// How long the body is as it comes. Of one that does not say so, what it gets to begin with.
+    /// The length of the body as sent. If it is not known, the first share that the body gets.
     fn length(&self, head: &HeaderMap) -> Result<usize, Refusal> {
         let bytes_max = self.settings.body_bytes_max;
         let length = match head.get(header::CONTENT_LENGTH) {
@@ -117,7 +117,7 @@ impl Door {
         }
     }
 
-    /// Tells of a refusal, and answers it.
+    /// Counts and logs a refusal, and answers it.
     pub fn refused(&self, peer: SocketAddr, refusal: Refusal) -> Response {
         match refusal {
             Refusal::Refused(refused) => {

@@ -1,17 +1,18 @@
-//! What a call's head says of its body: whether a body that cannot be read is the body's fault or its wrapping's. Pure.
+//! What a call's head says about its body: is an unreadable body broken itself, or only encoded in an unknown way?
+//! Pure.
 //!
-//! A body that nobody can read is buried and answered with 200, for it will never be better. One whose wrapping is not
-//! understood (another format, another character set, compression that the head does not name) may be whole inside. It
-//! is refused, so that upstream keeps it. A body that can be read is taken whatever its head says of it.
+//! A broken body goes to the dead letters and is answered with 200, because sending it again would not help. A body in
+//! an unknown encoding (another format, another character set, compression that the head does not name) may be intact.
+//! It is refused, so that upstream keeps it. A body that can be read is taken, whatever its head says.
 
 use axum::http::{HeaderMap, header};
 use serde_json::value::RawValue;
 
-/// How formats begin that are no JSON in UTF-8: gzip, zstd, UTF-16 and UTF-32 in either order.
+/// The first bytes of formats other than JSON in UTF-8: gzip, zstd, UTF-16 and UTF-32 in either byte order.
 const OTHER_FORMATS: [&[u8]; 7] =
     [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfe\xff", b"\xff\xfe", b"\0\0\xfe\xff", b"\0", b"{\0"];
 
-/// Whether the wrapping may be why these bytes, which are no JSON, cannot be read.
+/// Whether the encoding may be the reason why these bytes are not JSON.
 pub(crate) fn is_at_fault(head: &HeaderMap, bytes: &[u8]) -> bool {
     let content_type = match head.get(header::CONTENT_TYPE).map(|value| value.to_str()) {
         None => String::new(),
@@ -32,7 +33,7 @@ pub(crate) fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<&RawValue>(bytes).is_ok()
 }
 
-/// Plain text is what simple senders call everything.
+/// Simple senders call everything plain text.
 fn may_be_json(media_type: &str) -> bool {
     matches!(media_type, "" | "application/json" | "application/x-json" | "text/json" | "text/plain" | "*/*")
         || media_type.ends_with("+json")

@@ -11,7 +11,7 @@ use crate::config::{Webhook, bare_token};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Knows who may call by address.
+/// Decides by address.
 pub(crate) struct Gate {
     allow_from: Vec<IpNet>,
     trusted_proxies: Vec<IpNet>,
@@ -22,14 +22,14 @@ impl Gate {
         Self { allow_from: settings.allow_from.clone(), trusted_proxies: settings.trusted_proxies.clone() }
     }
 
-    /// Whether whoever is at the other end of this connection, or of the proxies before it, may call.
+    /// Whether the client of this connection, or the one in front of our proxies, may call.
     pub(crate) fn admits(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
         self.allow_from.is_empty()
             || self.caller(peer, headers).is_some_and(|caller| contains(&self.allow_from, caller))
     }
 
-    /// The nearest one that is no proxy of ours: anything further away is only what that one claims. `None` where a
-    /// proxy of ours wrote what is no address.
+    /// The nearest address that is not one of our proxies: anything further away is only claimed. `None` if one of our
+    /// proxies wrote something that is no address.
     fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let mut caller = peer.to_canonical();
         let lines: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().map(|line| line.to_str().unwrap_or("?")).collect();
@@ -52,12 +52,12 @@ fn contains(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// The token a call proves itself with, whatever scheme it is written with.
+/// The token that the call presents, under any authorisation scheme.
 pub(crate) fn presented(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION)?.to_str().ok().map(bare_token)
 }
 
-/// Compared without telling by the time it takes how far it was right; its length is no secret.
+/// Compares in constant time; the token's length is no secret.
 pub(crate) fn is_token(token: &SecretString, presented: &str) -> bool {
     token.expose_secret().as_bytes().ct_eq(presented.as_bytes()).into()
 }

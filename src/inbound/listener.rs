@@ -1,4 +1,4 @@
-//! What is told of a listener's connections, whichever listener it is.
+//! Telemetry of a listener's connections, the same for all listeners.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,9 +17,9 @@ const REMINDER: Duration = Duration::from_secs(60);
 /// Why a connection was closed at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TurnedAway {
-    /// There are as many connections as may be.
+    /// The listener has its maximum number of connections.
     Full,
-    /// This address has as many as one address may have.
+    /// This address has its maximum number of connections.
     AddressFull,
     /// This address may not connect.
     Forbidden,
@@ -36,36 +36,36 @@ impl TurnedAway {
     }
 }
 
-/// Which things were told lately.
+/// What was logged recently.
 #[derive(Debug, Default)]
 pub(super) struct Reminders(Mutex<HashMap<&'static str, Reminder>>);
 
 impl Reminders {
-    /// Whether it is time to tell this, the first time or again.
+    /// Whether it is time to log this, the first time or again.
     pub(super) fn is_due(&self, what: &'static str) -> bool {
         self.0.lock().entry(what).or_insert(Reminder::every(REMINDER)).is_due()
     }
 }
 
-/// Tells of one listener's connections.
+/// Counts and logs one listener's connections.
 pub struct ListenerTelemetry {
-    /// The section of the configuration.
+    /// The listener's section of the configuration.
     section: &'static str,
     connections: IntGauge,
-    /// By the reason.
+    /// Counted by reason.
     refused: IntCounterVec,
     pub(super) reminders: Reminders,
 }
 
 impl ListenerTelemetry {
-    /// Tells of the listener of this section, and counts in these.
+    /// For the listener of this section, counting in these metrics.
     #[must_use]
     pub fn new(section: &'static str, connections: &IntGauge, refused: &IntCounterVec) -> Self {
         let (connections, refused) = (connections.clone(), refused.clone());
         Self { section, connections, refused, reminders: Reminders::default() }
     }
 
-    /// A connection was accepted; uncounted when the guard is dropped.
+    /// A connection was accepted; counted as open until the guard is dropped.
     #[must_use]
     pub fn connected(&self) -> Connected {
         self.connections.inc();
@@ -100,19 +100,19 @@ impl ListenerTelemetry {
         }
     }
 
-    /// A caller and our certificate did not agree. Whoever scans the network does so all day: counted, and told in no log.
+    /// A TLS handshake failed. Network scanners cause this all day, so it is counted but not logged.
     pub fn no_tls(&self) {
         self.count("no_tls");
     }
 
-    /// A connection could not be accepted, and it was not for want of file descriptors.
+    /// A connection could not be accepted, for another reason than a lack of file descriptors.
     pub fn not_accepted(&self, error: &io::Error) {
         if self.reminders.is_due("not_accepted") {
             warn!(%error, "a connection to the {} listener could not be accepted", self.section);
         }
     }
 
-    /// A request named a host that is not ours.
+    /// A request named a host that is not accepted.
     pub fn foreign_host(&self, host: &str) {
         const CLASS: &str = "host";
         self.count(CLASS);

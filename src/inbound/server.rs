@@ -1,10 +1,10 @@
-//! The HTTP server of both listeners, the admin server's and the webhook's: how many connections, from where, how slow,
-//! with TLS or without. hyper is driven by hand, because axum's own server bounds none of these.
+//! The HTTP server of both listeners, admin and webhook: limits for connections, addresses and slow peers, with or
+//! without TLS. It drives hyper directly, because axum's own server has none of these limits.
 //!
-//! Everybody who can reach a listener can open connections to it and say nothing. So there is a limit of connections, a
-//! lower one for each address, and a limit of time for everything that waits for the other end: the handshake, the head of
-//! a request (which is also how long a connection may be idle), and the reading of an answer. How long an answer takes is
-//! no concern of this module: a stream of events may go on for ever as long as it is read.
+//! Anybody who can reach a listener can open connections and send nothing. So there is a limit of connections, a lower
+//! one per address, and a time limit for everything that waits for the peer: the handshake, the head of a request (also
+//! the time a connection may be idle), and the reading of an answer. How long it takes to produce an answer is not
+//! limited here: a stream of events may go on for ever while it is read.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -33,19 +33,20 @@ pub use places::Places;
 
 mod places;
 
-/// After a failure to accept: such failures come in storms, above all when file descriptors have run out.
+/// The pause after a failed accept: such failures come in quick succession, above all when file descriptors have run
+/// out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// What a connection may hold in memory besides bodies: the head of a request, answers that are not read yet.
+/// Memory of a connection besides bodies: the head of a request, and answers not read yet.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// The other end of the connection a request came over.
+/// The address of the connection's peer.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// How long the other end may take.
+/// How long the peer may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For the head of a request, and for a TLS handshake; a connection may be idle for so long.
+    /// For the head of a request, and for a TLS handshake; also the time a connection may be idle.
     pub header: Duration,
     /// For reading the next piece of an answer.
     pub write: Duration,
@@ -54,9 +55,9 @@ pub struct Timeouts {
 /// Which addresses may connect, and which of them stand for many callers.
 #[derive(Debug, Clone, Default)]
 pub struct Callers {
-    /// Empty: everybody may.
+    /// If empty, every address may connect.
     pub allowed: Vec<IpNet>,
-    /// They may connect as well, and the limit for each address does not hold for them.
+    /// May connect as well, without the limit per address.
     pub proxies: Vec<IpNet>,
 }
 
@@ -66,26 +67,26 @@ impl Callers {
     }
 }
 
-/// One listener, and by what rules it is served.
+/// One listener and its rules.
 pub struct HttpServer {
-    /// Where connections come in.
+    /// The listening socket.
     pub listener: TcpListener,
-    /// For TLS without a proxy.
+    /// Set if the listener does TLS itself.
     pub tls: Option<TlsAcceptor>,
     /// Who may connect.
     pub callers: Callers,
-    /// How many connections there may be.
+    /// The limits of connections.
     pub places: Arc<Places>,
-    /// How long the other end may take.
+    /// How long the peer may take.
     pub timeouts: Timeouts,
-    /// Who hears of connections that come to nothing.
+    /// Told about connections that are refused or fail.
     pub telemetry: Arc<ListenerTelemetry>,
-    /// Who hears when there is no descriptor left for a connection.
+    /// Told when there is no descriptor for a connection.
     pub descriptors: Arc<Descriptors>,
 }
 
 impl HttpServer {
-    /// Accepts until `stop`; returns when every connection has come to its end.
+    /// Accepts until `stop`; returns when every connection has ended.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let connections = TaskTracker::new();
         while let Some(accepted) = stop.run_until_cancelled(self.listener.accept()).await {
@@ -99,13 +100,13 @@ impl HttpServer {
                 }
             }
         }
-        // Who comes now is refused by the kernel, not left waiting for an answer that nobody gives.
+        // New connections are now refused by the kernel instead of waiting for nothing.
         drop(self.listener);
         connections.close();
         connections.wait().await;
     }
 
-    /// Gives a connection a place and a task of its own; one without a place is closed at once.
+    /// Gives a connection a place and a task; without a place it is closed at once.
     fn accepted(
         &self,
         stream: TcpStream,
@@ -127,8 +128,7 @@ impl HttpServer {
         let (router, tls, stop, timeouts) = (router.clone(), self.tls.clone(), stop.clone(), self.timeouts);
         let (connected, telemetry) = (self.telemetry.connected(), Arc::clone(&self.telemetry));
         connections.spawn(async move {
-            // Answers are small and awaited: Nagle's algorithm would only hold them back. Should this fail, the next
-            // read says why.
+            // Answers are small, and Nagle's algorithm would only delay them. If this fails, the next read says why.
             let _ = stream.set_nodelay(true);
             let stream = with_write_timeout(stream, timeouts.write);
             match tls {
@@ -147,14 +147,14 @@ fn contains(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// A write that makes no progress for so long fails. It starts to count when there is something to write.
+/// A write without progress for this long fails. The time counts only while there is something to write.
 fn with_write_timeout(stream: TcpStream, timeout: Duration) -> Pin<Box<TimeoutStream<TcpStream>>> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(timeout));
     Box::pin(stream)
 }
 
-/// A handshake that fails, or takes too long, is the caller's to wonder about.
+/// A handshake that fails or takes too long is counted, and the connection closed.
 async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     tls: TlsAcceptor,
     stream: S,
@@ -170,8 +170,8 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Serves one connection to its end, which is the caller's going away, its slowness, or `stop` once a request was
-/// answered. By itself it is for fuzzers, which have no socket.
+/// Serves one connection until the peer closes it, is too slow, or, after `stop`, until the current request is
+/// answered. A separate function for fuzzers, which have no socket.
 pub async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: SocketAddr,

@@ -18,13 +18,13 @@ use tracing::{error, info};
 
 use crate::config::{SECRET_FILE_BYTES_MAX, TlsFiles, read_regular_file};
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const CHECK: Duration = Duration::from_secs(5);
 
-/// Why a certificate cannot be used: mend the file.
+/// Why a certificate cannot be used: the files have to be corrected.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is not PEM of what it should be, or cannot be read.
+    /// A file cannot be read, or is not the right PEM.
     #[error("{path} cannot be used as the webhook's {what}: {error}")]
     Unreadable {
         /// The file.
@@ -34,10 +34,10 @@ pub enum TlsError {
         /// What is wrong.
         error: String,
     },
-    /// They do not belong together, or rustls knows no such key.
+    /// The two do not match, or rustls does not support this key.
     #[error("webhook.tls_cert_file and webhook.tls_key_file cannot be used together: {0}")]
     Mismatch(#[source] rustls::Error),
-    /// rustls cannot do TLS at all.
+    /// rustls cannot be set up.
     #[error("TLS cannot be set up for the webhook's listener: {0}")]
     Setup(#[source] rustls::Error),
 }
@@ -54,17 +54,17 @@ impl Certificate {
     /// Reads the files.
     ///
     /// # Errors
-    /// Where they cannot be used.
+    /// If they cannot be used.
     pub(crate) fn load(files: &TlsFiles) -> Result<Arc<Self>, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = RwLock::new(Arc::new(read(files, &provider)?));
         Ok(Arc::new(Self { files: files.clone(), provider, key }))
     }
 
-    /// Accepts TLS with whatever certificate is in use at the time.
+    /// Accepts TLS with the certificate that is in use at the time.
     ///
     /// # Errors
-    /// Where rustls knows no version of TLS.
+    /// If rustls supports no TLS version.
     pub(crate) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, TlsError> {
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
@@ -75,7 +75,7 @@ impl Certificate {
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// Reads the files again whenever they have changed, until `stop`. Files that cannot be used change nothing.
+    /// Reads the files again whenever they change, until `stop`. If they cannot be used, the current certificate stays.
     pub(crate) async fn follow(&self, stop: CancellationToken) {
         let mut seen = self.modified().await;
         while stop.run_until_cancelled(tokio::time::sleep(CHECK)).await.is_some() {

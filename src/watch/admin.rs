@@ -1,8 +1,9 @@
 //! The admin server: /metrics, /livez, /readyz, /status, and a page for people that shows what /status says.
 //!
-//! Whoever reaches it by a name that is ours (`host`) may read; nothing it answers changes anything, and nothing it shows is a token, a phone or a text.
-//! `/livez` says that the process runs and that no poller is stuck. It never asks Kafka: a restart heals no broker.
-//! `/readyz` is about this process having started and not stopping; one dead instance does not fail it.
+//! Everybody who uses an accepted host name (`host`) may read. No request changes anything, and no answer shows a
+//! token, a phone number or a text. `/livez` says that the process runs and that no poller is stuck. It does not check
+//! Kafka, because a restart does not repair a broker. `/readyz` says that this process has started and is not stopping;
+//! one dead instance does not fail it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ mod page;
 
 use host::Hosts;
 
-/// What a browser may do with an answer: nothing but the page's own script and style sheet, and nothing for other sites.
+/// What a browser may do with an answer: only use the page's own script and style sheet, and nothing for other sites.
 const PROTECTION: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -56,25 +57,25 @@ const PROTECTION: [(HeaderName, &str); 6] = [
 pub struct Shown {
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// The instances.
+    /// The status of the instances.
     pub board: Arc<StatusBoard>,
     /// Whether the process is ready.
     pub readiness: Readiness,
-    /// How the brokers are.
+    /// The health of the brokers.
     pub kafka: Arc<Health>,
-    /// ChatApp, where it is received.
+    /// Present only when ChatApp is configured.
     pub chatapp: Option<Arc<dyn ChatAppShown>>,
-    /// How the schema registry is, where there is one.
+    /// The health of the schema registry, if there is one.
     pub schema_registry: Option<Arc<schema_registry::Health>>,
     /// Which configuration is live.
     pub config: Arc<LiveConfig>,
-    /// What may not be shown.
+    /// Knows what must not be shown.
     pub redactor: Redactor,
-    /// Whether there are file descriptors left.
+    /// Whether there are free file descriptors.
     pub descriptors: Arc<Descriptors>,
-    /// Longer than any poller is silent of its own accord.
+    /// Longer than a healthy poller can go without a step.
     pub silence_max: Duration,
-    /// Since when the process runs.
+    /// When the process started.
     pub started: Instant,
 }
 
@@ -123,7 +124,7 @@ impl Shown {
     }
 }
 
-/// Serves until `stop`; `allowed_hosts` are names by which it may be called, besides those that are always right.
+/// Serves until `stop`; `allowed_hosts` are accepted host names besides those that always are.
 pub async fn serve(server: HttpServer, shown: Shown, allowed_hosts: Vec<String>, stop: CancellationToken) {
     let named = Arc::new(Named { hosts: Hosts::new(allowed_hosts), telemetry: Arc::clone(&server.telemetry) });
     let router = Router::new()
@@ -138,13 +139,13 @@ pub async fn serve(server: HttpServer, shown: Shown, allowed_hosts: Vec<String>,
     server.serve(router, stop).await;
 }
 
-/// By which names it may be called, and who hears of others.
+/// The accepted host names, and where other names are reported.
 struct Named {
     hosts: Hosts,
     telemetry: Arc<ListenerTelemetry>,
 }
 
-/// Whoever names no host is no browser.
+/// A request without a host does not come from a browser.
 async fn only_by_our_names(State(named): State<Arc<Named>>, request: Request, next: Next) -> Response {
     let lines = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("not readable."));
     let foreign = request.uri().host().into_iter().chain(lines).find(|host| !named.hosts.admit(host));

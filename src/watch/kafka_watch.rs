@@ -1,8 +1,8 @@
-//! Does Kafka take records? Waits for it at the start, watches it afterwards, and says so once a minute.
+//! Does Kafka take records? Waits for it at the start, watches it afterwards, and logs trouble once a minute.
 //!
-//! Brokers that are away are asked in vain; the client says when it is worth asking. Brokers that are there and take
-//! nothing (a right that is missing, a topic that was deleted, a broker that hangs, too few replicas) only show in records
-//! that wait. Both are told here, once for the whole process, and not by every instance.
+//! While brokers are away, asking them is of no use; the client says when it is worth it. Brokers that are there but
+//! take no records (missing permission, deleted topic, hanging broker, too few replicas) only show in records that
+//! wait. Both are logged here, once for the whole process and not for every instance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use crate::reminder::Reminder;
 use crate::watch::telemetry::metrics::Metrics;
 use crate::watch::telemetry::status::StatusBoard;
 
-/// How often the brokers are asked while they are away.
+/// How often the brokers are tried while they are away.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// How often an operator is reminded of trouble that stays.
 const REMINDER: Duration = Duration::from_secs(60);
-/// A record that waits for so long is not merely slow.
+/// A record that waits this long is not merely slow.
 const RECORD_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// How Kafka is, for `/status`.
@@ -47,13 +47,13 @@ pub struct KafkaWatch {
     publisher: Arc<KafkaPublisher>,
     brokers: String,
     topics: Vec<Arc<str>>,
-    /// Where missing topics are to be made: how, and on which cluster.
+    /// Set if missing topics are to be created: how, and on which cluster.
     create_topics: Option<(config::Kafka, CreateTopics)>,
     board: Arc<StatusBoard>,
     metrics: Arc<Metrics>,
 }
 
-/// How Kafka is at this moment.
+/// The health of Kafka now.
 #[must_use]
 pub fn status(health: &Health, board: &StatusBoard) -> KafkaStatus {
     let away_seconds = health.down_since().map(|since| since.elapsed().as_secs());
@@ -87,10 +87,10 @@ impl KafkaWatch {
         }
     }
 
-    /// Returns when the brokers answer and every topic is there. Nothing is received before: it could only be held in
-    /// memory.
+    /// Returns when the brokers answer and every topic exists. Nothing is received before that: it could only be held
+    /// in memory.
     pub async fn found(self: Arc<Self>) {
-        // One client for all tries, which is kept no longer than it may be of use.
+        // One client for all tries, dropped when it is no longer needed.
         let maker = self.create_topics.as_ref().map(|(kafka, how)| TopicMaker::new(kafka, how.clone()));
         let maker = maker.transpose();
         self.try_until_found(maker.as_ref().map(Option::as_ref)).await;
@@ -128,14 +128,14 @@ impl KafkaWatch {
         }
     }
 
-    /// Tells when Kafka stops taking records and when it takes them again; for ever.
+    /// Logs when Kafka stops taking records and when it takes them again. Never returns.
     pub async fn watch(self: Arc<Self>) {
         let mut reminder = Reminder::every(REMINDER);
         loop {
             tokio::time::sleep(PROBE_INTERVAL).await;
             let health = self.publisher.health();
             if health.take_suspicion() || health.down_since().is_some() {
-                // Before anything is said. Nor does the client say by itself that brokers are back, without traffic. The
+                // Before anything is logged. Without traffic the client does not notice that brokers are back. The
                 // outcome shows in the health.
                 drop(self.find().await);
             }
@@ -153,7 +153,7 @@ impl KafkaWatch {
         }
     }
 
-    /// Makes what is missing, where that is wanted. Whether it failed only matters if a topic is then missing.
+    /// Creates missing topics, if that is wanted. A failure only matters if a topic is missing afterwards.
     async fn create_missing(&self, maker: &TopicMaker) -> Result<(), String> {
         let Made { names: made, trouble } = maker.create_missing(&self.topics).await?;
         if !made.is_empty() {
@@ -163,7 +163,7 @@ impl KafkaWatch {
         trouble.map_or(Ok(()), Err)
     }
 
-    /// Every topic, at brokers that answer; the most telling reason why not.
+    /// Looks for every topic; the error is the most useful reason for a failure.
     async fn find(&self) -> Result<(), String> {
         for topic in &self.topics {
             if let Err(reason) = self.publisher.find_topic(Arc::clone(topic)).await {

@@ -1,9 +1,10 @@
-//! Spans to an OpenTelemetry collector, over OTLP/HTTP: in batches, from a queue with a limit, in a task of its own.
+//! Sends spans to an OpenTelemetry collector over OTLP/HTTP: in batches, from a bounded queue, in a task of its own.
 //!
-//! Nobody waits for it. A collector that is away or slow costs spans, which are counted, and a line a minute.
+//! Nothing waits for it. If the collector is away or slow, spans are dropped and counted, with a log line once a
+//! minute.
 //!
-//! The message and its sending are `opentelemetry-otlp`'s; queue and batches are not the SDK's, which has a thread for them
-//! and tells what it drops only at its end.
+//! The message and its sending are `opentelemetry-otlp`'s. The queue and the batches are not the SDK's, which uses a
+//! thread of its own and reports dropped spans only at the end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,34 +31,34 @@ use crate::supervisor::keep_running;
 use crate::watch::telemetry::metrics::Metrics;
 use crate::watch::telemetry::spans::{Span, Step};
 
-/// So many spans in a request; about 200 kB.
+/// Spans in one request; about 200 kB.
 const BATCH_SPANS_MAX: usize = 512;
-/// How often an operator is reminded of spans that are lost.
+/// How often lost spans are logged again.
 const REMINDER: Duration = Duration::from_secs(60);
-/// What the collector gets at the end for what is still waiting, if the grace period leaves as much.
+/// The most time for sending what is left at the end, if the grace period allows it.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
-/// Why there is no exporter.
+/// Why the exporter could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum OtlpError {
-    /// TLS towards the collector cannot be set up.
+    /// TLS for the collector cannot be set up.
     #[error("failed to make the HTTP client of tracing.otlp_endpoint: {0}")]
     Http(#[source] reqwest::Error),
-    /// The exporter refuses how it is set up; the configuration was looked at, so it is the environment.
+    /// The exporter refuses its settings. The configuration was checked, so the cause is in the environment.
     #[error("the exporter of spans refuses its settings ({0}): look at the OTEL_EXPORTER_OTLP_ variables")]
     Refused(String),
 }
 
-/// The exporter at work.
+/// The running exporter.
 pub struct Exporting {
     end: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// Exports what comes out of `spans`. `direct`: past any proxy the environment names.
+/// Exports the spans that come out of `spans`. `direct` ignores any proxy that the environment names.
 ///
 /// # Errors
-/// Where the exporter cannot be set up. A collector that is away is none.
+/// If the exporter cannot be set up. A collector that is away is no error.
 pub fn start(otlp: &Otlp, direct: bool, spans: Receiver<Span>, metrics: Arc<Metrics>) -> Result<Exporting, OtlpError> {
     let exporter = exporter(otlp, direct)?;
     let end = CancellationToken::new();
@@ -84,7 +85,7 @@ pub fn start(otlp: &Otlp, direct: bool, spans: Receiver<Span>, metrics: Arc<Metr
 }
 
 impl Exporting {
-    /// Ends it, having sent what waits, as far as that is possible `within` this time.
+    /// Stops it after sending what is left, as far as that is possible `within` this time.
     pub async fn flush(mut self, within: Duration) {
         self.end.cancel();
         if tokio::time::timeout(within.min(FLUSH_MAX), &mut self.task).await.is_err() {
@@ -107,7 +108,7 @@ fn exporter(otlp: &Otlp, direct: bool) -> Result<SpanExporter, OtlpError> {
         .with_timeout(otlp.timeout)
         .build()
         .map_err(|error| OtlpError::Refused(error.to_string()))?;
-    // OTEL_RESOURCE_ATTRIBUTES says where this one runs, deployment.environment.name and the like.
+    // OTEL_RESOURCE_ATTRIBUTES says where this process runs: deployment.environment.name and so on.
     let resource = Resource::builder_empty()
         .with_service_name("chatbridge")
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -146,7 +147,7 @@ impl Export {
             {
                 batch.push(span);
             }
-            // Whoever stops waits for a collector that takes spans, not for one that does not.
+            // Stopping waits for a collector that takes spans, but not for one that does not.
             if batch.is_empty() || !self.send(&mut batch).await {
                 return;
             }
@@ -171,7 +172,7 @@ impl Export {
         true
     }
 
-    /// Says, at most once a minute, how many spans are lost and why.
+    /// Logs, at most once a minute, how many spans were lost and why.
     fn tell(&mut self, reason: &str) {
         let dropped = self.metrics.spans_dropped_so_far();
         if dropped > self.dropped_told && self.reminder.is_due() {
@@ -186,7 +187,7 @@ impl Export {
     }
 }
 
-/// False once there will be no more.
+/// False when there are no more.
 async fn receive(spans: &mut Receiver<Span>, batch: &mut Vec<Span>) -> bool {
     spans.recv_many(batch, BATCH_SPANS_MAX - batch.len()).await > 0
 }

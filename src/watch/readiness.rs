@@ -1,4 +1,4 @@
-//! Ready means: every part that has to come up has come up, and the end has not begun.
+//! Ready means that every part that has to start has started, and that the process is not stopping.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ struct Inner {
     stopping: AtomicBool,
 }
 
-/// Held by a part that has not come up yet; dropping it is coming up.
+/// Held by a part that has not started yet; dropped when it has.
 #[derive(Debug)]
 #[must_use = "a latch that is dropped at once holds nothing back"]
 pub struct Latch(Arc<Inner>);

@@ -1,4 +1,4 @@
-//! What systemd is told, when it started us (`NOTIFY_SOCKET`); otherwise every call does nothing.
+//! Tells systemd the state of the process if systemd started it (`NOTIFY_SOCKET`); otherwise every call does nothing.
 
 use std::env;
 use std::ffi::OsStr;
@@ -18,23 +18,23 @@ use crate::watch::telemetry::status::StatusBoard;
 
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
-/// Whoever has started this process and wants to hear how it is.
+/// The service manager that wants to know the state of this process.
 #[derive(Debug, Default)]
 pub struct Systemd {
-    /// `sd_notify` knows what to say, but only how to say it to a socket that is a file; older versions of systemd have
-    /// one that is none.
+    /// `sd_notify` builds the messages but only writes to a socket that is a file. Older versions of systemd use an
+    /// abstract socket.
     socket: Option<SocketAddr>,
     is_trouble_told: AtomicBool,
 }
 
 impl Systemd {
-    /// The one that the environment names, if any.
+    /// The one named by the environment, if any.
     #[must_use]
     pub fn from_environment() -> Self {
         Self::at(&env::var_os(NOTIFY_SOCKET).unwrap_or_default())
     }
 
-    /// The one that listens at `name`, a path or what follows an `@`; nobody where that is empty.
+    /// The one that listens at `name`: a path, or `@` and an abstract name. None if it is empty.
     fn at(name: &OsStr) -> Self {
         let nobody = Self::default();
         if name.is_empty() {
@@ -49,13 +49,13 @@ impl Systemd {
         }
     }
 
-    /// Started: configuration read, admin server listening. Kafka may still be away, and `Type=notify` must not kill a
-    /// bridge that waits for it; `status` says what it is doing.
+    /// Started: the configuration was read and the admin server listens. Kafka may still be away, and `Type=notify`
+    /// must not kill a bridge that waits for it; `status` says what it is doing.
     pub fn ready(&self, status: &str) {
         self.tell(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
-    /// The configuration is being read again; [`Systemd::ready`] ends it.
+    /// The configuration is being read again, until [`Systemd::ready`] is called.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.tell(&[NotifyState::Reloading, now]),
@@ -68,14 +68,14 @@ impl Systemd {
         self.tell(&[NotifyState::Status(status)]);
     }
 
-    /// The end has begun.
+    /// The process is stopping.
     pub fn stopping(&self) {
         self.tell(&[NotifyState::Stopping]);
     }
 
-    /// Tells the watchdog, twice as often as it asks for, that the runtime turns and every poller moves. Where one has
-    /// been still for longer than `silence_max` it is told nothing more, and systemd starts the process anew: that costs
-    /// at most a repeat per instance, and an instance that is never polled again costs its events.
+    /// Feeds the watchdog, twice as often as it asks for, while the runtime works and every poller moves. If a poller
+    /// has been still for longer than `silence_max`, the watchdog is not fed any more and systemd restarts the process.
+    /// That costs at most one repeat per instance, while an instance that is not polled loses its events.
     pub async fn watchdog(self: Arc<Self>, board: Arc<StatusBoard>, silence_max: Duration, stop: CancellationToken) {
         let Some(asked) = sd_notify::watchdog_enabled() else { return };
         let mut ticks = tokio::time::interval((asked / 2).max(Duration::from_millis(100)));
@@ -99,7 +99,7 @@ impl Systemd {
         let Some(socket) = &self.socket else { return };
         let mut message = String::new();
         for state in states {
-            // A string takes everything.
+            // Writing to a string cannot fail.
             let _ = writeln!(message, "{state}");
         }
         let sent = UnixDatagram::unbound().and_then(|from| from.send_to_addr(message.as_bytes(), socket));
@@ -108,7 +108,7 @@ impl Systemd {
         }
     }
 
-    /// Once: it does not change, and the watchdog would say it every few seconds.
+    /// Logged once: it does not change, and the watchdog would log it every few seconds.
     fn trouble(&self, error: &io::Error) {
         if self.is_trouble_told.swap(true, Ordering::Relaxed) {
             return debug!(%error, "systemd could not be told");

@@ -1,7 +1,8 @@
 //! What an operator can see: metrics for machines, the status board for people.
 //!
-//! The working parts tell what happened in their own words (`received`, `published`, `deleted` …); how that is counted
-//! and shown is decided here alone. Labels are bounded: instance, kind, reason, class. No chat, no phone, no text.
+//! Other modules report what happened in their own terms (`received`, `published`, `deleted` …). Only this module
+//! decides how that is counted and shown. Labels are bounded: instance, kind, reason, class. No chat, no phone number,
+//! no text.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,14 +34,14 @@ use spans::{InstanceSpans, SpanQueue};
 use status::InstanceStatus;
 use words::{NOT_CALLED, NOT_CALLED_ADVICE, PANIC, Phase, RIVAL_ADVICE};
 
-/// Everything one instance's poller has to tell.
+/// Everything that one instance's poller reports.
 pub struct InstanceTelemetry {
     instance: InstanceId,
     metrics: InstanceMetrics,
     status: Arc<InstanceStatus>,
     foreign_instance_told: AtomicBool,
     spans: Option<InstanceSpans>,
-    /// There where calls are listened to.
+    /// Present only when webhook calls are listened to.
     calls: Mutex<Option<u64>>,
 }
 
@@ -54,14 +55,14 @@ impl InstanceTelemetry {
         Self { instance, metrics, status, foreign_instance_told, spans: None, calls }
     }
 
-    /// Makes spans of what it is told, too.
+    /// Makes spans of what is reported, too.
     #[must_use]
     pub fn with_spans(self, queue: Option<SpanQueue>) -> Self {
         let spans = queue.map(|queue| InstanceSpans::new(queue, self.instance));
         Self { spans, ..self }
     }
 
-    /// Whose telemetry this is.
+    /// The instance.
     #[must_use]
     pub fn instance(&self) -> InstanceId {
         self.instance
@@ -82,12 +83,12 @@ impl InstanceTelemetry {
         self.metrics.up.set(1);
     }
 
-    /// A webhook call has come, whatever becomes of it.
+    /// A webhook call has come, whatever its outcome.
     pub fn called(&self) {
         self.with_calls(|calls| *calls.get_or_insert(0) += 1);
     }
 
-    /// How many webhook calls have come; `None` where none are listened to.
+    /// How many webhook calls have come; `None` if none are listened to.
     #[must_use]
     pub fn calls(&self) -> Option<u64> {
         self.with_calls(|calls| *calls)
@@ -97,7 +98,7 @@ impl InstanceTelemetry {
         look(&mut self.calls.lock())
     }
 
-    /// Notifications wait at GREEN-API, and it does not call.
+    /// Notifications wait at GREEN-API, but it does not call.
     pub fn not_called(&self) {
         self.metrics.source_error(NOT_CALLED);
         self.metrics.up.set(0);
@@ -105,14 +106,14 @@ impl InstanceTelemetry {
         self.status.failed(NOT_CALLED, &message);
     }
 
-    /// Nothing waits any more that a call would have to bring.
+    /// Nothing is left that a call would have to bring.
     pub fn nothing_to_call_for(&self) {
         if self.status.nothing_to_call_for() {
             self.metrics.up.set(1);
         }
     }
 
-    /// A webhook call was answered with 200: GREEN-API forgets what it brought.
+    /// A webhook call was answered with 200: GREEN-API deletes what it brought.
     pub fn acknowledged(&self) {
         self.metrics.deleted.inc();
         self.metrics.up.set(1);
@@ -131,7 +132,7 @@ impl InstanceTelemetry {
         self.metrics.up.set(1);
     }
 
-    /// A notification is in hand.
+    /// A notification was received.
     pub fn received(&self, prepared: &Prepared) {
         self.metrics.received.inc();
         self.metrics.up.set(1);
@@ -140,12 +141,12 @@ impl InstanceTelemetry {
         self.span(|spans| spans.received(prepared));
     }
 
-    /// A caller's name was wanted.
+    /// The name of a caller was looked up.
     pub fn caller_looked_up(&self, outcome: &'static str) {
         self.metrics.caller_looked_up(outcome);
     }
 
-    /// The notification is gone from the queue.
+    /// The notification was deleted from the queue.
     pub fn deleted(&self, took: Duration) {
         self.metrics.deleted.inc();
         self.metrics.all.delete.observe(took.as_secs_f64());
@@ -153,38 +154,38 @@ impl InstanceTelemetry {
         self.span(|spans| spans.delete_ended("deleted", false));
     }
 
-    /// The notification was gone before we deleted it.
+    /// The notification was already gone when we deleted it.
     pub fn already_gone(&self) {
         self.metrics.source_error("already_gone");
         self.status.deleted();
         self.span(|spans| spans.delete_ended("already_gone", false));
     }
 
-    /// An answer came that does not speak for the queue; ordinary, as long as it does not last.
+    /// An answer came that says nothing about the queue. This is normal unless it lasts.
     pub fn no_answer(&self, class: &'static str) {
         self.metrics.source_error(class);
     }
 
-    /// A connection was closed before an answer had come. That is made good at once, so it is no trouble yet.
+    /// A connection was closed before an answer came. The request is repeated at once, so this is no trouble yet.
     pub fn connection_closed(&self) {
         const CLASS: &str = "closed";
         self.metrics.source_error(CLASS);
         self.span(|spans| spans.delete_ended(CLASS, true));
     }
 
-    /// A delete's answer leaves open whether it worked.
+    /// The answer to a delete does not say whether it worked.
     pub fn delete_unclear(&self) {
         self.metrics.source_error("delete_unclear");
         self.span(|spans| spans.delete_ended("unclear", true));
     }
 
-    /// The notification settled last came again and was not published again.
+    /// The notification that was settled last came again and was not published again.
     pub fn repeat_suppressed(&self) {
         self.metrics.repeats_suppressed.inc();
         self.span(InstanceSpans::repeat_suppressed);
     }
 
-    /// A receive or delete failed; the instance is in this phase now.
+    /// Receiving or deleting failed; the instance is now in this phase.
     pub fn source_failed(&self, class: &'static str, detail: &str, phase: Phase) {
         self.metrics.source_error(class);
         self.span(|spans| spans.delete_ended(class, true));
@@ -193,13 +194,13 @@ impl InstanceTelemetry {
         self.status.set_phase(phase);
     }
 
-    /// A body named another instance; true the first time.
+    /// A body named another instance. True the first time.
     pub fn foreign_instance(&self) -> bool {
         self.metrics.foreign_instance.inc();
         !self.foreign_instance_told.swap(true, Ordering::Relaxed)
     }
 
-    /// Another consumer is probably at work.
+    /// Another consumer probably reads the same queue.
     pub fn rival_suspected(&self) {
         self.metrics.rival_suspected.inc();
         self.status.rival_suspected(&format!("someone else is reading this instance; {RIVAL_ADVICE}"));
@@ -212,17 +213,17 @@ impl InstanceTelemetry {
         self.status.failed(PANIC, "the poller panicked and is started again: please report the log line");
     }
 
-    /// The instance's state, as asked or as told by an event.
+    /// The instance's state, as asked for or as reported by an event.
     pub fn state_seen(&self, state: &str) {
         self.status.set_state(state);
     }
 
-    /// How many notifications wait upstream.
+    /// How many notifications wait at GREEN-API.
     pub fn queue_depth(&self, depth: i64) {
         self.status.set_queue_depth(depth);
     }
 
-    /// The poller came to its end.
+    /// The poller has ended.
     pub fn stopped(&self) {
         self.metrics.up.set(0);
         self.status.set_phase(Phase::Stopped);
@@ -279,7 +280,7 @@ impl Witness for InstanceTelemetry {
     }
 }
 
-/// A delivery in flight; uncounts itself.
+/// A delivery in flight; counted until it is dropped.
 pub struct InFlight {
     metrics: Arc<Metrics>,
     status: Arc<InstanceStatus>,

@@ -1,4 +1,4 @@
-//! A body as it came becomes the events it tells of. It never fails: what is not understood is an event all the same.
+//! Turns a received body into events. This never fails: what is not understood becomes an event too.
 
 pub mod chatapp;
 pub mod green_api;

@@ -1,8 +1,8 @@
 //! Event to record: what Kafka gets. Plain functions; the time is passed in.
 //!
 //! The form is the contract with consumers: CloudEvents 1.0 over Kafka, keyed by chat, in binary mode unless another
-//! [`ValueForm`] is asked for. The value's shape is a struct of its own here, so that the core [`Event`] may change
-//! without consumers noticing.
+//! [`ValueForm`] is configured. The value has a struct of its own here, so that the core [`Event`] may change without
+//! consumers noticing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,16 +26,17 @@ mod value_form;
 
 pub use value_form::{SchemaIds, ValueForm, unframed};
 
-/// Kafka's retention may delete what claims to be older, so such an event carries the time of its publishing instead.
+/// Kafka's retention may delete records with older timestamps, so such an event gets the time of its publishing
+/// instead.
 const TIMESTAMP_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// Brokers refuse stamps far in the future (`message.timestamp.after.max.ms`).
+/// Brokers refuse timestamps far in the future (`message.timestamp.after.max.ms`).
 const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
-/// What a value of a documented body has beside `raw`.
+/// The usual size of a value without `raw`.
 const VALUE_BYTES_BESIDE_RAW: usize = 1024;
-/// A thumbnail this short is not worth taking out.
+/// A shorter thumbnail is not worth removing.
 const THUMBNAIL_BYTES_KEPT: usize = 256;
 
-/// Names the schema of the value, `$id` of the JSON Schema that describes it. A breaking change makes it `v2`.
+/// Names the schema of the value: the `$id` of its JSON Schema. A breaking change makes it `v2`.
 pub const EVENT_SCHEMA: &str = "urn:chatbridge:event:v1";
 
 /// [`TRACEPARENT`] as an attribute.
@@ -49,7 +50,7 @@ pub type Headers = Vec<(&'static str, String)>;
 pub struct Record {
     /// The topic it goes to.
     pub topic: Arc<str>,
-    /// The key: the chat, or its source where there is no chat. Never empty.
+    /// The key: the chat, or its source if there is no chat. Never empty.
     pub key: String,
     /// The headers.
     pub headers: Headers,
@@ -101,27 +102,27 @@ pub struct Value<'a> {
     raw: Option<&'a RawValue>,
 }
 
-/// What part of an event goes into its record.
+/// How much of an event goes into its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// All of it.
     Whole,
-    /// Without preview pictures, flagged as such: the second try of a record Kafka finds too large.
+    /// Without preview pictures, and marked as such: the second try of a record that is too large for Kafka.
     WithoutThumbnails,
 }
 
-/// Makes records, each for its topic.
+/// Makes records for the configured topics.
 #[derive(Debug, Clone)]
 pub struct RecordFactory {
-    /// Where events go whose kind has no topic of its own.
+    /// The topic of events whose kind has no topic of its own.
     pub topic: Arc<str>,
-    /// Topics of their own, by the kind's word.
+    /// Topics of single kinds, by the kind's name.
     pub routing: BTreeMap<&'static str, Arc<str>>,
-    /// Where dead letters go.
+    /// The topic of dead letters.
     pub dead_letter_topic: Arc<str>,
-    /// Whether the body travels along as `raw`.
+    /// Whether the body is included as `raw`.
     pub include_raw: bool,
-    /// What the values of events look like.
+    /// The form of the values of events.
     pub form: ValueForm,
     /// Whether records and dead letters carry their trace, and which traces are marked as sampled.
     pub traceparent: Option<Sampling>,
@@ -142,13 +143,13 @@ impl Default for RecordFactory {
 }
 
 impl RecordFactory {
-    /// Where events of this kind go.
+    /// The topic of events of this kind.
     #[must_use]
     pub fn topic_of(&self, kind: &str) -> &Arc<str> {
         self.routing.get(kind).unwrap_or(&self.topic)
     }
 
-    /// The record of `event`. `now` stamps events that carry no usable time.
+    /// The record of `event`. `now` is the timestamp of events that have no usable time.
     #[must_use]
     pub fn record(&self, event: &Event, extent: Extent, now: Timestamp) -> Record {
         self.record_to(self.topic_of(event.kind.name()), event, extent, now)
@@ -158,7 +159,8 @@ impl RecordFactory {
         self.traceparent.map(|sampling| trace::traceparent(event, sampling))
     }
 
-    /// A gap is the bridge's own word. What nobody understands, or has read to its end, is nowhere else.
+    /// A gap is the bridge's own event, so it has no body. What was not understood, or not read to its end, is only in
+    /// the body.
     fn wants_raw(&self, event: &Event) -> bool {
         let is_elsewhere = event.kind.is_understood() && !event.unread;
         !matches!(event.kind, Kind::Gap(_)) && (self.include_raw || !is_elsewhere)
@@ -170,7 +172,7 @@ impl RecordFactory {
         *topic == self.topic || self.routing.values().any(|routed| routed == topic)
     }
 
-    /// The record of `event` for this topic, which has to be one that events go to: its frame knows no other.
+    /// The record of `event` for this topic, which must be a topic of events: other topics have no schema id.
     #[must_use]
     pub fn record_to(&self, topic: &Arc<str>, event: &Event, extent: Extent, now: Timestamp) -> Record {
         let reduced = (extent == Extent::WithoutThumbnails).then(|| without_thumbnails(event));
@@ -206,7 +208,7 @@ impl RecordFactory {
         let traceparent = self.traceparent(event.id);
         let attributes = attributes(event, traceparent.as_deref());
         let mut value = self.form.opening(topic, &attributes);
-        // Most of a value is `raw`: with room for it from the start, a large one does not have to move as it grows.
+        // Most of a value is `raw`: reserve room for it, so that a large value is not moved as it grows.
         value.reserve(event.raw.get().len() + VALUE_BYTES_BESIDE_RAW);
         serde_json::to_writer(&mut value, &object)
             .expect("string keys and a Vec: nothing in a value can fail to serialise");
@@ -223,15 +225,15 @@ impl RecordFactory {
     }
 }
 
-/// [`headers`], and the trace as CloudEvents' extension for distributed tracing has it. Tracing libraries do not look at
-/// attributes, so the record has the header `traceparent` as well; over one hop both are to be the same.
+/// [`headers`], and the trace as in CloudEvents' extension for distributed tracing. Tracing libraries do not read
+/// CloudEvents attributes, so the record has the header `traceparent` as well; over one hop both must be equal.
 fn attributes(event: &Event, traceparent: Option<&str>) -> Headers {
     let mut attributes = headers(event);
     attributes.extend(traceparent.map(|traceparent| (CE_TRACEPARENT, traceparent.to_owned())));
     attributes
 }
 
-/// A GREEN-API chat's id without what does not tell chats apart: a `:N` device suffix and the older spelling of the WhatsApp
+/// A GREEN-API chat's id without the parts that do not distinguish chats: a `:N` device suffix and the older WhatsApp
 /// domain. Nothing else is merged; a lid and a phone number stay two chats.
 #[must_use]
 pub fn chat_key(chat: &ChatId) -> String {
@@ -245,7 +247,7 @@ pub fn chat_key(chat: &ChatId) -> String {
     format!("{user}@{domain}")
 }
 
-/// The key of an event's record. ChatApp's ids are opaque, so they are kept as they came.
+/// The key of an event's record. ChatApp's ids are opaque, so they are kept unchanged.
 #[must_use]
 pub fn key(source: &SourceId, chat: Option<&Chat>) -> String {
     match (source, chat) {
@@ -255,7 +257,7 @@ pub fn key(source: &SourceId, chat: Option<&Chat>) -> String {
     }
 }
 
-/// Binding of CloudEvents to Kafka, binary mode: attributes as `ce_` headers.
+/// The CloudEvents attributes as `ce_` headers: the Kafka binding's binary mode.
 #[must_use]
 pub fn headers(event: &Event) -> Headers {
     let mut headers = vec![

@@ -1,15 +1,14 @@
-//! The trace an event belongs to: W3C Trace Context, made out of the event's id alone.
+//! The trace of an event: W3C Trace Context, made from the event's id alone.
 //!
-//! The trace id *is* the event's id (`ce_id` without its hyphens), and the span that publishes it has an id derived from
-//! that. So nothing has to be remembered or asked: a retry, a repeat after a crash, a dead letter and its replay weeks
-//! later all carry the same `traceparent`, and whatever consumers do about any of them lies in one trace. Whoever has a
-//! record has its trace.
+//! The trace id *is* the event's id (`ce_id` without its hyphens), and the id of the span that publishes it is derived
+//! from that. So nothing has to be remembered or looked up. A retry, a repeat after a crash, a dead letter and its
+//! replay weeks later all carry the same `traceparent`, and whatever consumers do about any of them is in one trace.
 //!
-//! What that costs: two events with one id (quota notices may be identical) share a trace; and where a crash makes one
-//! event two records, both publishes have the same span id, which backends show as one span or flag as a duplicate.
+//! This has a price: two events with the same id (quota notices may be identical) share a trace. If a crash makes two
+//! records of one event, both publishes have the same span id, which backends show as one span or mark as a duplicate.
 //!
-//! Samplers look at the last seven bytes of a trace id, which have to be as good as random (W3C Trace Context Level 2
-//! 3). Those of a UUIDv5 are bytes of a SHA-1 throughout: its fixed bits lie before them.
+//! Samplers use the last seven bytes of a trace id, which must be practically random (W3C Trace Context Level 2). In a
+//! UUIDv5 these are all bytes of a SHA-1; its fixed bits come before them.
 
 use std::fmt;
 
@@ -21,8 +20,8 @@ use crate::event::EventId;
 /// The header, and the attribute of CloudEvents' extension for distributed tracing.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// Which traces are recorded, decided by the trace id: the same for every repeat, and for every participant that goes by
-/// OpenTelemetry's consistent probability sampling.
+/// Which traces are recorded, decided by the trace id. The decision is the same for every repeat, and for everyone who
+/// uses OpenTelemetry's consistent probability sampling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampling {
     percent: u8,
@@ -49,13 +48,13 @@ impl Sampling {
 pub struct SpanId([u8; 8]);
 
 impl SpanId {
-    /// The span that brings the event into Kafka: the one its record's header names, the same for every repeat.
+    /// The span that publishes the event to Kafka: the one in its record's header, the same for every repeat.
     #[must_use]
     pub fn publish(event: EventId) -> Self {
         Self::derived(event, "publish")
     }
 
-    /// The span of another step, which began `at`; each hand-out of one event has its own.
+    /// The span of another step, which began `at`; each time an event is received it has its own.
     #[must_use]
     pub fn of_step(event: EventId, step: &str, at: Timestamp) -> Self {
         Self::derived(event, &format!("{step} {}", at.as_nanosecond()))
@@ -80,7 +79,7 @@ impl fmt::Display for SpanId {
     }
 }
 
-/// The value of `traceparent` beside an event: version, trace, the publishing span, and whether the trace is recorded.
+/// The value of `traceparent` for an event: version, trace, the publishing span, and whether the trace is recorded.
 #[must_use]
 pub fn traceparent(event: EventId, sampling: Sampling) -> String {
     let flags = u8::from(sampling.includes(event));
@@ -95,7 +94,7 @@ mod tests {
         EventId::of("/green-api/1101", content.as_bytes())
     }
 
-    /// The grammar of W3C Trace Context §3.2.
+    /// Whether the header follows the grammar of W3C Trace Context.
     fn is_valid(header: &str) -> bool {
         let parts: Vec<&str> = header.split('-').collect();
         let is_hex = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));

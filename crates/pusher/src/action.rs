@@ -1,4 +1,4 @@
-//! What happens to a session, and what it wants done.
+//! The inputs and actions of a session.
 
 use super::auth::{Auth, AuthFailure};
 use super::frame::{ClientFrame, Received};
@@ -7,44 +7,44 @@ use super::report::Report;
 /// What happened.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// Nothing but time passed.
+    /// Only time has passed.
     Tick,
     /// The WebSocket is open.
     Connected,
-    /// It could not be opened.
+    /// The WebSocket could not be opened.
     Unreachable {
-        /// Why: for the log.
+        /// The reason, for the log.
         detail: String,
     },
     /// A text frame. None may come between [`Action::Deliver`] and [`Input::Taken`].
     Frame(&'a str),
-    /// A binary frame, which Pusher has none of; the same holds.
+    /// A binary frame, which the Pusher protocol does not have; the same rule holds.
     Binary(&'a [u8]),
     /// The connection ended.
     Closed {
-        /// The WebSocket close code, where there was one.
+        /// The WebSocket close code, if there was one.
         code: Option<u16>,
-        /// In the peer's words or the system's: for the log.
+        /// The reason as the peer or the system gave it, for the log.
         detail: String,
     },
-    /// A frame above the limit began; the connection is of no use any more.
+    /// A frame above the limit began, so the connection can no longer be used.
     TooLarge,
     /// The answer to [`Action::Authorise`].
     Authorised {
-        /// As it was asked with.
+        /// The connection it was asked for.
         socket_id: String,
-        /// As it was asked for.
+        /// The channel it was asked for.
         channel: String,
-        /// What came of it.
+        /// The result.
         answer: Result<Auth, AuthFailure>,
     },
-    /// [`Action::RenewToken`] is done, and whether there is a new token.
+    /// [`Action::RenewToken`] has ended, and whether there is a new token.
     TokenRenewed(bool),
-    /// The sink has taken what it was given.
+    /// The sink has taken the last delivery.
     Taken,
-    /// Somebody found out that events are missing although everything looks well.
+    /// Events turned out to be missing although everything looks well.
     Distrusted,
-    /// Leave.
+    /// The session is to end.
     Stop,
 }
 
@@ -55,23 +55,23 @@ pub enum Action {
     Connect,
     /// Send a frame.
     Send(ClientFrame),
-    /// Ask for the authorisation of a channel on the connection of this name.
+    /// Ask for the authorisation of a channel on this connection.
     Authorise {
-        /// The connection.
+        /// The connection's socket id.
         socket_id: String,
         /// The channel.
         channel: String,
     },
     /// Get a new access token.
     RenewToken,
-    /// Give this to the sink, and read on when it has taken it.
+    /// Give this to the sink, and read on only after the sink has taken it.
     Deliver(Received),
-    /// Say goodbye, and go on reading until the other side has closed.
+    /// Close the WebSocket, and go on reading until the other side has closed it.
     Close,
-    /// Let go of the WebSocket, or of the attempt to open one. Nothing of it may come in any more.
+    /// Drop the WebSocket, or the attempt to open one. No input may come from it any more.
     Disconnect,
-    /// Tell whoever wants to know.
+    /// Tell the observer.
     Report(Report),
-    /// It is over.
+    /// The session has ended.
     Finished,
 }

@@ -1,4 +1,4 @@
-//! The authorisation of one channel for one connection: what is asked, and what the answer means.
+//! The authorisation of one channel for one connection: the request, and the meaning of the answer.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use secrecy::{ExposeSecret, SecretString};
 use super::excerpt::excerpt;
 use chatbridge_base::json::Json;
 
-/// The key's name and a signature, good for one channel on one connection and never kept beyond it.
+/// The key's name and a signature. It is valid for one channel on one connection and not kept longer.
 #[derive(Debug, Clone)]
 pub struct Auth(SecretString);
 
-/// Why there is no [`Auth`], named after what comes next.
+/// Why there is no [`Auth`]. The variants are named after what comes next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthFailure {
-    /// The access token is not good for this channel: it is renewed and the channel asked for once more, then left
-    /// alone for a while.
+    /// The access token is not valid for this channel. It is renewed and the channel tried once more, then left alone
+    /// for a while.
     #[error("not authorised: {detail}")]
     Forbidden {
         /// What the endpoint said.
         detail: String,
     },
-    /// The endpoint cannot be reached, is overloaded or speaks nonsense: asked again soon.
+    /// The endpoint cannot be reached, is overloaded or gave a senseless answer: asked again soon.
     #[error("the authorisation endpoint is in trouble: {detail}")]
     Unavailable {
         /// What happened.
         detail: String,
-        /// How long it asked to be left alone.
+        /// How long it asked us to wait.
         retry_after: Option<Duration>,
     },
 }
@@ -49,11 +49,11 @@ impl Auth {
         form.append_pair("socket_id", socket_id).append_pair("channel_name", channel).finish()
     }
 
-    /// What an endpoint's HTTP answer means.
+    /// Reads an endpoint's HTTP answer.
     ///
     /// # Errors
-    /// Where it holds no signature. An `error.code` tells more than the status: `ApiInvalidTokenError` is about
-    /// the token under any status.
+    /// If it holds no signature. An `error.code` says more than the status: `ApiInvalidTokenError` is about the token,
+    /// whatever the status.
     pub fn from_answer(status: u16, retry_after: Option<Duration>, body: &str) -> Result<Self, AuthFailure> {
         let body_is_json = serde_json::from_str::<&serde_json::value::RawValue>(body).is_ok();
         let answer = if body_is_json { Json::parse(body) } else { None }.unwrap_or(Json::Null);

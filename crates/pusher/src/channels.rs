@@ -9,28 +9,28 @@ use super::limits::{Limits, Moment};
 use super::report::{Refusal, Report};
 use chatbridge_base::retry::Backoff;
 
-/// A new token with which no channel could be subscribed yet is not renewed for this long, whoever is refused meanwhile …
+/// While no channel could be subscribed with a new token, it is not renewed again for this long, whatever is refused …
 const RENEWAL_PAUSE: Duration = Duration::from_secs(10 * 60);
-/// … and for a channel that is refused with a new token, not for this long.
+/// … and not for this long on behalf of a channel that is refused with a new token.
 const RENEWAL_PAUSE_OF_CHANNEL: Duration = Duration::from_secs(60 * 60);
-/// After the endpoint's own trouble, and after a renewal that made no token.
+/// The wait after trouble at the endpoint, and after a renewal that made no token.
 const TROUBLED_RETRY_MIN: Duration = Duration::from_secs(1);
 const TROUBLED_RETRY_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
 enum State {
-    /// To be authorised, not earlier than this.
+    /// To be authorised, but not before this time.
     Idle {
         from: Moment,
     },
-    /// Refused; to be authorised once more with the token that is being renewed.
+    /// Refused; to be authorised once more when the token has been renewed.
     AwaitsToken,
-    /// Asked with the token of this count.
+    /// Being authorised with the token of this number.
     Authorising {
         until: Moment,
         tokens: u64,
     },
-    /// Waits for its turn.
+    /// Waiting for its turn to subscribe.
     Authorised {
         auth: Auth,
     },
@@ -46,26 +46,26 @@ struct Channel {
     state: State,
     refused: Backoff,
     troubled: Backoff,
-    /// When it was refused and got a new token for that, unless it has been subscribed since.
+    /// When it was refused and the token renewed for it, unless it has been subscribed since.
     renewed_at: Option<Moment>,
 }
 
-/// All of them, and the token they share.
+/// All channels, and the token they share.
 #[derive(Debug, Clone)]
 pub(super) struct Channels {
     limits: Limits,
     channels: Vec<Channel>,
     auth_from: Moment,
-    /// Subscriptions of this connection that were given up and may be answered yet.
+    /// Subscriptions of this connection that were given up but may still be answered.
     given_up: usize,
-    /// Until when a renewal may take.
+    /// The deadline of the current renewal.
     renewing_until: Option<Moment>,
-    /// After one that made no token: no other before then.
+    /// After a renewal that made no token: no other before this time.
     renewal_from: Moment,
     renewal_failures: Backoff,
-    /// When the token was renewed, unless a channel has been subscribed with it.
+    /// When the token was renewed, unless a channel has been subscribed with it since.
     renewed_at: Option<Moment>,
-    /// Renewals that worked.
+    /// The number of renewals that made a token.
     tokens: u64,
 }
 
@@ -96,7 +96,7 @@ impl Channels {
         }
     }
 
-    /// A new connection: every channel is tried at once, those that were refused among them.
+    /// There is a new connection: every channel is tried at once, including refused ones.
     pub(super) fn connected(&mut self, now: Moment) {
         self.given_up = 0;
         for channel in &mut self.channels {
@@ -104,7 +104,7 @@ impl Channels {
         }
     }
 
-    /// The connection is gone; the channels that were live.
+    /// The connection is gone; returns the channels that were live.
     pub(super) fn lost(&mut self, now: Moment) -> Vec<String> {
         let live = self.live();
         self.connected(now);
@@ -116,7 +116,7 @@ impl Channels {
         live.map(|channel| channel.name.clone()).collect()
     }
 
-    /// Live, or about to be.
+    /// The channels that are live or being subscribed.
     pub(super) fn subscribed(&self) -> Vec<String> {
         let subscribed =
             self.channels.iter().filter(|channel| matches!(channel.state, State::Live | State::Subscribing { .. }));
@@ -188,7 +188,7 @@ impl Channels {
         self.channels.iter().position(|channel| channel.name == name)
     }
 
-    /// The endpoint answered for this connection.
+    /// The endpoint has answered for this connection.
     pub(super) fn authorised(
         &mut self,
         name: &str,
@@ -208,7 +208,7 @@ impl Channels {
         }
     }
 
-    /// Refused with the token of that count. A newer one is tried once; where there is none it is asked for, once for
+    /// Refused with the token of that number. A newer token is tried once. If there is none, one is asked for, once for
     /// all channels that the old one failed.
     fn forbidden(
         &mut self,
@@ -238,8 +238,8 @@ impl Channels {
         }
     }
 
-    /// The renewal that was asked for has come to an end. Only one that worked is not asked for again for long: it is
-    /// ChatApp's trouble, or the network's, that comes between, and when that is over nobody should wait.
+    /// The requested renewal has ended. Only after a successful one there is a long pause. A failed one is due to
+    /// trouble at ChatApp or in the network, and when that is over nobody should have to wait.
     pub(super) fn token_renewed(&mut self, worked: bool, now: Moment, chance: f64, actions: &mut Vec<Action>) {
         let was_given_up = self.renewing_until.take().is_none();
         if was_given_up && !worked {
@@ -265,8 +265,8 @@ impl Channels {
         }
     }
 
-    /// The server says that the channel is subscribed. An answer to a subscription that was given up counts as well:
-    /// whatever was being done for it meanwhile is done.
+    /// The server says that the channel is subscribed. An answer to a subscription that was given up counts too, and
+    /// ends whatever else was under way for it.
     pub(super) fn subscribed_to(&mut self, name: &str, actions: &mut Vec<Action>) {
         let Some(index) = self.index_of(name) else { return };
         let channel = &mut self.channels[index];
@@ -283,7 +283,7 @@ impl Channels {
         self.renewed_at = None;
     }
 
-    /// The server refuses the channel by its name, or takes it away.
+    /// The server refuses the channel by name, or ends its subscription.
     pub(super) fn refused_by_server(
         &mut self,
         name: &str,
@@ -296,7 +296,7 @@ impl Channels {
         match self.channels[index].state {
             State::Live => actions.push(Action::Report(Report::Lost { channel: name.to_owned() })),
             State::Subscribing { .. } => {}
-            // Late: its next try is under way or waits for its time.
+            // Too late: the next try is under way or waits for its time.
             _ => {
                 self.given_up = self.given_up.saturating_sub(1);
                 return true;
@@ -306,7 +306,7 @@ impl Channels {
         true
     }
 
-    /// The server refuses a subscription without saying which: whether it can be one of ours.
+    /// The server refuses a subscription without naming the channel. Returns whether it can be one of ours.
     pub(super) fn refused_without_name(
         &mut self,
         error: ServerError,
@@ -323,7 +323,7 @@ impl Channels {
         is_late
     }
 
-    /// Hosted Pusher's answer to a second subscription, which follows only on one that was given up.
+    /// Hosted Pusher's answer to a second subscription. That only happens after one was given up.
     pub(super) fn is_subscribed_already(&mut self, actions: &mut Vec<Action>) {
         if let Some(index) = self.subscribing() {
             let name = self.channels[index].name.clone();
@@ -331,7 +331,7 @@ impl Channels {
         }
     }
 
-    /// This channel alone is left alone for a while.
+    /// Leaves this one channel alone for a while.
     fn refuse(&mut self, index: usize, refusal: Refusal, now: Moment, chance: f64, actions: &mut Vec<Action>) {
         let limits = &self.limits;
         let channel = &mut self.channels[index];

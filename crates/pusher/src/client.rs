@@ -1,4 +1,4 @@
-//! The rim: drives a [`Session`] with a real socket and a real clock.
+//! Drives a [`Session`] with a real socket and a real clock.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -21,29 +21,29 @@ use super::report::Report;
 use super::session::Session;
 use chatbridge_base::clock::Reading;
 
-/// Gets the signatures that private channels ask for.
+/// Gets signatures for private channels.
 pub trait Authorizer: Send + Sync + 'static {
-    /// Asks for one channel on the connection of this name. Dropped where the connection is gone meanwhile.
+    /// Asks for one channel on the connection with this socket id. Dropped if the connection ends meanwhile.
     fn authorise(&self, socket_id: &str, channel: &str) -> impl Future<Output = Result<Auth, AuthFailure>> + Send;
 
-    /// Gets a new access token, and says whether there is one now. Never dropped but with the runtime.
+    /// Gets a new access token, and says whether there is one now. Only dropped with the runtime.
     fn renew_token(&self) -> impl Future<Output = bool> + Send;
 }
 
 /// Takes what was received.
 pub trait EventSink: Send + Sync + 'static {
-    /// Returns once the frame is taken, be it that it is only on its way to where it is safe; nothing is read until then.
-    /// Not to be dropped, and not to take more than a moment: see [`Limits::stall_max`].
+    /// Returns once the frame is taken, even if it is not durable yet; nothing is read until then. It should not be
+    /// dropped, and must not take more than a moment: see [`Limits::stall_max`].
     fn accept(&self, frame: ReceivedFrame) -> impl Future<Output = ()> + Send;
 }
 
-/// Hears what becomes of the session. Called between two frames, so it must not block.
+/// Observes the session. Called between two frames, so it must not block.
 pub trait Observer: Send + Sync + 'static {
-    /// A frame came after that time, be it a pong, and the sink has taken it, where it was for the sink: up to here
-    /// nothing that was sent to us is missing, as soon as everything the sink has taken is safe.
+    /// A frame (or a pong) came after `at`, and the sink has taken it if it was meant for the sink. So nothing that was
+    /// sent to us up to `at` is missing, as soon as everything the sink has taken is durable.
     ///
-    /// It is the time at which the socket was last found empty. When the frame was read says little: it may have lain
-    /// there for long, behind a slow sink or before a process that was frozen, and the server may have died since.
+    /// `at` is the time at which the socket was last found empty. The time at which the frame was read says little: it
+    /// may have waited for long, behind a slow sink or a frozen process, and the server may have died since.
     fn heard(&self, at: Reading);
 
     /// Something changed.
@@ -64,7 +64,7 @@ pub struct ReceivedFrame {
 pub struct Reconnect(Arc<Notify>);
 
 impl Reconnect {
-    /// Events are missing although the subscriptions look well (silent unsubscription).
+    /// Events are missing although the subscriptions look well: they may have ended silently.
     pub fn ask(&self) {
         self.0.notify_one();
     }
@@ -76,7 +76,7 @@ pub struct Client<A, S, O> {
     pub link: Link,
     /// The channels to keep subscribed.
     pub channels: Vec<String>,
-    /// How long and how large.
+    /// Limits of time and size.
     pub limits: Limits,
     /// Gets signatures.
     pub authorizer: Arc<A>,
@@ -89,9 +89,10 @@ pub struct Client<A, S, O> {
 }
 
 impl<A: Authorizer, S: EventSink, O: Observer> Client<A, S, O> {
-    /// Runs until `stop`, then leaves in an orderly way within [`Limits::close_timeout`] and returns.
+    /// Runs until `stop`, then closes the connection within [`Limits::close_timeout`] and returns.
     ///
-    /// Dropping this future instead drops the socket; at most the one frame in the sink's hands is between the chairs.
+    /// If this future is dropped instead, the socket is dropped too; at most the one frame that the sink has in hand
+    /// may be lost.
     pub async fn run(self, stop: CancellationToken) {
         let session = Session::new(self.channels.iter().cloned(), self.limits.clone());
         let began = Instant::now();
@@ -113,7 +114,7 @@ impl<A: Authorizer, S: EventSink, O: Observer> Client<A, S, O> {
     }
 }
 
-/// Boxed, for it is kept while others are waited for.
+/// Boxed, because it is kept while other futures are polled.
 type Kept<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What is under way.
@@ -128,9 +129,9 @@ struct Driver<'a, A, S, O> {
     renewal: Option<JoinHandle<bool>>,
     /// When the last frame was read.
     read_at: Option<Timestamp>,
-    /// When everything that had come was read.
+    /// When the socket was last found empty.
     empty_at: Option<Reading>,
-    /// That time, once a frame has come after it, until that is done with.
+    /// That time, once a frame has come after it, until the observer was told.
     heard_at: Option<Reading>,
 }
 
@@ -142,7 +143,7 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
             let deadline = self.began + deadline.since_start();
             let reading = self.delivery.is_none();
             let input = select! {
-                // Whoever can wait stands last: the socket may have something at any time.
+                // The socket goes last, because it may always have something to read.
                 biased;
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
@@ -175,7 +176,7 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
                 self.client.observer.heard(at);
             }
         }
-        // What the sink has in hand it may finish, within the time that a goodbye may take.
+        // The sink may finish what it has in hand, within the time for closing.
         if let Some(delivery) = self.delivery.take() {
             let _ = tokio::time::timeout(self.client.limits.close_timeout, delivery).await;
         }
@@ -215,7 +216,7 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
             }
             Action::RenewToken => {
                 let authorizer = Arc::clone(&client.authorizer);
-                // Detached where it is dropped: a token that was asked for must be kept.
+                // Goes on if this is dropped: a token that was requested must be kept.
                 self.renewal = Some(tokio::spawn(async move { authorizer.renew_token().await }));
             }
             Action::Deliver(received) => {
@@ -230,7 +231,7 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
             }
             Action::Disconnect => {
                 (self.opening, self.socket, self.empty_at) = (None, None, None);
-                // They were for that connection.
+                // They were for the old connection.
                 self.auths = JoinSet::new();
             }
             Action::Report(report) => client.observer.reported(&report, Reading::now()),
@@ -239,7 +240,7 @@ impl<A: Authorizer, S: EventSink, O: Observer> Driver<'_, A, S, O> {
     }
 }
 
-/// Waits for what is kept, and keeps it no more; for ever where there is nothing.
+/// Waits for the stored future and clears it. Waits for ever if there is none.
 async fn kept<T>(future: &mut Option<Kept<'_, T>>) -> T {
     let Some(waited_for) = future else { return pending().await };
     let value = waited_for.await;
@@ -247,7 +248,7 @@ async fn kept<T>(future: &mut Option<Kept<'_, T>>) -> T {
     value
 }
 
-/// A panic has been logged where it happened; the session gives its question up in time.
+/// A panic was logged where it happened; the session's own timeout ends the question.
 async fn answered(auths: &mut JoinSet<Input<'static>>) -> Input<'static> {
     while let Some(answer) = auths.join_next().await {
         if let Ok(input) = answer {
@@ -259,19 +260,19 @@ async fn answered(auths: &mut JoinSet<Input<'static>>) -> Input<'static> {
 
 async fn joined(renewal: &mut Option<JoinHandle<bool>>) -> bool {
     let Some(handle) = renewal else { return pending().await };
-    // A panic has been logged where it happened, and made no token.
+    // A panic was logged where it happened, and no token was made.
     let worked = handle.await.unwrap_or(false);
     *renewal = None;
     worked
 }
 
-/// What came. `empty_at`: when everything that had come before was read.
+/// The next input from the socket. `empty_at` is set when everything that had come was read.
 async fn turned(socket: &mut Option<Socket>, reading: bool, empty_at: &mut Option<Reading>) -> Heard {
     let Some(socket) = socket else { return pending().await };
     let mut turn = pin!(socket.turn(reading));
     poll_fn(|context| {
         let polled = turn.as_mut().poll(context);
-        // A task that has used up its share of the runtime is put off, whatever lies there.
+        // A task that has used up its budget gets `Pending` even if there is something to read.
         if polled.is_pending() && reading && has_budget_remaining() {
             *empty_at = Some(Reading::now());
         }

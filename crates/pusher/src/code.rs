@@ -1,30 +1,30 @@
-//! What the numbers of closes and errors ask for.
+//! The meaning of close codes and error codes.
 
 /// When to connect again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// 4200 to 4299, and a connection gone silent: at once, the first time.
+    /// 4200 to 4299, and a silent connection: at once, the first time.
     AtOnce,
-    /// 4100 to 4199, and whatever the network does: after a wait that grows.
+    /// 4100 to 4199, and any network failure: after a growing wait.
     BackOff,
-    /// 4000 to 4099: this client shall not come back as it is. Asked again all the same, slowly and loudly, for what is
-    /// wrong may be mended on the other side.
+    /// 4000 to 4099: this client should not come back unchanged. It is tried again all the same, slowly and with a
+    /// warning, because the cause may be removed on the server's side.
     Slow,
 }
 
-/// After the connection was closed with `code`, or with none.
+/// The rule after a close with `code`, or without one.
 pub(super) fn after_close(code: Option<u16>) -> Rule {
     match code {
         Some(4000..=4099) => Rule::Slow,
         Some(4200..=4299) => Rule::AtOnce,
-        // No code at all (1006), WebSocket's own, 41xx, and those that nobody has defined for a close.
+        // No code (1006), WebSocket's own codes, 41xx, and codes that are not defined for a close.
         _ => Rule::BackOff,
     }
 }
 
-/// After an error frame with `code`; `None` where the connection goes on.
+/// The rule after an error frame with `code`; `None` if the connection goes on.
 ///
-/// Some servers send the frame and leave the socket open, so it counts as the close it should be.
+/// Some servers send the frame and leave the socket open, so it counts as the close that should follow.
 pub(super) fn after_error(code: Option<u16>) -> Option<Rule> {
     match code {
         Some(4000..=4299) => Some(after_close(code)),

@@ -1,4 +1,4 @@
-//! Frames: one JSON object each, its `data` a string of JSON, a value or absent.
+//! Frames: one JSON object each. Its `data` is a string with JSON in it, any other value, or absent.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use super::auth::Auth;
 use super::excerpt::excerpt;
 use chatbridge_base::json::Json;
 
-/// Names of connections are short: longer ones are nonsense.
+/// Socket ids are short: a longer one is invalid.
 const SOCKET_ID_BYTES_MAX: usize = 128;
 const ACTIVITY_TIMEOUT_SECONDS_MAX: f64 = 86_400.0;
 
-/// What a server says.
+/// A frame from the server.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ServerFrame {
-    /// The connection has a name, which authorisations are bound to.
+    /// The connection has a socket id, which authorisations are bound to.
     Established {
         socket_id: String,
         activity_timeout: Option<Duration>,
@@ -34,7 +34,7 @@ pub(super) enum ServerFrame {
         channel: String,
         error: ServerError,
     },
-    /// Of the protocol, and nothing we know.
+    /// A protocol event that we do not know.
     Unknown {
         event: String,
     },
@@ -42,52 +42,52 @@ pub(super) enum ServerFrame {
     Application(Received),
 }
 
-/// An error as a server words it.
+/// An error as the server words it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerError {
-    /// Absent, `null` or no number: none.
+    /// `None` if it is absent, `null` or not a number.
     pub code: Option<u16>,
-    /// Shortened, on one line.
+    /// Shortened, and on one line.
     pub message: String,
-    /// Where the frame names one.
+    /// The channel, if the frame names one.
     pub channel: Option<String>,
 }
 
 /// What came for the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
-    /// An event, whatever its name.
+    /// An event of any name.
     Event {
-        /// The channel; absent on events that are meant for the user rather than for a channel.
+        /// The channel; absent for events that are sent to the user and not to a channel.
         channel: Option<String>,
         /// The event's name on the wire.
         event: String,
-        /// The JSON text of its data: the content where it came as a string, which then may be no JSON at all; `null`
-        /// where it was absent.
+        /// The JSON text of its data. If that came as a string, this is the string's content, which may not be JSON; if
+        /// it was absent, `null`.
         data: String,
     },
-    /// A frame that is no Pusher frame, as it came.
+    /// A frame that is not a Pusher frame, unchanged.
     Unreadable {
-        /// A text frame's text, a binary frame's bytes.
+        /// The text of a text frame, or the bytes of a binary frame.
         bytes: Vec<u8>,
     },
 }
 
-/// What we say.
+/// A frame from us.
 #[derive(Debug, Clone)]
 pub enum ClientFrame {
-    /// Are you there?
+    /// Asks the server to answer.
     Ping,
-    /// I am here.
+    /// Answers the server's ping.
     Pong,
-    /// One channel, please.
+    /// Subscribes to a channel.
     Subscribe {
         /// Its name.
         channel: String,
         /// For this connection.
         auth: Auth,
     },
-    /// No more of it.
+    /// Ends a subscription.
     Unsubscribe {
         /// Its name.
         channel: String,
@@ -104,13 +104,13 @@ struct Wire<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// Reads one text frame. What cannot be read is [`Received::Unreadable`]: odd is not lost.
+/// Reads one text frame. What cannot be read becomes [`Received::Unreadable`]: an odd frame must not be lost.
 pub(super) fn decode(text: &str) -> ServerFrame {
     read(text).unwrap_or_else(|| ServerFrame::Application(Received::Unreadable { bytes: text.into() }))
 }
 
 fn read(text: &str) -> Option<ServerFrame> {
-    // serde would take an array for a struct.
+    // serde would accept an array for a struct.
     let wire: Wire<'_> = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok())??;
     let Json::String(event) = Json::parse(wire.event.get())? else { return None };
     let channel = wire.channel.and_then(|raw| Json::parse(raw.get())?.words().map(str::to_owned));
@@ -138,7 +138,7 @@ fn read(text: &str) -> Option<ServerFrame> {
     })
 }
 
-/// The text that `data` holds: a string's content, any other value as it came.
+/// The text in `data`: the content of a string, or any other value unchanged.
 fn content(raw: &RawValue) -> String {
     match Json::parse(raw.get()) {
         Some(Json::String(text)) => text.into_owned(),
@@ -146,14 +146,14 @@ fn content(raw: &RawValue) -> String {
     }
 }
 
-/// [`Json::parse`] reads what is known to be JSON; a string's content is not.
+/// [`Json::parse`] expects valid JSON; a string's content may be anything.
 fn parsed(text: &str) -> Option<Json<'_>> {
     serde_json::from_str::<&RawValue>(text).ok()?;
     Json::parse(text)
 }
 
 fn error(value: &Json<'_>, data: &str, channel: Option<String>) -> ServerError {
-    // Hosted Pusher says `code`, soketi's refusals `status`.
+    // Hosted Pusher uses `code`, soketi's refusals use `status`.
     let code = value.get("code").integer().or_else(|| value.get("status").integer());
     let message = value.get("message").words().or_else(|| value.get("error").words()).unwrap_or(data);
     ServerError { code: code.and_then(|code| u16::try_from(code).ok()), message: excerpt(message), channel }
@@ -168,7 +168,7 @@ fn seconds(number: f64) -> Option<Duration> {
 }
 
 impl ClientFrame {
-    /// The text frame. It holds the signature, so it is for the socket alone.
+    /// The text of the frame. It may hold the signature, so it must only go to the socket.
     #[must_use]
     pub fn encode(&self) -> String {
         match self {

@@ -1,18 +1,19 @@
-//! A client of the Pusher protocol, version 7: private channels, kept subscribed for ever.
+//! A client of the Pusher protocol, version 7, for private channels that are to stay subscribed.
 //!
-//! [`Session`] is the protocol: no socket, no runtime, no clock. [`Input`] goes in together with the [`Moment`] at which
-//! it happened, [`Action`]s come out, [`Session::deadline`] says when it wants to be called though nothing happens.
-//! [`Client`] is the thin rim that drives one: it owns the socket, runs the authorisations beside it and hands events
-//! to an [`EventSink`].
+//! [`Session`] is the protocol: no socket, no runtime, no clock. It is given an [`Input`] together with the [`Moment`]
+//! at which it happened, and returns [`Action`]s. [`Session::deadline`] says when it wants to be called if nothing
+//! happens. [`Client`] is a thin layer that drives a session: it owns the socket, runs the authorisations and hands
+//! events to an [`EventSink`].
 //!
 //! # What it promises
 //!
-//! - An event that was read off the socket is offered to the sink, in the order of the socket; the next one is read when
-//!   the sink has taken it. What it does not know, and what it cannot read, is offered as well.
-//! - [`Report::Live`] and [`Report::Lost`] enclose every stretch in which a channel was subscribed. What happened outside
-//!   of them was missed, and what happened inside may have been: the protocol promises nothing.
-//! - It never gives up. A server that says "do not come back" is asked again, slowly, and [`Report::Disconnected`] says so.
-//! - Nothing is unbounded: every state has a deadline, every frame a size, every wait a maximum.
+//! - Every event that was read from the socket is offered to the sink, in order; the next one is read when the sink has
+//!   taken it. Unknown and unreadable frames are offered too.
+//! - [`Report::Live`] and [`Report::Lost`] enclose every stretch in which a channel was subscribed. What happened
+//!   outside of them was missed, and what happened inside may have been: the protocol promises nothing.
+//! - It never gives up. A server that says "do not come back" is asked again, slowly, and [`Report::Disconnected`] says
+//!   so.
+//! - Everything is bounded: every state has a deadline, every frame a maximum size, every wait a maximum.
 
 mod action;
 mod auth;

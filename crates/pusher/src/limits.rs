@@ -1,9 +1,9 @@
-//! How long and how large: every bound of a session, and the clock it goes by.
+//! The limits of a session, and the clock it uses.
 
 use std::ops::Add;
 use std::time::Duration;
 
-/// A point in time, as the time since the session began. Whoever drives the session has the clock.
+/// A point in time, as the time since the session began. The driver of the session has the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Moment(Duration);
 
@@ -11,7 +11,7 @@ impl Moment {
     /// When the session began.
     pub const START: Self = Self(Duration::ZERO);
 
-    /// So long after the session began.
+    /// This long after the session began.
     #[must_use]
     pub fn after_start(elapsed: Duration) -> Self {
         Self(elapsed)
@@ -23,7 +23,7 @@ impl Moment {
         self.0
     }
 
-    /// The time from `earlier` until now; nothing where that lies ahead.
+    /// The time since `earlier`; zero if that is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -38,12 +38,12 @@ impl Add<Duration> for Moment {
     }
 }
 
-/// The bounds of a session. The defaults are those; tests shorten them.
+/// The limits of a session. The defaults are for production; tests shorten them.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Name resolution, TCP, TLS and the WebSocket upgrade together.
     pub connect_timeout: Duration,
-    /// From the upgrade until the server has named the connection (`pusher:connection_established`).
+    /// From the upgrade until the server sends the socket id (`pusher:connection_established`).
     pub handshake_timeout: Duration,
     /// For the authorisation of one channel.
     pub auth_timeout: Duration,
@@ -51,35 +51,35 @@ pub struct Limits {
     pub renewal_timeout: Duration,
     /// For the answer to one subscription.
     pub subscribe_timeout: Duration,
-    /// At most so many authorisations at a time …
+    /// Concurrent authorisations …
     pub auths_at_a_time_max: usize,
-    /// … with at least so much time between their beginnings.
+    /// … and the minimum time between their starts.
     pub auth_spacing: Duration,
-    /// A ping goes out when nothing came for the server's `activity_timeout`, and for no longer than this …
+    /// A ping is sent when nothing came for the server's `activity_timeout`, but for no longer than this …
     pub ping_idle_max: Duration,
-    /// … and this long after the ping before it, whatever comes: laravel-websockets counts nothing else.
+    /// … and this long after the previous ping, whatever comes: laravel-websockets counts only pings.
     pub ping_interval_max: Duration,
-    /// A connection on which nothing came for so long after a ping is dead.
+    /// If nothing comes for this long after a ping, the connection is dead.
     pub pong_timeout: Duration,
-    /// A sink that takes nothing for so long costs the connection; until it takes again there is no new one.
+    /// If the sink takes nothing for this long, the connection is closed; there is no new one until it does.
     pub stall_max: Duration,
-    /// A connection that lasted so long was a good one: waits begin from their minimum again.
+    /// A connection that lasted this long was healthy: waits start from their minimum again.
     pub healthy_after: Duration,
-    /// The least wait before connecting again, …
+    /// The minimum wait before connecting again, …
     pub retry_min: Duration,
-    /// … which grows to this.
+    /// … and the maximum.
     pub retry_max: Duration,
-    /// The least wait after a server said that this client shall not come back as it is (4000 to 4099), …
+    /// The minimum wait after a server said that this client should not come back unchanged (4000 to 4099), …
     pub slow_retry_min: Duration,
-    /// … which grows to this.
+    /// … and the maximum.
     pub slow_retry_max: Duration,
-    /// The least wait before a refused channel is tried again, …
+    /// The minimum wait before a refused channel is tried again, …
     pub refused_retry_min: Duration,
-    /// … which grows to this.
+    /// … and the maximum.
     pub refused_retry_max: Duration,
-    /// For an orderly goodbye.
+    /// For closing the connection.
     pub close_timeout: Duration,
-    /// A frame larger than this costs the connection.
+    /// A larger frame ends the connection.
     pub frame_bytes_max: usize,
 }
 

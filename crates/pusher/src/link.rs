@@ -1,4 +1,4 @@
-//! The wire: TCP, TLS and the WebSocket.
+//! The connection: TCP, TLS and the WebSocket.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -27,41 +27,41 @@ use url::Url;
 use super::excerpt::excerpt;
 use super::limits::Limits;
 
-/// The system asks after a silent peer this often; our own pings are quicker, but for a connection being closed.
+/// The interval of TCP keepalive. Our own pings find a dead peer earlier, except while the connection is being closed.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Where the server is, and how to know that it is the one.
+/// Where the server is, and how to verify it.
 #[derive(Clone)]
 pub struct Link {
     url: String,
-    /// `http://host:port`, whatever the scheme: for TCP alone.
+    /// `http://host:port`, whatever the scheme: only used for TCP.
     tcp: Uri,
     connector: Connector,
     connect: TowerToHyperService<HttpConnector>,
     websocket: WebSocketConfig,
 }
 
-/// Why there cannot be a [`Link`]: each is for the operator to mend.
+/// Why there cannot be a [`Link`]. The operator has to correct each of these.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// Not a WebSocket's URL.
+    /// The URL is not a WebSocket's.
     #[error("{0}: the socket's URL must be ws:// or wss://, with a host")]
     Url(Url),
-    /// What was given as certificate authorities is nothing of the kind.
+    /// The given certificate authorities cannot be read.
     #[error("the certificate authorities for the socket cannot be read (PEM is expected): {0}")]
     Authorities(String),
-    /// No certificate authority to trust, of the system's or given.
+    /// There is no trusted certificate authority, neither the system's nor a given one.
     #[error("TLS cannot be set up: {0}; on Debian, install ca-certificates")]
     Tls(rustls::Error),
 }
 
 impl Link {
-    /// A link to `socket_url` (`wss://host:port`, with a path where the server has one) for the app of this key.
+    /// A link to `socket_url` (`wss://host:port`, with a path if the server has one) for the app of this key.
     ///
     /// `authorities`: certificate authorities in PEM that are trusted beside the system's.
     ///
     /// # Errors
-    /// Where the URL is no WebSocket's, or TLS cannot be set up.
+    /// If the URL is not a WebSocket's, or TLS cannot be set up.
     pub fn new(
         socket_url: &Url,
         app_key: &str,
@@ -85,7 +85,7 @@ impl Link {
             .append_pair("version", env!("CARGO_PKG_VERSION"));
         let connector = if is_tls { Connector::Rustls(Arc::new(tls(authorities)?)) } else { Connector::Plain };
         let mut connect = HttpConnector::new();
-        // One address that does not answer must not keep the next one from being tried.
+        // An address that does not answer must not use up the time for the next one.
         connect.set_connect_timeout(Some(limits.connect_timeout));
         connect.set_keepalive(Some(TCP_KEEPALIVE));
         connect.set_keepalive_interval(Some(TCP_KEEPALIVE));
@@ -96,7 +96,7 @@ impl Link {
         Ok(Self { url: url.into(), tcp, connector, connect: TowerToHyperService::new(connect), websocket })
     }
 
-    /// Opens a WebSocket. How long that may take is the session's matter.
+    /// Opens a WebSocket. The session limits how long that may take.
     pub(super) async fn open(self) -> Result<Socket, String> {
         let tcp = self.connect.call(self.tcp).await.map_err(|error| causes(&error))?.into_inner();
         let opening = client_async_tls_with_config(&self.url, tcp, Some(self.websocket), Some(self.connector));
@@ -121,14 +121,14 @@ fn tls(authorities: Option<&[u8]>) -> Result<ClientConfig, LinkError> {
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(LinkError::Tls)?
-        // Dangerous is what the platform's verifier is not: it checks names, dates and signatures as reqwest's does.
+        // The name warns of weak verifiers. The platform's checks names, dates and signatures, as reqwest's does.
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok(config)
 }
 
-/// The whole chain, for the first link alone helps nobody.
+/// The whole chain of causes: the first one alone says too little.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut cause = error.source();
@@ -140,12 +140,12 @@ fn causes(error: &dyn std::error::Error) -> String {
     excerpt(&told)
 }
 
-/// What came out of a socket.
+/// Input from a socket.
 pub(super) enum Heard {
     Text(Utf8Bytes),
     Binary(Bytes),
     TooLarge,
-    /// Nothing comes any more.
+    /// Nothing more will come.
     Closed {
         code: Option<u16>,
         detail: String,
@@ -159,18 +159,18 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Goes out as [`Self::turn`] is waited for.
+    /// Queues a frame; it is sent while [`Self::turn`] is awaited.
     pub(super) fn send(&mut self, text: String) {
         self.outgoing.push_back(Message::text(text));
     }
 
-    /// Says goodbye after everything that was to be sent.
+    /// Closes the connection after everything that is queued.
     pub(super) fn close(&mut self) {
         let goodbye = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
         self.outgoing.push_back(Message::Close(Some(goodbye)));
     }
 
-    /// Writes what there is to write and, where `reading`, waits for the next thing heard. May be dropped at any time.
+    /// Writes what is queued and, if `reading`, waits for the next input. Cancel-safe.
     pub(super) async fn turn(&mut self, reading: bool) -> Heard {
         poll_fn(|context| self.poll_turn(reading, context)).await
     }
@@ -187,7 +187,7 @@ impl Socket {
                 Some(Ok(Message::Text(text))) => return Poll::Ready(Heard::Text(text)),
                 Some(Ok(Message::Binary(bytes))) => return Poll::Ready(Heard::Binary(bytes)),
                 Some(Ok(Message::Close(frame))) => {
-                    // The answer to it is ready, and goes out where it can.
+                    // The answer to the close is ready; send it if possible.
                     let _ = self.poll_write(context);
                     let (code, detail) = match frame {
                         Some(frame) => (Some(frame.code.into()), excerpt(&frame.reason)),
@@ -195,7 +195,7 @@ impl Socket {
                     };
                     return Poll::Ready(Heard::Closed { code, detail });
                 }
-                // WebSocket's own pings, which are answered as we read and write on. They say nothing of Pusher.
+                // WebSocket's own pings are answered while we read and write. They say nothing about Pusher.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Err(error)) => return Poll::Ready(heard_error(error)),
                 None => {

@@ -1,10 +1,10 @@
-//! Whether the other side is still there, and whether it knows that we are.
+//! Whether the server is still there, and our pings that show it that we are.
 
 use std::time::Duration;
 
 use super::limits::{Limits, Moment};
 
-/// A server that asks for more pings than this gets no more.
+/// If a server asks for more frequent pings, it still gets no more than this.
 const PING_IDLE_MIN: Duration = Duration::from_secs(5);
 
 /// What to do now.
@@ -23,7 +23,7 @@ pub(super) struct Liveness {
     pong_timeout: Duration,
     heard_at: Moment,
     pinged_at: Moment,
-    /// The first ping since something was heard.
+    /// The first ping since the last frame.
     unanswered_since: Option<Moment>,
 }
 
@@ -46,12 +46,12 @@ impl Liveness {
         self.unanswered_since = None;
     }
 
-    /// For so long nothing was read, so that nothing could be heard.
+    /// Nothing was read for this long, so this time does not count as silence.
     pub(super) fn was_not_listening(&mut self, duration: Duration) {
         self.unanswered_since = self.unanswered_since.map(|since| since + duration);
     }
 
-    /// What is due. Who does not listen cannot tell whether the other side is dead.
+    /// What is due. While we are not reading, we cannot tell whether the server is dead.
     pub(super) fn pulse(&mut self, listening: bool, now: Moment) -> Pulse {
         if listening && self.dead_at().is_some_and(|at| at <= now) {
             return Pulse::Dead;

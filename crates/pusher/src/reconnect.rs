@@ -6,7 +6,7 @@ use super::code::Rule;
 use super::limits::Limits;
 use chatbridge_base::retry::Backoff;
 
-/// The failures since the last good connection.
+/// The failures since the last healthy connection.
 #[derive(Debug, Clone)]
 pub(super) struct Reconnects {
     soon: Backoff,
@@ -31,7 +31,7 @@ impl Reconnects {
         }
     }
 
-    /// The connection that just ended was a good one.
+    /// The connection that just ended was healthy.
     pub(super) fn was_healthy(&mut self) {
         self.soon.reset();
         self.slow.reset();
@@ -40,8 +40,9 @@ impl Reconnects {
 
     /// The wait after one more failure. `chance` lies in 0..1.
     ///
-    /// "At once" is meant for the first time: a server that flaps would be hammered, and each connection costs an
-    /// authorisation for every channel. Even then a little chance, lest all clients come back in step.
+    /// "At once" is only for the first time: otherwise a server that closes again and again would be flooded, and each
+    /// connection costs an authorisation for every channel. Even then there is a little jitter, so that not all clients
+    /// come back at the same moment.
     pub(super) fn wait(&mut self, rule: Rule, chance: f64) -> Duration {
         let is_first = std::mem::replace(&mut self.is_first, false);
         match rule {

@@ -1,4 +1,4 @@
-//! What a session tells of itself: for metrics, the status page and whoever looks after gaps.
+//! What a session reports: for metrics, the status page and the handling of gaps.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use super::auth::AuthFailure;
 use super::code::{self, Rule};
 use super::frame::ServerError;
 
-/// What became of the session.
+/// What happened to the session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     /// A connection is being made.
     Connecting,
-    /// The server has named the connection.
+    /// The server has sent the socket id.
     Established {
-        /// Its name.
+        /// The socket id.
         socket_id: String,
     },
-    /// The channel is subscribed: from here on events come. What is to be fetched of the time before is fetched now.
+    /// The channel is subscribed: events come from here on. Now is the time to fetch what was missed before.
     Live {
         /// Its name.
         channel: String,
     },
-    /// The channel is subscribed no more.
+    /// The channel is no longer subscribed.
     Lost {
         /// Its name.
         channel: String,
     },
-    /// The channel cannot be had for the moment; the others are not touched.
+    /// The channel cannot be subscribed at the moment; the others are not affected.
     Refused {
         /// Its name.
         channel: String,
@@ -36,34 +36,34 @@ pub enum Report {
         /// When it is tried again.
         retry_in: Duration,
     },
-    /// The connection is gone, or none came to be. Each channel that was live has been told lost.
+    /// The connection is gone, or could not be made. Each channel that was live has been reported as lost.
     Disconnected {
         /// Why.
         cause: Cause,
-        /// When to connect again; [`Rule::Slow`] is for somebody to look at.
+        /// When to connect again; somebody should look into [`Rule::Slow`].
         rule: Rule,
         /// When it is tried again.
         retry_in: Duration,
     },
-    /// The access token does not do; a new one is being asked for.
+    /// The access token was refused; a new one is being requested.
     TokenRefused,
-    /// An error of the server that changes nothing.
+    /// An error from the server that changes nothing.
     ServerError(ServerError),
-    /// Something of the protocol that we do not know.
+    /// A protocol event that we do not know.
     UnknownFrame {
         /// Its name.
         event: String,
     },
-    /// The sink takes nothing, and until it does there is no connection.
+    /// The sink takes nothing, and there is no connection until it does.
     Stalled {
-        /// Since when it has taken nothing.
+        /// For how long it has taken nothing.
         lasting: Duration,
     },
-    /// The session has ended as it was asked to.
+    /// The session has ended as requested.
     Stopped,
 }
 
-/// Why a channel cannot be had for the moment.
+/// Why a channel cannot be subscribed at the moment.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// The endpoint gave no signature.
@@ -75,7 +75,7 @@ pub enum Refusal {
     /// The access token could not be renewed.
     #[error("not authorised, and the access token could not be renewed")]
     NoToken,
-    /// The server does not take the signature, or refuses for another reason.
+    /// The server does not accept the signature, or refuses for another reason.
     #[error("the server refuses the channel: {}", .0.message)]
     ByServer(ServerError),
     /// The server did not answer.
@@ -88,21 +88,21 @@ pub enum Refusal {
 pub enum Cause {
     /// Name resolution, TCP, TLS or the upgrade failed.
     Unreachable {
-        /// How.
+        /// The reason.
         detail: String,
     },
-    /// They took too long.
+    /// The connection attempt took too long.
     ConnectTimeout,
-    /// The server did not name the connection.
+    /// The server did not send the socket id.
     HandshakeTimeout,
-    /// The other side, or the network, closed.
+    /// The server or the network closed the connection.
     Closed {
-        /// With this code.
+        /// The close code.
         code: Option<u16>,
-        /// In these words.
+        /// The reason.
         detail: String,
     },
-    /// The server said an error that ends a connection, whether or not it closes.
+    /// The server sent an error that ends a connection, whether or not it closes it.
     Error(ServerError),
     /// Nothing came, not even the answer to a ping.
     Silent,
@@ -110,7 +110,7 @@ pub enum Cause {
     TooLarge,
     /// The sink took nothing for too long.
     Stalled,
-    /// Somebody found events missing.
+    /// Events turned out to be missing.
     Distrusted,
 }
 
@@ -130,7 +130,7 @@ impl Cause {
         }
     }
 
-    /// A short fixed word: for a metric's label.
+    /// A short fixed word for a metric's label.
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self {
@@ -146,7 +146,7 @@ impl Cause {
         }
     }
 
-    /// The number of the close or of the error.
+    /// The code of the close or of the error.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {

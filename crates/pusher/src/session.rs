@@ -1,4 +1,4 @@
-//! The session: what happened goes in, what to do comes out.
+//! The session: takes inputs, returns actions.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use super::liveness::{Liveness, Pulse};
 use super::reconnect::Reconnects;
 use super::report::{Cause, Report};
 
-/// While a sink takes nothing, it is told again after so long.
+/// How often a stalled sink is reported again.
 const STALL_REMINDER: Duration = Duration::from_secs(60);
-/// Hosted Pusher's words where a channel is subscribed twice; it has no number for that.
+/// Hosted Pusher's message when a channel is subscribed twice; it has no code for that.
 const SUBSCRIBED_ALREADY: &str = "Existing subscription";
 
 #[derive(Debug, Clone)]
 enum Phase {
-    /// `held`: the sink has not taken yet what it was given, so until it does there is no connecting.
+    /// `held`: the sink has not taken the last delivery yet, and there is no connecting until it does.
     Waiting {
         until: Moment,
         held: bool,
@@ -40,20 +40,20 @@ enum Phase {
     Finished,
 }
 
-/// One session of the protocol, over as many connections as it takes.
+/// One session of the protocol, over any number of connections.
 #[derive(Debug, Clone)]
 pub struct Session {
     limits: Limits,
     phase: Phase,
     channels: Channels,
     reconnects: Reconnects,
-    /// Since when the sink has what it has not taken yet.
+    /// Since when the sink has had a delivery that it has not taken yet.
     delivering_since: Option<Moment>,
     now: Moment,
 }
 
 impl Session {
-    /// A session for these channels, each name once. It connects at the first [`Input::Tick`].
+    /// A session for these channels, without duplicates. It connects at the first [`Input::Tick`].
     #[must_use]
     pub fn new(channels: impl IntoIterator<Item = String>, limits: Limits) -> Self {
         Self {
@@ -66,10 +66,11 @@ impl Session {
         }
     }
 
-    /// Takes in what happened at `now`, and says what to do, in this order. `chance` lies in 0..1, another each time.
+    /// Handles what happened at `now`, and returns what to do, in order. `chance` lies in 0..1 and is new for each
+    /// call.
     #[must_use]
     pub fn handle(&mut self, input: Input<'_>, now: Moment, chance: f64) -> Vec<Action> {
-        // A clock that goes backwards stands still.
+        // If the clock goes backwards, stay at the latest time.
         self.now = self.now.max(now);
         let mut turn = Turn { now: self.now, chance, actions: Vec::new() };
         match input {
@@ -109,7 +110,7 @@ impl Session {
         turn.actions
     }
 
-    /// When [`Input::Tick`] is due, should nothing happen before. `None` once it is over.
+    /// When [`Input::Tick`] is due if nothing happens before. `None` once the session has ended.
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
         match &self.phase {
@@ -172,8 +173,8 @@ impl Session {
         }
     }
 
-    /// An error that is about a channel concerns that channel; one of a number that ends connections ends this one,
-    /// whether or not a close follows; any other is told.
+    /// An error about a channel affects only that channel. An error with a code that ends connections ends this one,
+    /// whether or not a close follows. Any other error is only reported.
     fn server_error(&mut self, error: ServerError, turn: &mut Turn) {
         if matches!(self.phase, Phase::Established { .. }) {
             let (now, chance, actions) = (turn.now, turn.chance, &mut turn.actions);
@@ -198,7 +199,7 @@ impl Session {
         }
     }
 
-    /// The connection is of no use any more.
+    /// The connection can no longer be used.
     fn lose(&mut self, cause: Cause, turn: &mut Turn) {
         match &self.phase {
             Phase::Connecting { .. } | Phase::Handshaking { .. } => {}

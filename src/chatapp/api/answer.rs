@@ -1,7 +1,7 @@
 //! What an answer of ChatApp's API means: plain functions over status and bytes.
 //!
-//! Scalars wobble between numbers and strings, lists come bare or in `{items, nextPage}`; both are read. What has no
-//! form that is known is an error and never an empty list: a page must not be lost because it looked odd.
+//! Scalars come as numbers or as strings, lists come bare or as `{items, nextPage}`; both are read. An unknown form is
+//! an error and never an empty list: a page must not be lost because it looked odd.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -11,21 +11,21 @@ use serde_json::value::RawValue;
 use super::{Answer, ApiError};
 use chatbridge_base::json::Json;
 
-/// What ChatApp calls a token that it does not take, under whatever HTTP status.
+/// ChatApp's error code for a token that it refuses, under any HTTP status.
 const INVALID_TOKEN: &str = "ApiInvalidTokenError";
-/// The longest code that is repeated.
+/// The longest error code that is repeated.
 const CODE_CHARS_MAX: usize = 64;
 
-/// A pair of tokens, just made.
+/// A new pair of tokens.
 #[derive(Debug, Clone)]
 pub struct Granted {
-    /// What requests carry.
+    /// The accessToken, sent with each request.
     pub access: SecretString,
-    /// Until when it counts, where that was said.
+    /// When it expires, if ChatApp said so.
     pub access_ends: Option<Timestamp>,
-    /// What makes the next pair.
+    /// The refreshToken, which gets the next pair.
     pub refresh: Option<SecretString>,
-    /// Until when that counts.
+    /// When that expires.
     pub refresh_ends: Option<Timestamp>,
     /// The user of the personal cabinet.
     pub cabinet_user: Option<String>,
@@ -36,60 +36,60 @@ pub struct Granted {
 pub struct License {
     /// `licenseId`.
     pub id: String,
-    /// Whether it is said to be active; older answers do not tell.
+    /// Whether it is active; older answers do not say.
     pub active: Option<bool>,
-    /// Its messengers' types, as ChatApp spells them.
+    /// The types of its messengers, spelt as ChatApp does.
     pub messengers: Vec<String>,
 }
 
-/// A chat, as a list of chats shows it.
+/// A chat, as it appears in a list of chats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatSummary {
     /// Its id.
     pub id: String,
-    /// When it last moved.
+    /// Its latest activity.
     pub moved: Moved,
 }
 
-/// When a chat last moved.
+/// The latest activity of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moved {
-    /// There is nothing in it.
+    /// None: the chat is empty.
     Never,
-    /// Then.
+    /// At this time.
     At(Timestamp),
-    /// Something is said of it, but not a time.
+    /// There is a value, but it is no time.
     Unreadable,
 }
 
-/// A callback URL that is registered.
+/// A registered callback URL.
 #[derive(Debug, Clone)]
 pub struct CallbackUrl {
-    /// Of which licence.
+    /// Its licence.
     pub license: String,
-    /// Of which messenger.
+    /// Its messenger.
     pub messenger: String,
-    /// Which events it gets.
+    /// The events it gets.
     pub events: Vec<String>,
-    /// Where it leads, the secret in it included.
+    /// The URL, which includes a secret.
     pub url: SecretString,
 }
 
 /// A page of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
-    /// What is on it.
+    /// The items on it.
     pub items: Vec<T>,
-    /// What comes behind it.
+    /// What follows it.
     pub next: Next,
 }
 
-/// What comes behind a page.
+/// What follows a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Nothing.
     End,
-    /// The page of this cursor.
+    /// The page at this cursor.
     Cursor(String),
 }
 
@@ -103,7 +103,7 @@ struct Envelope<'a> {
 struct List<'a> {
     #[serde(borrow)]
     items: Vec<&'a RawValue>,
-    /// `null` says that there is none; its absence says nothing.
+    /// `null` means that there is no next page; if it is absent, nothing is known.
     #[serde(borrow, rename = "nextPage", default, deserialize_with = "even_null")]
     next_page: Option<&'a RawValue>,
 }
@@ -112,7 +112,7 @@ fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de R
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// The tokens of `v1.tokens.make` and `v1.tokens.refresh`.
+/// Reads the tokens of `v1.tokens.make` and `v1.tokens.refresh`.
 pub(super) fn granted(answer: &Answer) -> Result<Granted, ApiError> {
     let data = data(answer)?;
     let data = parsed(data)?;
@@ -127,7 +127,7 @@ pub(super) fn granted(answer: &Answer) -> Result<Granted, ApiError> {
     })
 }
 
-/// What `v1.tokens.check` says.
+/// Reads the answer of `v1.tokens.check`.
 pub(super) fn is_good(answer: &Answer) -> Result<bool, ApiError> {
     match failure(answer) {
         None => Ok(true),
@@ -136,7 +136,7 @@ pub(super) fn is_good(answer: &Answer) -> Result<bool, ApiError> {
     }
 }
 
-/// The licences; `messenger` is a list despite its name.
+/// Reads the licences; `messenger` is a list despite its name.
 pub(super) fn licenses(answer: &Answer) -> Result<Page<License>, ApiError> {
     list(answer, |license| {
         let id = license.get("licenseId").words()?.to_owned();
@@ -148,7 +148,7 @@ pub(super) fn licenses(answer: &Answer) -> Result<Page<License>, ApiError> {
     })
 }
 
-/// The companies' ids.
+/// Reads the ids of the companies.
 pub(super) fn companies(answer: &Answer) -> Result<Page<String>, ApiError> {
     list(answer, |company| {
         let id = company.get("companyId").words().or_else(|| company.get("id").words());
@@ -156,7 +156,7 @@ pub(super) fn companies(answer: &Answer) -> Result<Page<String>, ApiError> {
     })
 }
 
-/// Who asks. What the answer looks like is not known: the likely names, one after the other.
+/// The id of the user. The form of this answer is not documented, so the likely names are tried in turn.
 pub(super) fn user(answer: &Answer) -> Result<Option<String>, ApiError> {
     let data = data(answer)?;
     let data = parsed(data)?;
@@ -164,7 +164,7 @@ pub(super) fn user(answer: &Answer) -> Result<Option<String>, ApiError> {
     Ok(ids.into_iter().find_map(Json::words).map(str::to_owned))
 }
 
-/// The callback URLs.
+/// Reads the callback URLs.
 pub(super) fn callback_urls(answer: &Answer) -> Result<Page<CallbackUrl>, ApiError> {
     list(answer, |callback| {
         let text = |name: &str| callback.get(name).words().map(str::to_owned);
@@ -178,7 +178,7 @@ pub(super) fn callback_urls(answer: &Answer) -> Result<Page<CallbackUrl>, ApiErr
     })
 }
 
-/// A page of chats.
+/// Reads a page of chats.
 pub(super) fn chats(answer: &Answer, limit: usize) -> Result<Page<ChatSummary>, ApiError> {
     let page = page(answer, limit)?;
     let summary = |item: &RawValue| {
@@ -196,17 +196,17 @@ pub(super) fn chats(answer: &Answer, limit: usize) -> Result<Page<ChatSummary>, 
     Ok(Page { items, next: page.next })
 }
 
-/// A page of messages.
+/// Reads a page of messages.
 pub(super) fn messages(answer: &Answer, limit: usize) -> Result<Page<Box<RawValue>>, ApiError> {
     let page = page(answer, limit)?;
     Ok(Page { items: page.items.into_iter().map(RawValue::to_owned).collect(), next: page.next })
 }
 
-/// The signature of `POST /broadcasting/auth`, which is Pusher's business and comes without an envelope.
+/// Reads the signature of `POST /broadcasting/auth`. This is Pusher's answer, so it has no ChatApp envelope.
 pub(super) fn signature(answer: &Answer) -> Result<SecretString, ApiError> {
     if answer.status == 200 && answer.complete {
         let text = text(answer)?;
-        // Checked first: the reader wants JSON.
+        // Checked first: the reader expects valid JSON.
         let document: &RawValue = serde_json::from_str(text).map_err(|_| not_json())?;
         if let Some(signature) = parsed(document)?.get("auth").words() {
             return Ok(signature.to_owned().into());
@@ -223,14 +223,14 @@ pub(crate) fn moment(value: &Json<'_>) -> Option<Timestamp> {
     value.integer().filter(|seconds| *seconds > 0).and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
-/// A page of a list that is given out whole, as far as is known.
+/// Reads a page of a list that, as far as is known, is always given whole.
 fn list<T>(answer: &Answer, read: impl Fn(&Json<'_>) -> Option<T>) -> Result<Page<T>, ApiError> {
     let page = page(answer, usize::MAX)?;
     let read_one = |item: &RawValue| read(&parsed(item)?).ok_or_else(|| unexpected("an item without its id"));
     Ok(Page { items: page.items.into_iter().map(read_one).collect::<Result<_, _>>()?, next: page.next })
 }
 
-/// `data` as a list: bare, or in `items` with what comes next. `limit`: how many were asked for.
+/// Reads `data` as a list: bare, or in `items` with the next page. `limit` is the number that was asked for.
 fn page(answer: &Answer, limit: usize) -> Result<Page<&RawValue>, ApiError> {
     let data = data(answer)?;
     if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(data.get()) {
@@ -251,7 +251,7 @@ fn page(answer: &Answer, limit: usize) -> Result<Page<&RawValue>, ApiError> {
     Ok(Page { items: list.items, next })
 }
 
-/// Where nothing is said of a next page, a page that is full may hide one.
+/// If nothing is said about a next page, a full page may have one.
 fn whole<T>(items: Vec<T>, limit: usize) -> Result<Vec<T>, ApiError> {
     if items.len() < limit {
         Ok(items)
@@ -264,7 +264,7 @@ fn parsed(value: &RawValue) -> Result<Json<'_>, ApiError> {
     Json::parse(value.get()).ok_or_else(not_json)
 }
 
-/// `data` of a success; everything else is an error.
+/// The `data` of a success; everything else is an error.
 fn data(answer: &Answer) -> Result<&RawValue, ApiError> {
     if let Some(failure) = failure(answer) {
         return Err(failure);
@@ -277,7 +277,7 @@ fn text(answer: &Answer) -> Result<&str, ApiError> {
     std::str::from_utf8(&answer.bytes).map(|text| text.trim_start_matches('\u{feff}').trim()).map_err(|_| not_json())
 }
 
-/// What went wrong; `None` for a success. What the answer says of itself decides, then the status.
+/// What went wrong; `None` for a success. The body decides first, then the status.
 fn failure(answer: &Answer) -> Option<ApiError> {
     let document = text(answer).ok().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
     let said = document.and_then(|document| Json::parse(document.get())).unwrap_or(Json::Null);
@@ -309,11 +309,12 @@ fn failure(answer: &Answer) -> Option<ApiError> {
     }
 }
 
-/// The error's code, where it looks like one. Its message is for people, in their language, and may quote what was asked.
+/// The error's code, if it looks like one. The error's message is not used: it is localised text and may quote the
+/// request.
 fn code(error: &Json<'_>) -> String {
     let code = error.get("code").words().unwrap_or_default();
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    // Digits alone may be anything, a phone among it.
+    // Digits alone may be anything, even a phone number.
     let is_code = code.len() <= CODE_CHARS_MAX && code.bytes().all(is_word);
     let is_short_number = code.len() <= 5;
     let has_letter = code.bytes().any(|byte| byte.is_ascii_alphabetic());

@@ -1,4 +1,4 @@
-//! Whose turn it is: so many requests a second, so many at a time, and the urgent ones first.
+//! When a request may be sent: a limit per second, a limit of requests in flight, and urgent ones first.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,37 +8,37 @@ use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Requests on their way at a time.
+/// Requests in flight at a time.
 const IN_FLIGHT_MAX: usize = 4;
-/// Of those, requests that can wait: so that there is always room for one that cannot.
+/// Of those, requests that can wait: this keeps room for an urgent one.
 const PATIENT_IN_FLIGHT_MAX: usize = 3;
-/// How long to keep silent after a 429 that does not say.
+/// How long to pause after a 429 without a time.
 const HOLD: Duration = Duration::from_secs(1);
-/// However long a 429 asks for.
+/// The longest pause, whatever a 429 asks for.
 const HOLD_MAX: Duration = Duration::from_secs(60);
 
-/// Who goes first.
+/// How urgent a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// Nothing is heard until it is answered: tokens and authorisations.
+    /// Tokens and authorisations: nothing is received until they are answered.
     Urgent,
-    /// What is fetched afterwards has time.
+    /// Back-fill and reconciling, which can wait.
     Patient,
 }
 
-/// The turns of all requests.
+/// Gives each request its turn.
 pub(super) struct Pace {
     queue: Mutex<Queue>,
     changed: Notify,
 }
 
-/// A request's turn; it ends with this.
+/// A request's turn. It ends when this is dropped.
 pub(super) struct Turn<'p> {
     pace: &'p Pace,
     urgency: Urgency,
 }
 
-/// A place in the queue, left when the turn comes, or when whoever stood there went away.
+/// A place in the queue. Dropped when the turn comes, or when the caller has gone away.
 struct Place<'p> {
     pace: &'p Pace,
     ticket: u64,
@@ -67,7 +67,7 @@ impl Pace {
         }
     }
 
-    /// Nobody has a turn for so long.
+    /// Pauses all requests for this long.
     pub(super) fn hold(&self, wanted: Option<Duration>) {
         let until = Instant::now() + wanted.unwrap_or(HOLD).min(HOLD_MAX);
         let mut queue = self.lock();
@@ -93,10 +93,10 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// What the one who asks has to do.
+/// What a waiting request has to do.
 #[derive(Debug, PartialEq, Eq)]
 enum Entry {
-    /// It is its turn.
+    /// Send now.
     Go,
     /// Wait until then.
     At(Instant),
@@ -104,10 +104,10 @@ enum Entry {
     Behind,
 }
 
-/// Who waits and who is on the way: no clock, no runtime.
+/// The queue and the requests in flight: no clock, no runtime.
 struct Queue {
     spacing: Duration,
-    /// When the next one may go. No savings for later: a second of silence buys no burst.
+    /// When the next request may be sent. Unused time is not saved up: a second of silence allows no burst.
     next_at: Option<Instant>,
     waiting: [VecDeque<u64>; 2],
     in_flight: [usize; 2],

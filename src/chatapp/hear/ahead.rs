@@ -1,28 +1,29 @@
-//! How far the disk is behind the socket, and so up to when we have really heard. Pure.
+//! How far the disk is behind the socket, and so the time up to which everything received is durable. Pure.
 
 use chatbridge_base::clock::Reading;
 
-/// Frames are read while those before them are still being written, many with one `fsync`. What was heard counts when
-/// everything that came before it is durable.
+/// Frames are read while earlier ones are still being written, many with one `fsync`. A heard time counts once every
+/// frame read before it is durable.
 ///
-/// The disk takes frames in their order, so as soon as any `n` of them are known to be durable the first `n` are.
+/// The disk writes frames in order. So when `n` of them are known to be durable, the first `n` are.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
-    /// Frames that were read.
+    /// Frames read.
     read: u64,
-    /// Frames of which the disk has said that it has them.
+    /// Frames that the disk has confirmed.
     durable: u64,
-    /// A time that counts when so many are. Later ones wait for the next turn, or none would ever come under load.
+    /// A heard time, and the number of durable frames at which it counts. Later times wait until this one is done:
+    /// replacing it would mean that under load no time ever counts.
     awaited: Option<(u64, Reading)>,
 }
 
 impl Ahead {
-    /// One more was read.
+    /// One more frame was read.
     pub(crate) fn read(&mut self) {
         self.read += 1;
     }
 
-    /// We heard up to `at`; that time, where it counts already.
+    /// Everything was received up to `at`. Returns that time if it counts already.
     pub(crate) fn heard(&mut self, at: Reading) -> Option<Reading> {
         if self.is_level() {
             return Some(at);
@@ -31,13 +32,13 @@ impl Ahead {
         None
     }
 
-    /// The disk has one more; the time that counts by that.
+    /// One more frame is durable. Returns the heard time that now counts, if any.
     pub(crate) fn durable(&mut self) -> Option<Reading> {
         self.durable += 1;
         self.awaited.take_if(|(frames, _)| *frames <= self.durable).map(|(_, at)| at)
     }
 
-    /// Whether the disk has everything that was read.
+    /// Whether everything that was read is durable.
     pub(crate) fn is_level(&self) -> bool {
         self.durable == self.read
     }

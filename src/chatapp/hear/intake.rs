@@ -1,4 +1,4 @@
-//! Into the spool: whatever comes, by whichever road, counts as received when it lies there.
+//! Writes to the spool: whatever comes, pushed, called or fetched, counts as received when it is there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use chatbridge_event::event::{Channel, ChatId, Gap};
 use chatbridge_event::normalize::chatapp::{self as normalize, Item};
 use chatbridge_pusher::{EventSink, Observer, Received, ReceivedFrame, Report};
 
-/// The way into one spool. Clones are the same one.
+/// Writes to one spool. Clones share it.
 #[derive(Clone)]
 pub struct Intake {
     spool: Spool,
@@ -28,16 +28,16 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// The way into `spool`.
+    /// An intake for `spool`.
     #[must_use]
     pub fn new(spool: Spool, telemetry: Arc<ChatAppTelemetry>) -> Self {
         Self { spool, telemetry }
     }
 
-    /// Returns when the body of a call is safe.
+    /// Returns when the body of a call is durable.
     ///
     /// # Errors
-    /// [`SpoolError::Closed`] alone: the call has to come again.
+    /// Only [`SpoolError::Closed`]: the call has to come again.
     pub async fn called(&self, body: Vec<u8>) -> Result<Stored, SpoolError> {
         let frame = Frame {
             road: Road::Callback,
@@ -50,10 +50,10 @@ impl Intake {
         self.take(frame).await
     }
 
-    /// Returns when it is safe that consumers will be told of a gap.
+    /// Returns when the gap is durable, so that consumers will be told of it.
     ///
     /// # Errors
-    /// [`SpoolError::Closed`] alone.
+    /// Only [`SpoolError::Closed`].
     pub async fn gap(&self, channel: &str, gap: &Gap) -> Result<(), SpoolError> {
         let body = serde_json::to_vec(gap).expect("words and times are JSON");
         let (channel, received_at) = (Some(channel.to_owned()), Timestamp::now());
@@ -61,7 +61,7 @@ impl Intake {
         self.take(frame).await.map(drop)
     }
 
-    /// What takes the fetched messages of a channel, which came by `road`.
+    /// A sink for the fetched messages of a channel; `road` says why they were fetched.
     #[must_use]
     pub fn fetching(&self, channel: Channel, road: Road) -> Fetching {
         Fetching { intake: self.clone(), channel, road }
@@ -74,10 +74,11 @@ impl Intake {
     }
 }
 
-/// Bytes of frames that were read off the socket and are not on disk yet, at the most.
+/// The most bytes of frames that were read from the socket and are not yet on disk.
 const AHEAD_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
-/// Hears the socket: frames go to the disk in their order, and what was heard counts when the disk has it.
+/// The sink of the socket: writes frames to the disk in order. A heard time counts once the disk has all frames before
+/// it.
 pub struct Ears(Arc<Inner>);
 
 struct Inner {
@@ -89,7 +90,7 @@ struct Inner {
 }
 
 impl Ears {
-    /// Frames go to `intake`; `ledger` hears of everything.
+    /// Frames go to `intake`; `ledger` is told of everything.
     #[must_use]
     pub fn new(intake: Arc<Intake>, ledger: Arc<Ledger>) -> Self {
         let room = Arc::new(Semaphore::new(AHEAD_BYTES_MAX as usize));
@@ -148,7 +149,7 @@ impl EventSink for Ears {
             if appended {
                 inner.durable();
             } else {
-                // The writer lives as long as the spool, unless it panicked. From here on nothing counts as heard, so the
+                // The writer lives as long as the spool, unless it panicked. From here on no heard time counts, so the
                 // next start finds the gap.
                 error!("a frame of ChatApp was received and could not be kept: restart the bridge");
             }
@@ -177,8 +178,9 @@ pub struct Fetching {
 }
 
 impl Fetching {
-    /// Which of these consumers do not have, one after the other. Judged as the drain will judge them, so only where it has
-    /// come at least as far as the spool was when they were asked for: a frame that still lies there may change one.
+    /// For each item, whether consumers do not have it yet. This must agree with the drain's judgement, so it only
+    /// decides once the drain has passed everything that was in the spool when the items were asked for: a frame that
+    /// is still there may change the result.
     async fn news(&self, items: &[Item], asked_behind: Sequence) -> Vec<bool> {
         let all = vec![true; items.len()];
         let spool = &self.intake.spool;
@@ -186,13 +188,13 @@ impl Fetching {
         if !spool.is_settled_up_to(asked_behind) {
             return all;
         }
-        // What cannot be asked is found out at the other end.
+        // If the history cannot be read, the drain decides.
         let Ok(histories) = spool.histories(subjects.clone()).await else { return all };
         let mut histories: HashMap<_, _> = subjects.into_iter().zip(histories).collect();
         let mut is_news = |(index, item): (u32, &Item)| {
             let Some(form) = item.form else { return true };
             let history = histories.entry(form.subject).or_default();
-            // Behind everything that is there.
+            // A place after everything that is there.
             let spot = (Sequence::MAX, index);
             matches!(history.judge(&form, self.road, spot, Some(asked_behind)), Verdict::New(_))
         };
@@ -210,7 +212,7 @@ impl Sink for Fetching {
     async fn take(&self, chat: &str, items: Vec<Box<RawValue>>, asked_behind: Sequence) -> bool {
         let Some(chat) = ChatId::new(chat) else { return true };
         let items: Vec<Item> = items.iter().flat_map(|item| normalize::fetched(&self.channel, &chat, item)).collect();
-        // Whoever was told already needs no place on disk.
+        // What consumers have already needs no room on disk.
         let news = self.news(&items, asked_behind).await;
         let received_at = Timestamp::now();
         let frames: Vec<Frame> = items

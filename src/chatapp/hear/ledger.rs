@@ -1,5 +1,5 @@
-//! The books: what each channel has heard, and what it may have missed. Hears the session, and sees to it that everybody
-//! who has to act does.
+//! Up to when each channel was heard, and which gaps it has. It observes the session and wakes the tasks that tell and
+//! fill gaps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use chatbridge_base::clock::{Clock, Reading};
 use chatbridge_event::event::{Channel, GapReason};
 use chatbridge_pusher::{Cause, Observer, Reconnect, Report, Rule};
 
-/// The books of one account.
+/// The state of all channels of one account.
 pub struct Ledger {
     channels: Mutex<BTreeMap<String, Arc<Entry>>>,
     clock: Clock,
@@ -24,27 +24,28 @@ pub struct Ledger {
     telemetry: Arc<ChatAppTelemetry>,
 }
 
-/// One channel's page.
+/// The state of one channel.
 pub(crate) struct Entry {
     standing: Mutex<Standing>,
-    /// There is something to be told, or fetched.
+    /// There is a gap to tell or to fetch.
     changed: Notify,
 }
 
 impl Ledger {
-    /// Empty books, kept by `clock`. `reconnect` is asked where a subscription seems to have ended without a word.
+    /// An empty ledger that uses `clock`. `reconnect` is asked for a new connection when a subscription seems to have
+    /// ended silently.
     #[must_use]
     pub fn new(clock: Clock, reconnect: Reconnect, telemetry: Arc<ChatAppTelemetry>) -> Self {
         Self { channels: Mutex::default(), clock, reconnect, telemetry }
     }
 
-    /// The clock that the books are kept by.
+    /// The clock this ledger uses.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Opens a page for a channel as an earlier run left it; `None`: it was never heard.
+    /// Adds a channel with the marks of an earlier run; `None`: it was never heard.
     pub fn expect(&self, channel: &str, marks: Option<Marks>) {
         let new = || {
             let standing = Standing::resumed(marks, self.clock.boot(), self.clock.now());
@@ -53,7 +54,7 @@ impl Ledger {
         self.channels().entry(channel.to_owned()).or_insert_with(new);
     }
 
-    /// A message of that channel and time was never pushed, though there was a subscription.
+    /// A message of that channel and time was never pushed, although the channel was subscribed.
     pub fn missed(&self, channel: Option<&Channel>, time: Option<Timestamp>) {
         let (Some(name), Some(time)) = (channel.and_then(Channel::name), time) else { return };
         let Some(entry) = self.entry(&name) else { return };
@@ -70,7 +71,7 @@ impl Ledger {
         self.channels().get(channel).cloned()
     }
 
-    /// An event came over a channel.
+    /// An event was pushed on a channel.
     pub(crate) fn pushed(&self, channel: &str) {
         if let Some(entry) = self.entry(channel) {
             entry.standing().pushed(self.clock.now());
@@ -97,7 +98,7 @@ impl Entry {
         self.standing.lock()
     }
 
-    /// Returns when there is a gap to be told.
+    /// Returns when there is a gap to tell.
     pub(crate) async fn unheard(&self) -> Unheard {
         self.until(Standing::unheard).await
     }

@@ -1,7 +1,7 @@
-//! How one channel stands: heard until when, missing what. Pure.
+//! The state of one channel: up to when it was heard, and which gaps it has. Pure.
 //!
-//! Everything here is by the clock that only goes forward ([`chatbridge_base::clock`]). A gap becomes times of day when it is told, and
-//! it is told again where the time of day was set afterwards: by the new one the messages that were missed are others.
+//! Everything here uses the monotonic clock ([`chatbridge_base::clock`]). A gap is converted to times of day when it is
+//! told. If the time of day is set afterwards, the gap is told again: by the new clock, other messages were missed.
 
 use std::collections::VecDeque;
 
@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use chatbridge_base::clock::{LOOK_BACK_MAX, Reading, When};
 use chatbridge_event::event::GapReason;
 
-/// Gaps of one channel that are remembered, should the time of day be set; of more, the two oldest become one.
+/// How many told gaps of a channel are remembered, in case the time of day is set. Beyond that, the two oldest are
+/// merged.
 const TOLD_MAX: usize = 16;
 
-/// A stretch that was not heard.
+/// A stretch in which the channel was not heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unheard {
     pub(crate) from: When,
@@ -22,7 +23,8 @@ pub(crate) struct Unheard {
     pub(crate) reason: GapReason,
 }
 
-/// A stretch whose messages are to be fetched. The same one again is another one: it may be told by another time of day.
+/// A gap whose messages are to be fetched. A gap that is told again is another one, because it may be told by another
+/// time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unfetched {
     pub(crate) gap: Unheard,
@@ -36,65 +38,65 @@ struct Told {
     offset: SignedDuration,
 }
 
-/// What one run leaves to the next of a channel.
+/// What one run stores about a channel for the next run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Marks {
-    /// The start of the machine that `Up` counts from, where that is known.
+    /// The boot that `Up` counts from, if known.
     boot: Option<String>,
     /// When this was written.
     written: Reading,
-    /// Up to here nothing is missing, but for what was told; since the machine was started.
+    /// Nothing is missing up to here except what was told. Counted from boot.
     heard: SignedDuration,
-    /// Of what was told, the messages of this are to be fetched.
+    /// The told gap whose messages are still to be fetched.
     unfetched: Option<Unheard>,
     /// Gaps that may have to be told again.
     told: Vec<Told>,
 }
 
-/// Up to when something was heard.
+/// Up to when the channel was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heard {
-    /// Since the machine was started.
+    /// In this boot: the time since it.
     Here(SignedDuration),
-    /// Before that.
+    /// Before this boot.
     Before(When),
 }
 
-/// What is known of one channel.
+/// The state of one channel.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    /// Up to here nothing that was sent to us is missing, but for what `unheard` and `again` say; `None`: never heard.
+    /// Nothing that was sent to us is missing up to here, except for `unheard` and `again`; `None`: never heard.
     heard: Option<Heard>,
     subscription: Subscription,
-    /// A gap that nobody has told yet.
+    /// A gap that was not told yet.
     unheard: Option<Unheard>,
     /// Gaps that were told by another time of day.
     again: VecDeque<Unheard>,
     told: VecDeque<Told>,
     unfetched: Option<Unfetched>,
     turns: u64,
-    /// The time of day can be right. Until then nothing is told or asked for: it would be about another time.
+    /// Whether the time of day can be right. Until it can, no gap is told or fetched: its times would be wrong.
     is_dated: bool,
-    /// How far the clocks were apart when they were last looked at.
+    /// The difference between the clocks when they were last looked at.
     offset: SignedDuration,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Subscription {
-    /// Not subscribed, for this reason.
+    /// Not subscribed, with the reason.
     Away(GapReason),
-    /// Subscribed since then; its last event came then.
+    /// Subscribed since then, and when its last event came.
     Live { since: Reading, pushed: Option<Reading> },
 }
 
 impl Marks {
-    /// Of a channel that is ours from `now` on.
+    /// The marks of a channel that is received from `now` on.
     #[must_use]
     pub fn first(boot: Option<&str>, now: Reading) -> Self {
         Self { boot: boot.map(str::to_owned), written: now, heard: now.up, unfetched: None, told: Vec::new() }
     }
 
-    /// Those that version 0.1 wrote: heard until when, and its messages fetched until when, by the time of day.
+    /// The marks that version 0.1 wrote: heard up to when, and its messages fetched up to when, by the time of day.
     #[must_use]
     pub fn by_time_of_day(heard: Timestamp, fetched: Option<Timestamp>) -> Self {
         let said = fetched.unwrap_or(heard).max(heard);
@@ -108,20 +110,20 @@ impl Marks {
         Self { unfetched, heard: heard.duration_since(said), ..Self::first(None, written) }
     }
 
-    /// Of an earlier start of the machine: its time of day is all there is.
+    /// Of an earlier boot only the time of day is known.
     fn by_wall(&self, at: Timestamp) -> When {
         When::Wall { at, said: self.written.wall }
     }
 }
 
 impl Standing {
-    /// Of a channel that was never heard.
+    /// A channel that was never heard.
     #[cfg(test)]
     pub(crate) fn new(now: Reading) -> Self {
         Self::resumed(None, None, now)
     }
 
-    /// As an earlier run left it. `boot` names the start of the machine that `now` counts from.
+    /// A channel with the marks of an earlier run. `boot` names the boot that `now` counts from.
     pub(crate) fn resumed(marks: Option<Marks>, boot: Option<&str>, now: Reading) -> Self {
         let mut standing = Self {
             heard: None,
@@ -135,7 +137,7 @@ impl Standing {
             offset: now.offset(),
         };
         let Some(marks) = marks else { return standing };
-        // A container may have a clock of its own that was started anew under the same name.
+        // A restarted container may have a clock of its own under the same boot id, so compare the times as well.
         if boot.is_some() && marks.boot.as_deref() == boot && marks.written.up <= now.up {
             standing.heard = Some(Heard::Here(marks.heard));
             standing.told = marks.told.into();
@@ -155,8 +157,8 @@ impl Standing {
         standing
     }
 
-    /// What a run that begins after this moment needs to know; `None` where nothing has come to its end that the marks on
-    /// disk do not say.
+    /// The marks for a run that starts after this moment; `None` if they would say nothing that the marks on disk do
+    /// not.
     pub(crate) fn marks(&self, boot: Option<&str>, now: Reading) -> Option<Marks> {
         let Some(Heard::Here(heard)) = self.heard else { return None };
         let is_told = self.unheard.is_none() && self.again.is_empty();
@@ -169,10 +171,10 @@ impl Standing {
         })
     }
 
-    /// It is subscribed from now on.
+    /// The channel is subscribed from now on.
     ///
-    /// A channel that was never heard has no gap: what came before is not ours. Another one is not heard yet either: who
-    /// learns late of a subscription may have lost it meanwhile.
+    /// A channel that was never heard has no gap: earlier events are not expected. A channel that was heard before does
+    /// not count as heard yet: the subscription may have been lost before this report arrives.
     pub(crate) fn live(&mut self, now: Reading) {
         self.look_at_clock(now);
         let reason = match self.subscription {
@@ -185,21 +187,21 @@ impl Standing {
                 Heard::Here(heard) => When::Up(heard),
                 Heard::Before(when) => when,
             };
-            // One that nobody told yet grows.
+            // A gap that was not told yet is extended.
             self.unheard = Some(Unheard { from, to: When::Up(now.up), reason }.joined(self.unheard));
         }
         self.heard.get_or_insert(Heard::Here(now.up));
     }
 
-    /// It is subscribed no more.
+    /// The channel is no longer subscribed.
     pub(crate) fn lost(&mut self, reason: GapReason) {
-        // The first reason is the reason.
+        // Keep the first reason.
         if self.is_live() {
             self.subscription = Subscription::Away(reason);
         }
     }
 
-    /// Something came over the connection: everything sent before it has come, too.
+    /// Something came over the connection, so everything sent before it has come too.
     pub(crate) fn heard(&mut self, at: Reading) {
         let is_news = !matches!(self.heard, Some(Heard::Here(heard)) if heard >= at.up);
         if is_news && self.is_live() {
@@ -207,16 +209,16 @@ impl Standing {
         }
     }
 
-    /// An event of it came.
+    /// An event of this channel came.
     pub(crate) fn pushed(&mut self, at: Reading) {
         if let Subscription::Live { pushed, .. } = &mut self.subscription {
             *pushed = Some(at);
         }
     }
 
-    /// A message that ChatApp wrote at `time` was found that was never pushed. Whether the subscription is to be distrusted:
-    /// nothing has come over it since, so it may have ended without a word. What was missed then is a gap as soon as it is
-    /// subscribed again.
+    /// A message that ChatApp wrote at `time` was found and had never been pushed. Returns whether to distrust the
+    /// subscription: nothing has come over it since, so it may have ended silently. What was missed becomes a gap when
+    /// the channel is subscribed again.
     pub(crate) fn missed(&mut self, time: Timestamp, now: Reading) -> bool {
         let Subscription::Live { since, pushed } = self.subscription else { return false };
         if pushed.is_some_and(|pushed| now.wall_at(pushed.up) >= time) {
@@ -224,7 +226,8 @@ impl Standing {
         }
         self.subscription = Subscription::Away(GapReason::Silence);
         let proven = pushed.unwrap_or(since).up;
-        // ChatApp's clock says when, unless ours is behind it: then only what came over the subscription says something.
+        // Use ChatApp's time of the message. If our clock is behind ChatApp's, only an event on this subscription says
+        // anything.
         let written = now.up.saturating_sub(now.wall.duration_since(time));
         let silent_from = if written <= now.up { written.max(proven) } else { proven };
         if let Some(Heard::Here(heard)) = self.heard
@@ -240,10 +243,10 @@ impl Standing {
         matches!(self.subscription, Subscription::Live { .. })
     }
 
-    /// What follows where the time of day was set: gaps that were told are to be told again by the new one. Whether there is
-    /// something to do that there was not.
+    /// If the time of day was set, gaps that were told are to be told again by the new one. Returns whether there is
+    /// new work.
     ///
-    /// To be called before anything is told or fetched.
+    /// Call this before telling or fetching anything.
     pub(crate) fn look_at_clock(&mut self, now: Reading) -> bool {
         let was_dated = std::mem::replace(&mut self.is_dated, now.is_dated());
         if now.was_set_since(self.offset) {
@@ -259,7 +262,7 @@ impl Standing {
         self.is_dated && (!was_dated || self.again.len() > before)
     }
 
-    /// In doubt the machine stood still for so long: what came before was so much earlier than the other clock says.
+    /// If in doubt, the machine was suspended for this long: shift everything before by that much into the past.
     fn was_earlier(&mut self, by: SignedDuration) {
         let earlier = |gap: Unheard| Unheard { from: gap.from.earlier(by), ..gap };
         self.unheard = self.unheard.map(earlier);
@@ -273,13 +276,13 @@ impl Standing {
         }
     }
 
-    /// The gap to be told, if there is one.
+    /// The gap to tell, if there is one.
     pub(crate) fn unheard(&self) -> Option<Unheard> {
         self.unheard.or_else(|| self.again.front().copied()).filter(|_| self.is_dated)
     }
 
-    /// That gap was told, by the time of day of `now`, and its messages are to be fetched, or not. Where it has grown
-    /// meanwhile, the whole of it is another one.
+    /// That gap was told, by the time of day of `now`; `is_to_be_fetched` says whether its messages are to be fetched.
+    /// If it has grown meanwhile, the whole of it is a new gap.
     pub(crate) fn told(&mut self, gap: Unheard, now: Reading, is_to_be_fetched: bool) {
         if self.unheard == Some(gap) {
             self.unheard = None;
@@ -304,14 +307,14 @@ impl Standing {
         self.unfetched.filter(|_| self.is_dated)
     }
 
-    /// Nothing more will be fetched of that gap; where it has grown or was told again meanwhile, it is another one.
+    /// That gap is done with. If it has grown or was told again meanwhile, it is a new gap.
     pub(crate) fn fetched(&mut self, gap: Unfetched) {
         if self.unfetched == Some(gap) {
             self.unfetched = None;
         }
     }
 
-    /// Nothing will be fetched, whatever an earlier run left.
+    /// Nothing will be fetched, even if an earlier run left a gap to fetch.
     pub(crate) fn fetches_nothing(&mut self) {
         self.unfetched = None;
     }
@@ -323,14 +326,14 @@ impl Standing {
 }
 
 impl Unheard {
-    /// From when to when, in the time of day of `now`. `overlap` is how far it reaches back before the last sign of life.
+    /// The beginning and end in the time of day of `now`. `overlap` extends it to before the last sign of life.
     pub(crate) fn told_at(&self, now: Reading, overlap: SignedDuration) -> (Timestamp, Timestamp) {
         let to = self.to.end(now);
         let from = self.from.beginning(now);
         (from.checked_sub(overlap).unwrap_or(Timestamp::MIN).min(to), to)
     }
 
-    /// From the earlier beginning of both to the later end.
+    /// From the earlier beginning to the later end of both.
     fn joined(self, earlier: Option<Self>) -> Self {
         earlier.map_or(self, |earlier| Self {
             from: earlier.from.min(self.from),

@@ -1,9 +1,10 @@
-//! Out of the spool and into Kafka: a frame leaves the disk when the broker has everything it held.
+//! From the spool into Kafka: a frame leaves the disk when the broker has everything it held.
 //!
-//! The guarantee is [`Drain::run`]: read, unpack, deliver, settle. What has the same key goes one after the other in the
-//! order of the spool, everything else at the same time. What consumers have, by whichever road it came, is not published
-//! again (`forms`): it passes, but in its turn, so that a message's history is never written down before all that
-//! it says is in Kafka. A crash at any point leaves the frame where it is: it is delivered again, with the same ids.
+//! The guarantee is in [`Drain::run`]: read, unpack, deliver, settle. Items with the same key go one after the other in
+//! spool order; everything else goes at the same time. What consumers have already, by whichever road it came, is not
+//! published again (`forms`). It still waits for its turn, so that a message's history is never stored before
+//! everything it lists is in Kafka. After a crash at any point the frame is still on disk: it is delivered again, with
+//! the same ids.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -31,90 +32,91 @@ use crate::watch::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
 use chatbridge_event::event::{Channel, Event, EventId};
 use chatbridge_event::normalize::chatapp::identity::{Form, Subject};
 
-/// Frames begun and not yet settled, at the most …
+/// The most frames that are begun and not yet settled.
 const FRAMES_IN_HAND_MAX: usize = 512;
-/// … and none is begun once they hold so many items, of each of which something is remembered until then.
+/// No frame is begun while those in hand hold this many items: something is remembered for each item.
 const ITEMS_IN_HAND_MAX: usize = 16 * 1024;
-/// What is on its way or waits for its turn comes to this at the most, unless one event alone does: nothing more is made
-/// meanwhile of the frame that is being taken apart. In memory it is a small multiple of that.
+/// The most bytes that are in flight or wait for their turn, unless a single event is larger. While they are this many,
+/// no more items are made of the open frame. Memory use is a small multiple of this.
 const BYTES_ON_THE_WAY_MAX: usize = 8 * 1024 * 1024;
-/// What an event takes beside its body while it is on its way, be it ever so short.
+/// What an event takes in flight beside its body, however short it is.
 const EVENT_BYTES: usize = 8 * 1024;
-/// So many items of a frame are made at once, if they are short, so that the disk is asked once about all of them.
+/// How many items of a frame are made at once, if they are short, so that one disk read covers them all.
 const ITEMS_AT_ONCE_MAX: usize = 64;
 const BYTES_AT_ONCE_MAX: usize = 256 * 1024;
-/// Of one reading.
+/// Frames per read.
 const READ_FRAMES_MAX: usize = 64;
 const READ_BYTES_MAX: usize = 1024 * 1024;
-/// Between two tries of a file that cannot be read.
+/// The pause before a file that cannot be read is tried again.
 const READ_RETRY: Duration = Duration::from_secs(1);
-/// So long it is known what was published of a message, since something last came of it: longer than any gap is fetched
-/// late. Of each message [`super::forms::FORMS_KEPT_MAX`] forms at the most.
+/// How long the published forms of a message are remembered after the last item about it: longer than any gap is
+/// fetched late. At most [`super::forms::FORMS_KEPT_MAX`] forms are kept for each message.
 const PUBLISHED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How often those before that are forgotten.
+/// How often older ones are forgotten.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Takes what lies in the spool to Kafka.
+/// Delivers the spool's frames to Kafka.
 pub struct Drain<P> {
-    /// Where it lies.
+    /// Where frames are read.
     pub spool: Spool,
-    /// Where it goes.
+    /// Where events are delivered.
     pub bridge: Arc<Bridge<P>>,
-    /// Who hears of what was never pushed.
+    /// Told about messages that were never pushed.
     pub ledger: Arc<Ledger>,
     /// Where it is counted.
     pub telemetry: Arc<ChatAppTelemetry>,
 }
 
-/// One item and its way.
+/// One item and what to do with it.
 struct Turn {
     ticket: Ticket,
     work: Work,
 }
 
-/// Whose turn it is.
+/// Identifies an item in its lane.
 struct Ticket {
     frame: Sequence,
     key: String,
     road: Road,
     channel: Option<Channel>,
     telemetry: Arc<ChannelTelemetry>,
-    /// What it counts for among what is on the way.
+    /// How much it adds to the bytes in flight.
     bytes: usize,
 }
 
-/// What is done in an item's turn.
+/// What to do when it is an item's turn.
 enum Work {
-    /// Consumers are to get it.
+    /// Publish it.
     Deliver(Box<Prepared>),
-    /// They have it, once everything before it in its lane is delivered.
+    /// Consumers have it, as soon as everything before it in its lane is delivered.
     Pass,
 }
 
-/// What came to its end.
+/// A task that has ended.
 enum Step {
     Delivered(Ticket, Option<Timestamp>, Settled),
     Settled(Sequence),
 }
 
-/// What was read and not yet settled.
+/// Everything that was read and is not yet settled.
 #[derive(Default)]
 struct InHand {
-    /// Read, and not begun.
+    /// Read, but not begun.
     read: VecDeque<(Sequence, Frame)>,
-    /// The frame that is being taken apart.
+    /// The frame that is being unpacked.
     open: Option<Open>,
     frames: HashMap<Sequence, Pending>,
-    /// Of everything in `frames`, which the disk knows of only when it is settled; and in how many frames it is.
+    /// The histories of all subjects in `frames`, which the disk gets only on settling; with the number of frames that
+    /// use each.
     histories: HashMap<Subject, (Arc<History>, usize)>,
-    /// Of everything in `frames`.
+    /// Items of all `frames`.
     items: usize,
-    /// Of everything in `lanes`, and on its way.
+    /// Bytes of everything in `lanes`, waiting or in flight.
     bytes: usize,
     lanes: Lanes<Turn>,
 }
 
-/// A frame, and what is not made of it yet.
+/// A frame, and the items not yet made of it.
 struct Open {
     sequence: Sequence,
     road: Road,
@@ -122,27 +124,28 @@ struct Open {
     asked_behind: Option<Sequence>,
     body_bytes: usize,
     items: Items,
-    /// Of the next item.
+    /// The index of the next item.
     index: u32,
     subjects: HashSet<Subject>,
-    /// The forms in it that are new.
+    /// The new forms in it.
     new: Vec<EventId>,
 }
 
-/// A frame of which something is still on its way.
+/// A frame with items still in flight.
 #[derive(Default)]
 struct Pending {
     items: usize,
     left: usize,
     proofs: Vec<Settled>,
-    /// What is true as soon as all of it is settled; `None` while it is being taken apart.
+    /// The histories that are true once all of it is settled; `None` while it is being unpacked.
     unproved: Option<Unproved>,
 }
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Vec<(Sequence, Frame)>> + Send + 'a>>;
 
 impl<P: Publisher + 'static> Drain<P> {
-    /// Runs until `stop`, then until what is in hand is settled. Dropped before that, it leaves on disk what was not.
+    /// Runs until `stop`, then until everything in hand is settled. If it is dropped earlier, unsettled frames stay on
+    /// disk.
     pub async fn run(&self, stop: CancellationToken) {
         let mut in_hand = InHand::default();
         let mut steps: JoinSet<Step> = JoinSet::new();
@@ -169,7 +172,7 @@ impl<P: Publisher + 'static> Drain<P> {
                         self.begin(next, &mut in_hand, &mut steps);
                     }
                     Ok(Step::Settled(frame)) => in_hand.forget(frame),
-                    // Whoever watches over this starts it again, and the frame with it.
+                    // The supervisor starts the drain again, and the frame is delivered again.
                     Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
                     Err(_) => return,
                 },
@@ -191,7 +194,7 @@ impl<P: Publisher + 'static> Drain<P> {
             self.spool.wait_behind(after).await;
             match self.spool.read(after, READ_FRAMES_MAX, READ_BYTES_MAX).await {
                 Ok(frames) if !frames.is_empty() => return frames,
-                // What lay there has been settled by an earlier run.
+                // An earlier run has settled what was there.
                 Ok(_) => {}
                 Err(failure) => error!(%failure, "what ChatApp sent waits on disk until it can be read"),
             }
@@ -199,7 +202,7 @@ impl<P: Publisher + 'static> Drain<P> {
         }
     }
 
-    /// Sends what was read on its way, as much of it as there is room for.
+    /// Starts what was read, as far as there is room.
     async fn take_apart(&self, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
         while in_hand.has_room_for_more() {
             let begun = in_hand.open.take().or_else(|| self.next_frame(in_hand));
@@ -230,7 +233,7 @@ impl<P: Publisher + 'static> Drain<P> {
         Some(Open { sequence, road, received_at, asked_behind, body_bytes, items, index: 0, subjects, new })
     }
 
-    /// Sends these items of a frame on their way.
+    /// Starts these items of a frame.
     async fn admit(&self, open: &mut Open, items: Vec<Item>, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
         let subjects = items.iter().filter_map(|item| item.form).map(|form| form.subject);
         let first_met: Vec<Subject> = subjects.filter(|subject| open.subjects.insert(*subject)).collect();
@@ -254,7 +257,7 @@ impl<P: Publisher + 'static> Drain<P> {
         }
     }
 
-    /// Nothing more is to be made of it.
+    /// The frame is unpacked.
     fn close(&self, open: Open, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
         let unproved = in_hand.unproved(open.subjects, open.new);
         if let Some(pending) = in_hand.frames.get_mut(&open.sequence) {
@@ -263,7 +266,7 @@ impl<P: Publisher + 'static> Drain<P> {
         self.settle_if_done(open.sequence, in_hand, steps);
     }
 
-    /// Fetches from disk what is known of these and not in hand.
+    /// Reads from disk the histories of the subjects that are not in memory.
     async fn learn(&self, subjects: &[Subject], in_hand: &mut InHand) {
         let unknown: Vec<Subject> =
             subjects.iter().filter(|subject| !in_hand.histories.contains_key(subject)).copied().collect();
@@ -275,7 +278,7 @@ impl<P: Publisher + 'static> Drain<P> {
         }
     }
 
-    /// Until the disk says it: without it, an event might get the id of another.
+    /// Retries until the disk answers: without the history, an event might get the id of another.
     async fn histories(&self, subjects: &[Subject]) -> Vec<History> {
         while !subjects.is_empty() {
             match self.spool.histories(subjects.to_vec()).await {
@@ -289,7 +292,7 @@ impl<P: Publisher + 'static> Drain<P> {
         Vec::new()
     }
 
-    /// What is to be done about an item; `None` where an earlier run came to the end of it.
+    /// What to do with an item; `None` if an earlier run has finished it.
     fn work(
         &self,
         content: Content,
@@ -320,7 +323,7 @@ impl<P: Publisher + 'static> Drain<P> {
         Some(Work::Deliver(Box::new(prepared)))
     }
 
-    /// It is this one's turn, and that of those behind it for as long as they only pass.
+    /// Starts this item, and those behind it as long as they only pass.
     fn begin(&self, turn: Option<Turn>, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
         let mut next = turn;
         while let Some(Turn { ticket, work }) = next {
@@ -352,7 +355,7 @@ impl<P: Publisher + 'static> Drain<P> {
         }
     }
 
-    /// A turn has come to its end; whose is next.
+    /// An item is finished; returns the next one in its lane.
     fn ended(
         &self,
         ticket: &Ticket,
@@ -369,7 +372,7 @@ impl<P: Publisher + 'static> Drain<P> {
         in_hand.lanes.arrived(&ticket.key)
     }
 
-    /// Nothing is left to do of an empty one, and of one that an earlier run delivered.
+    /// An empty frame, and one that an earlier run delivered, have nothing left to do.
     fn settle_if_done(&self, frame: Sequence, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
         let Some(pending) = in_hand.frames.get_mut(&frame).filter(|pending| pending.left == 0) else { return };
         let Some(unproved) = &pending.unproved else { return };
@@ -377,11 +380,11 @@ impl<P: Publisher + 'static> Drain<P> {
         self.settle(frame, told, steps);
     }
 
-    /// Takes a frame off the disk: Kafka has, or nobody wants, everything that was in it.
+    /// Takes a frame off the disk: everything in it is in Kafka, or not wanted.
     fn settle(&self, frame: Sequence, told: Vec<Remembered>, steps: &mut JoinSet<Step>) {
         let spool = self.spool.clone();
         steps.spawn(async move {
-            // A spool that takes nothing any more has its frames: they are delivered again.
+            // A closed spool keeps its frames: they are delivered again.
             if spool.settle(frame, told, Timestamp::now()).await.is_err() {
                 pending::<()>().await;
             }
@@ -391,12 +394,12 @@ impl<P: Publisher + 'static> Drain<P> {
 }
 
 impl Open {
-    /// The next ones; none where there are no more.
+    /// The next items; empty when there are no more.
     fn some_items(&mut self) -> Vec<Item> {
         let (mut some, mut bytes) = (Vec::new(), 0);
         while some.len() < ITEMS_AT_ONCE_MAX && bytes < BYTES_AT_ONCE_MAX {
             let Some(item) = self.items.next() else {
-                // The body goes now: there may be no room for long.
+                // Free the body now: its items may wait for a long time.
                 self.items = Items::One(None);
                 break;
             };
@@ -413,7 +416,8 @@ impl InHand {
         self.frames.len() < FRAMES_IN_HAND_MAX && self.items < ITEMS_IN_HAND_MAX
     }
 
-    /// Whether more may be made of the frame that is open, or of the next: it may all be one event. The largest go alone.
+    /// Whether more items may be made of the open frame, or of the next: it may be one single event. The largest go
+    /// alone.
     fn has_room_for_more(&self) -> bool {
         let body_bytes = match (&self.open, self.read.front()) {
             (Some(open), _) => open.body_bytes,
@@ -423,7 +427,7 @@ impl InHand {
         self.bytes == 0 || self.bytes + body_bytes <= BYTES_ON_THE_WAY_MAX
     }
 
-    /// Something more is on its way.
+    /// One more item is in flight.
     fn count(&mut self, ticket: &Ticket) {
         self.items += 1;
         self.bytes += ticket.bytes;
@@ -446,20 +450,20 @@ impl InHand {
         }
     }
 
-    /// What is known as soon as the frame that was judged last is settled.
+    /// The histories that hold once the frame judged last is settled.
     fn unproved(&self, subjects: HashSet<Subject>, new: Vec<EventId>) -> Unproved {
         let known = |subject| Some((subject, Arc::clone(&self.histories.get(&subject)?.0)));
         Unproved::new(subjects.into_iter().filter_map(known).collect(), new)
     }
 
-    /// What an item is to consumers, given everything before it.
+    /// Judges an item, given everything before it.
     fn judge(&mut self, form: &Form, road: Road, spot: Spot, asked_behind: Option<Sequence>) -> Verdict {
         let (history, _) = self.histories.entry(form.subject).or_default();
         Arc::make_mut(history).judge(form, road, spot, asked_behind)
     }
 }
 
-/// Waits for what is kept, and keeps it no more.
+/// Waits for the stored future, and clears it.
 async fn kept(reading: &mut Option<Reading<'_>>) -> Vec<(Sequence, Frame)> {
     let Some(waited_for) = reading else { return pending().await };
     let frames = waited_for.await;

@@ -1,16 +1,16 @@
-//! Which forms of a message consumers have, and whether what comes is news. Pure.
+//! Which forms of a message consumers have, and whether an item is new to them. Pure.
 //!
-//! A message has one form after the other: it is edited, edited back, deleted; a reaction is put, taken back and put
-//! again. So a form is not a repeat because it was published once, but because it is the one that was published *last*.
-//! Two things come late and are no news all the same:
+//! A message goes through several forms: it is edited, edited back, deleted; a reaction is added, removed and added
+//! again. So a form is not a repeat because it was published once, but because it was published *last*. Two kinds of
+//! items come late and are still not new:
 //!
-//! - *The other road's copy.* Socket and callback bring the same forms in the same order, one behind the other. What one
-//!   of them brings is compared with what it has not brought yet of what is published.
-//! - *A page that was on its way.* A message that was fetched is as it was when the page was asked for. If a newer form
-//!   was published since, an older one on that page is no news.
+//! - *The copy by the other road.* Socket and callback bring the same forms in the same order, one behind the other. An
+//!   item of one road is compared with the published forms that this road has not brought yet.
+//! - *A page that was requested earlier.* A fetched message is as it was when the page was requested. If a newer form
+//!   was published since, an older one on that page is not new.
 //!
-//! The order is that of the spool. A crash may have frames read again whose forms are published, and no later one's: what
-//! lies behind [`History::upto`] is judged as it was the first time, and gets the same id.
+//! The order is that of the spool. After a crash, frames whose forms are published may be read again, without any later
+//! forms. What lies behind [`History::upto`] is then judged as it was the first time, and gets the same id.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::core::settled::Settled;
 use chatbridge_event::event::EventId;
 use chatbridge_event::normalize::chatapp::identity::{Form, Subject, of_return};
 
-/// Forms of one subject that are remembered, the latest ones.
+/// How many forms of one subject are remembered; the latest are kept.
 pub(crate) const FORMS_KEPT_MAX: usize = 32;
 
-/// The roads by which ChatApp sends events of its own accord, each in their order.
+/// The roads by which ChatApp sends events by itself, each in order.
 const SENDING_ROADS: usize = 2;
 
-/// An item's place in the spool: its frame, and its place in there.
+/// An item's place in the spool: its frame, and its index in the frame.
 pub(crate) type Spot = (Sequence, u32);
 
 /// A form that consumers have.
@@ -37,42 +37,42 @@ struct Told {
     id: EventId,
 }
 
-/// What consumers have of one subject, as of the latest item about it.
+/// What consumers have of one subject, after the latest item about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct History {
-    /// The oldest first.
+    /// Oldest first.
     forms: Vec<Told>,
-    /// There were more.
+    /// Older forms were dropped.
     is_cut: bool,
     /// How many of `forms` each sending road has brought.
     brought: [u8; SENDING_ROADS],
     /// The latest item that was judged.
     upto: Option<Spot>,
-    /// The spool's last frame when the subject had the last form: the one that brought it, or where it was fetched, the one
-    /// that lay there when it was asked for.
+    /// The last frame in the spool at the time the subject had its last form: the frame that brought it, or, if it was
+    /// fetched, the last frame when it was requested.
     as_of: Option<Sequence>,
 }
 
-/// What an item is to consumers.
+/// What an item means to consumers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// An earlier run came to the end of it.
+    /// An earlier run has finished it.
     Done,
-    /// They have it.
+    /// They have it already.
     Repeat,
-    /// They are to get it, under this id.
+    /// They do not have it; it is published with this id.
     New(EventId),
 }
 
-/// The histories after a frame: true as soon as everything in it is settled.
+/// The histories after a frame. They become true once everything in the frame is settled.
 #[derive(Debug)]
 pub(crate) struct Unproved {
     histories: Vec<(Subject, Arc<History>)>,
-    /// Of the forms that are new in it.
+    /// The ids of the new forms in the frame.
     ids: Vec<EventId>,
 }
 
-/// A history that may be stored: all that it says consumers have, they have.
+/// A history that may be stored: every form in it is in Kafka.
 #[derive(Debug)]
 pub struct Remembered {
     subject: Subject,
@@ -80,18 +80,18 @@ pub struct Remembered {
 }
 
 impl Unproved {
-    /// Each subject once; `ids` are those of the forms that are new in the frame.
+    /// Each subject occurs once; `ids` are those of the new forms in the frame.
     pub(crate) fn new(histories: Vec<(Subject, Arc<History>)>, ids: Vec<EventId>) -> Self {
         Self { histories, ids }
     }
 
-    /// Of whom something is said.
+    /// The subjects with a history here.
     pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject> {
         self.histories.iter().map(|(subject, _)| *subject)
     }
 
-    /// What may be stored by these proofs: nothing, if one is missing. What lay before the frame in the spool is settled,
-    /// too: it has the same keys.
+    /// What may be stored, given these proofs: nothing if one is missing. Earlier frames in the spool with the same
+    /// subjects are settled too, because they have the same keys.
     pub(crate) fn settled_by(&self, proofs: &[Settled]) -> Vec<Remembered> {
         let proved: HashSet<EventId> = proofs.iter().map(Settled::id).collect();
         let histories = if self.ids.iter().all(|id| proved.contains(id)) { &self.histories[..] } else { &[] };
@@ -113,8 +113,8 @@ impl Remembered {
 }
 
 impl History {
-    /// Judges the form that lies at `spot` and came by `road`, and takes it in. Call in the order of the spool. Something
-    /// that was fetched was asked for when the spool held what lies up to `asked_behind`.
+    /// Judges the form that lies at `spot` and came by `road`, and adds it. Call this in spool order. A fetched item
+    /// was requested when `asked_behind` was the last frame in the spool.
     pub(crate) fn judge(&mut self, form: &Form, road: Road, spot: Spot, asked_behind: Option<Sequence>) -> Verdict {
         if self.upto.is_some_and(|upto| spot <= upto) {
             return Verdict::Done;
@@ -124,7 +124,7 @@ impl History {
             Road::Push => self.is_known_to(0, form),
             Road::Callback => self.is_known_to(1, form),
             Road::Backfill | Road::Reconcile => self.is_known_fetched(form, asked_behind),
-            // The bridge tells no forms.
+            // The bridge's own events have no forms.
             Road::Bridge => false,
         };
         if is_known {
@@ -141,7 +141,7 @@ impl History {
         Verdict::New(id)
     }
 
-    /// Whether consumers have what a sending road brings; then it has brought that.
+    /// Whether consumers have this form from a sending road. If so, marks it as brought by that road.
     fn is_known_to(&mut self, road: usize, form: &Form) -> bool {
         let brought = usize::from(self.brought[road]);
         let is_it = |told: &Told| told.exact == form.exact;
@@ -153,7 +153,7 @@ impl History {
         brought == self.forms.len() && self.forms.last().is_some_and(is_it)
     }
 
-    /// Whether consumers have what was fetched. Without the file's link: it may be signed anew each time.
+    /// Whether consumers have a fetched form. The file's link is ignored, because it may be signed anew each time.
     fn is_known_fetched(&self, form: &Form, asked_behind: Option<Sequence>) -> bool {
         let is_it = |told: &Told| told.words == form.words;
         let is_old = form.is_past || asked_behind.is_none_or(|asked| self.as_of > Some(asked));
@@ -175,7 +175,7 @@ impl History {
             self.is_cut = true;
             self.brought = self.brought.map(|brought| brought.saturating_sub(1));
         }
-        // Most have one form, and thousands may be in hand.
+        // Most subjects have one form, and thousands may be in memory.
         self.forms.reserve_exact(1);
         self.forms.push(told);
     }
@@ -184,14 +184,14 @@ impl History {
         u8::try_from(self.forms.len()).unwrap_or(u8::MAX)
     }
 
-    /// Whether this says more than `other`.
+    /// Whether this history goes further than `other`.
     pub(crate) fn is_later_than(&self, other: &Self) -> bool {
         self.upto > other.upto
     }
 }
 
-/// A history as it lies on disk: the item it goes up to, what the last form is as of, what each road has brought, whether
-/// it is cut, and the forms: each one number, or three where they are not the same.
+/// A history as stored on disk: its latest item, what its last form is as of, how many forms each road has brought,
+/// whether it is cut, and the forms. A form is one number, or three if they differ.
 pub(crate) type Stored = ((u64, u32), u64, (u8, u8), bool, Vec<Vec<u128>>);
 
 impl History {

@@ -3,33 +3,33 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A frame's number: later ones are greater, also after a restart.
+/// A frame's number. Later frames have greater numbers, also after a restart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub(crate) u64);
 
 impl Sequence {
-    /// Behind every frame.
+    /// Greater than any frame.
     pub(crate) const MAX: Self = Self(u64::MAX);
 }
 
-/// By which road something came.
+/// The road by which something came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Road {
-    /// Off the socket.
+    /// Pushed over the socket.
     Push,
-    /// By the callback URL.
+    /// Sent to the callback URL.
     Callback,
-    /// Fetched, because a push of it may have been missed.
+    /// Fetched because its push may have been missed.
     Backfill,
-    /// Fetched while the channel was subscribed, to see whether a push of it was missed.
+    /// Fetched while the channel was subscribed, to find missed pushes.
     Reconcile,
-    /// Made by the bridge itself.
+    /// Made by the bridge.
     Bridge,
 }
 
 impl Road {
-    /// The word in labels.
+    /// The label's value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,24 +42,24 @@ impl Road {
     }
 }
 
-/// Something received, whole.
+/// Something received, complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// By which road it came.
+    /// The road by which it came.
     pub road: Road,
-    /// The Pusher channel, where it came over one.
+    /// The Pusher channel, if it came over one.
     pub channel: Option<String>,
-    /// The Pusher event's name, where it came as one.
+    /// The name of the Pusher event, if it came as one.
     pub event: Option<String>,
-    /// When.
+    /// When it was received.
     pub received_at: Timestamp,
-    /// What was fetched: the last frame in the spool when it was asked for.
+    /// For fetched items: the last frame in the spool when they were requested.
     pub asked_behind: Option<Sequence>,
-    /// The body, byte for byte.
+    /// The body, unchanged.
     pub body: Vec<u8>,
 }
 
-/// What stands before the body, in one line of JSON.
+/// What precedes the body: one line of JSON.
 #[derive(Serialize, Deserialize)]
 struct Head<'f> {
     road: Road,
@@ -87,7 +87,7 @@ impl Frame {
         bytes
     }
 
-    /// `None` for what was not written by [`Frame::encode`].
+    /// `None` if [`Frame::encode`] did not write these bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let head: Head<'_> = serde_json::from_slice(&bytes[..end]).ok()?;

@@ -1,8 +1,8 @@
-//! Whose turn it is: what has one key goes one after the other, and nobody waits for another's. Pure.
+//! Order by key: items with the same key go one after the other and do not wait for other keys. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
-/// What is in hand, by key. The head of each lane is on its way; the others wait behind it.
+/// Items in hand, by key. The head of each lane is in flight; the others wait behind it.
 pub(crate) struct Lanes<T> {
     lanes: HashMap<String, VecDeque<T>>,
 }
@@ -14,7 +14,7 @@ impl<T> Default for Lanes<T> {
 }
 
 impl<T> Lanes<T> {
-    /// Lines `item` up under `key`; gives it back where it goes at once.
+    /// Adds `item` to the lane of `key`; returns it if it can start at once.
     pub(crate) fn enter(&mut self, key: &str, item: T) -> Option<T> {
         match self.lanes.get_mut(key) {
             Some(behind) => {
@@ -28,7 +28,7 @@ impl<T> Lanes<T> {
         }
     }
 
-    /// What was on its way under `key` has arrived; who goes next.
+    /// The head of the lane of `key` is finished; returns the next item to start.
     pub(crate) fn arrived(&mut self, key: &str) -> Option<T> {
         let next = self.lanes.get_mut(key).and_then(VecDeque::pop_front);
         if next.is_none() {

@@ -1,7 +1,7 @@
-//! Room on the disk for what has to be written though the disk is full: frames are taken off it by writing, and a new pair
-//! of tokens makes the old one worthless.
+//! Disk space for writes that must work even when the disk is full: removing frames needs a write, and a new pair of
+//! tokens makes the old one worthless.
 //!
-//! It is a file of its own beside the spool, which holds nothing and is deleted when its room is needed.
+//! The reserve is a separate file beside the spool. It holds nothing and is deleted when its space is needed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,11 +12,11 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
 const NAME: &str = "spool.reserve";
-/// What a few of the largest writes need, each of which sets free what the next one needs.
+/// Enough for a few of the largest writes; each of them frees what the next one needs.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Of a small disk no more than this part.
+/// On a small disk, at most this part of it.
 const DISK_PART: u64 = 16;
-/// What has to stay free beside the reserve: nothing is added to the spool below it.
+/// What has to stay free beside the reserve: below this, nothing is added to the spool.
 const FLOOR_BYTES_MAX: u64 = 32 * 1024 * 1024;
 const FLOOR_DISK_PART: u64 = 8;
 
@@ -25,7 +25,7 @@ const FLOOR_DISK_PART: u64 = 8;
 pub(crate) struct Disk {
     /// Bytes that this user may still write.
     pub(crate) free: u64,
-    /// All it holds.
+    /// The size of the disk.
     pub(crate) total: u64,
 }
 
@@ -34,24 +34,24 @@ impl Disk {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let found = statvfs(path)?;
         if found.f_blocks == 0 {
-            // Some file systems have no size to tell. Then only a failed write says that there is no room.
+            // Some file systems do not report a size. Then only a failed write shows that the disk is full.
             return Ok(Self { free: u64::MAX, total: 0 });
         }
         Ok(Self { free: found.f_bavail * found.f_frsize, total: found.f_blocks * found.f_frsize })
     }
 
-    /// The free bytes below which only what makes room is written.
+    /// Below this many free bytes only writes that free space are allowed.
     pub(crate) fn floor(self) -> u64 {
         FLOOR_BYTES_MAX.min(self.total / FLOOR_DISK_PART)
     }
 
-    /// The bytes that are kept for what makes room.
+    /// The bytes reserved for writes that free space.
     pub(crate) fn reserve(self) -> u64 {
         BYTES_MAX.min(self.total / DISK_PART)
     }
 }
 
-/// Keeps the reserve in `folder`, where it is missing and the disk has room for it.
+/// Creates the reserve in `folder` if it is missing and the disk has room for it.
 pub(crate) fn keep(folder: &Path, disk: Disk) -> io::Result<()> {
     let (path, bytes) = (folder.join(NAME), disk.reserve());
     let is_whole = fs::metadata(&path).is_ok_and(|found| found.len() == bytes);
@@ -63,12 +63,12 @@ pub(crate) fn keep(folder: &Path, disk: Disk) -> io::Result<()> {
     fill(file, bytes).inspect_err(|_| drop(fs::remove_file(&path)))
 }
 
-/// Frees the reserve's room; `false` where there was none.
+/// Deletes the reserve to free its space; `false` if there was none.
 pub(crate) fn give_up(folder: &Path) -> bool {
     fs::remove_file(folder.join(NAME)).is_ok()
 }
 
-/// Whether more room would have helped.
+/// Whether the error means that the disk is full.
 pub(crate) fn is_lack_of_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -76,7 +76,7 @@ pub(crate) fn is_lack_of_room(error: &io::Error) -> bool {
 fn fill(mut file: File, bytes: u64) -> io::Result<()> {
     match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => Ok(()),
-        // This file system sets nothing aside but what is written.
+        // This file system cannot allocate space ahead, so write the bytes.
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
             io::copy(&mut io::Read::take(io::repeat(0xa5), bytes), &mut file)?;
             file.flush()?;

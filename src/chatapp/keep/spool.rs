@@ -1,18 +1,19 @@
-//! What was received and is not yet in Kafka, on disk: ChatApp pushes everything once, so a frame counts as
-//! received only when it is here, and leaves on Kafka's acknowledgement.
+//! What was received and is not yet in Kafka, on disk. ChatApp pushes everything only once, so a frame counts as
+//! received only when it is here, and is deleted only after Kafka's acknowledgement.
 //!
-//! One file, one writer. Whoever appends waits for the disk's word, and all who wait at the same time share one
-//! `fsync`. What cannot be written is not acknowledged: the append waits and tries again, says so, and with it the
-//! reading stands still. The same holds for a spool that is full.
+//! There is one file and one writer. An append waits until it is durable; all that wait at the same time share one
+//! `fsync`. What cannot be written is not acknowledged: the append tries again and logs that, and no more is read from
+//! the socket meanwhile. The same holds when the spool is full.
 //!
-//! Taking frames out has to be written as well. So appends leave some of the disk free (`room`), a reserve is kept for when
-//! others fill it up, and an append that fails or waits holds up nothing else (`writer`).
+//! Removing frames needs writes as well. So appends leave some of the disk free (`room`), a reserve is kept in case
+//! others fill the disk, and an append that fails or waits holds up nothing else (`writer`).
 //!
-//! Beside the frames lies what must outlive a crash with them: how far each channel was heard ([`Spool::keep`]), and which
-//! forms of each message were published lately ([`Spool::settle`]), for what comes by two roads or once more.
+//! The file also holds other data that must survive a crash: up to when each channel was heard ([`Spool::keep`]), and
+//! which forms of each message were published lately ([`Spool::settle`]), to recognise what comes by a second road or
+//! again.
 //!
-//! Ids are made of a frame's place (`Spool::place`), so no place is given twice: the sequence goes on over restarts, and
-//! a file that is made anew has another id of its own.
+//! Ids are made of a frame's place (`Spool::place`), so no place is used twice: the sequence continues after a restart,
+//! and a new file gets a new id.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,13 +40,13 @@ use store::Store;
 
 /// The file's name in `chatapp.state_dir`.
 pub const FILE_NAME: &str = "spool.redb";
-/// Commands on their way to the writer; whoever finds no room waits.
+/// Commands queued for the writer; when the queue is full, callers wait.
 const COMMANDS_MAX: usize = 1024;
 
 /// Why a spool cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// The file cannot be opened: look at the folder, its rights, and whether another bridge has it open.
+    /// The file cannot be opened: check the folder, its permissions, and whether another bridge has it open.
     #[error("{path} cannot be used as the spool: {detail}")]
     Unusable {
         /// The file.
@@ -53,46 +54,46 @@ pub enum SpoolError {
         /// Why.
         detail: String,
     },
-    /// What lies in it cannot be read just now.
+    /// The contents cannot be read at the moment.
     #[error("the spool cannot be read: {0}")]
     Unreadable(String),
-    /// The process ends.
+    /// The process is ending.
     #[error("the spool is closed")]
     Closed,
 }
 
-/// How much lies in a spool.
+/// How much is in a spool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Frames that are not yet settled.
+    /// Frames that are not settled.
     pub frames: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// When the oldest was received.
+    /// When the oldest frame was received.
     pub oldest: Option<Timestamp>,
-    /// Bytes that the file occupies on its disk, as of the last write.
+    /// Bytes that the file takes on its disk, as of the last write.
     pub file_bytes: u64,
 }
 
-/// How the spool is.
+/// Whether the spool can take frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// It takes frames.
+    /// It can.
     Well,
-    /// It takes none until Kafka has taken some, or there is more room; in words.
+    /// Not until Kafka has taken some frames, or there is more room; with the reason.
     Full(String),
-    /// The disk takes nothing, or the file is not where it belongs; tried again and again.
+    /// Writes fail, or the file is not in its place; tried again and again.
     Failing(String),
 }
 
-/// A spool that is open. Clones are the same one.
+/// An open spool. Clones share it.
 #[derive(Clone)]
 pub struct Spool {
     commands: mpsc::Sender<Command>,
     shared: Arc<Shared>,
 }
 
-/// What the writer and everybody else know.
+/// State shared with the writer.
 struct Shared {
     store: Store,
     /// The id of the file.
@@ -100,18 +101,18 @@ struct Shared {
     lying: Mutex<Lying>,
     bytes_max: u64,
     file_bytes: AtomicU64,
-    /// The last frame that counts as received.
+    /// The last durable frame.
     last: watch::Sender<Option<Sequence>>,
     condition: watch::Sender<Condition>,
 }
 
-/// What lies there.
+/// What is in the spool.
 #[derive(Default)]
 struct Lying {
-    /// Of each frame: its bytes, and when it was received.
+    /// Each frame's size, and when it was received.
     frames: BTreeMap<Sequence, (u64, Timestamp)>,
     bytes: u64,
-    /// The number that was given last, also where that frame is gone.
+    /// The last number given, even if that frame is gone.
     given: Sequence,
 }
 
@@ -127,23 +128,23 @@ impl Lying {
     }
 }
 
-/// What the writer is asked for; each is answered when it is durable.
+/// A request to the writer. Each is answered when it is durable.
 enum Command {
     Append(Vec<u8>, Timestamp, oneshot::Sender<Sequence>),
     Settle(Sequence, Vec<Remembered>, Timestamp, oneshot::Sender<()>),
     Keep(String, Vec<u8>, oneshot::Sender<()>),
-    /// As of that time, what is older than this.
+    /// At that time, forget what is older than this.
     Forget(Timestamp, SignedDuration),
-    /// To see how the disk is now.
+    /// Check the disk.
     Look,
 }
 
-/// The proof that a frame will outlive a crash. Only [`Spool::append`] makes one.
+/// Proof that a frame will survive a crash. Only [`Spool::append`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored(Sequence);
 
 impl Stored {
-    /// The place of the frame in the order of the disk.
+    /// The frame's place in the order of the disk.
     #[must_use]
     pub fn sequence(self) -> Sequence {
         self.0
@@ -151,11 +152,11 @@ impl Stored {
 }
 
 impl Spool {
-    /// Opens the spool at `path`, readable and writable for nobody else, or makes it. The file occupies `bytes_max` at the
-    /// most, but for what taking frames out needs. Blocks for as long as the disk takes.
+    /// Opens the spool at `path`, or creates it, accessible to its owner only. The file takes at most `bytes_max`, plus
+    /// what removing frames needs. Blocks on the disk.
     ///
     /// # Errors
-    /// Where the file cannot be used.
+    /// If the file cannot be used.
     pub fn open(path: &Path, bytes_max: u64) -> Result<Self, SpoolError> {
         let unusable = |detail: String| SpoolError::Unusable { path: path.to_owned(), detail };
         let place = FilePlace::at(path).map_err(|error| unusable(error.to_string()))?;
@@ -183,19 +184,19 @@ impl Spool {
         Ok(Self { commands, shared })
     }
 
-    /// Returns when the frame will outlive a crash, however long that takes; a full spool takes it when there is room.
+    /// Returns when the frame will survive a crash, however long that takes; a full spool takes it when there is room.
     ///
     /// # Errors
-    /// [`SpoolError::Closed`] alone.
+    /// Only [`SpoolError::Closed`].
     pub async fn append(&self, frame: &Frame) -> Result<Stored, SpoolError> {
         let appending = self.begin_append(frame).await?;
         appending.await.map(Stored).map_err(|_| SpoolError::Closed)
     }
 
-    /// The same for several, which lie there in this order and share what it costs.
+    /// The same for several frames. They keep their order and share the cost.
     ///
     /// # Errors
-    /// [`SpoolError::Closed`] alone.
+    /// Only [`SpoolError::Closed`].
     pub async fn append_all(&self, frames: &[Frame]) -> Result<(), SpoolError> {
         let mut appending = Vec::with_capacity(frames.len());
         for frame in frames {
@@ -207,10 +208,10 @@ impl Spool {
         Ok(())
     }
 
-    /// Returns when the frame has its place in the order; what it gives returns when the frame will outlive a crash.
+    /// Returns when the frame has its place in the order. The returned receiver resolves when the frame is durable.
     pub(crate) async fn begin_append(&self, frame: &Frame) -> Result<oneshot::Receiver<Sequence>, SpoolError> {
         let bytes = frame.encode();
-        // The writer has the last word; but nobody should read more while there is no room.
+        // The writer decides whether the frame fits, but nothing more should be read while there is no room.
         let _ = self.condition().wait_for(|condition| *condition == Condition::Well).await;
         let (answer, answered) = oneshot::channel();
         let command = Command::Append(bytes, frame.received_at, answer);
@@ -218,26 +219,26 @@ impl Spool {
         Ok(answered)
     }
 
-    /// Returns when the writer has come to its end though this spool is still there: nothing is stored any more.
+    /// Returns when the writer has ended although this spool still exists: nothing can be stored any more.
     pub async fn closed(self) {
         self.commands.closed().await;
     }
 
-    /// Takes a frame out, everything in it being settled or known from before, and remembers the forms that consumers
-    /// have by that; both or neither.
+    /// Removes a frame, once everything in it is settled or was known before, and stores the forms that consumers then
+    /// have. Both happen, or neither.
     ///
     /// # Errors
-    /// [`SpoolError::Closed`] alone.
+    /// Only [`SpoolError::Closed`].
     pub async fn settle(&self, frame: Sequence, told: Vec<Remembered>, at: Timestamp) -> Result<(), SpoolError> {
         self.ask(|answer| Command::Settle(frame, told, at, answer)).await
     }
 
-    /// Where that frame lies: no other one has or had this place, in whatever file.
+    /// The place of that frame. No other frame has or had it, in any file.
     pub(crate) fn place(&self, frame: Sequence) -> SpoolPlace {
         SpoolPlace { spool: self.shared.id, sequence: frame.0 }
     }
 
-    /// The frame that was appended last.
+    /// The last appended frame.
     pub(crate) fn last_appended(&self) -> Sequence {
         self.shared.lying().given
     }
@@ -247,23 +248,23 @@ impl Spool {
         self.shared.lying().frames.keys().next().is_none_or(|oldest| *oldest > frame)
     }
 
-    /// Remembers of `channel` what the next run needs to know.
+    /// Stores the marks of `channel` for the next run.
     ///
     /// # Errors
-    /// [`SpoolError::Closed`] alone.
+    /// Only [`SpoolError::Closed`].
     pub async fn keep(&self, channel: &str, marks: &Marks) -> Result<(), SpoolError> {
         let bytes = serde_json::to_vec(marks).expect("words and times are JSON");
         self.ask(|answer| Command::Keep(channel.to_owned(), bytes, answer)).await
     }
 
-    /// What was remembered of `channel` last; `None` where nothing ever was.
+    /// The marks of `channel` that were stored last; `None` if there are none.
     ///
     /// # Errors
     /// [`SpoolError::Unreadable`].
     pub async fn kept(&self, channel: &str) -> Result<Option<Marks>, SpoolError> {
         let (shared, channel) = (Arc::clone(&self.shared), channel.to_owned());
         reading(move || {
-            // What a later version wrote, and this one cannot read, counts as what 0.1 left: it says less.
+            // Marks of a later version that this one cannot read count as marks of 0.1, which say less.
             if let Some(marks) = shared.store.kept(&channel)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
                 return Ok(Some(marks));
             }
@@ -274,7 +275,7 @@ impl Spool {
         .await
     }
 
-    /// What was published lately of each of `subjects`, as far as it is settled.
+    /// The settled history of each of `subjects`.
     ///
     /// # Errors
     /// [`SpoolError::Unreadable`].
@@ -283,14 +284,14 @@ impl Spool {
         reading(move || shared.store.histories(&subjects)).await
     }
 
-    /// Forgets, sooner or later, what was published of subjects of which nothing has come for longer than `kept`; sooner
-    /// where they are too many.
+    /// Forgets, in the background, the history of subjects about which nothing has come for longer than `kept`; earlier
+    /// if there are too many.
     pub fn forget_published(&self, now: Timestamp, kept: SignedDuration) {
-        // A busy writer forgets another time.
+        // If the writer is busy, this happens another time.
         let _ = self.commands.try_send(Command::Forget(now, kept));
     }
 
-    /// The frames behind `after`, oldest first: at most `frames_max`, and no more once there are `bytes_max`.
+    /// The frames after `after`, oldest first: at most `frames_max`, and no more once they reach `bytes_max`.
     ///
     /// # Errors
     /// [`SpoolError::Unreadable`].
@@ -305,13 +306,13 @@ impl Spool {
         reading(move || shared.store.frames(after, last, frames_max, bytes_max)).await
     }
 
-    /// Returns when a frame lies behind `after`.
+    /// Returns when there is a frame after `after`.
     pub async fn wait_behind(&self, after: Option<Sequence>) {
         // The sender lives as long as this spool.
         let _ = self.shared.last.subscribe().wait_for(|last| *last > after).await;
     }
 
-    /// How much lies there.
+    /// How much is in it.
     #[must_use]
     pub fn depth(&self) -> Depth {
         let lying = self.shared.lying();
@@ -323,7 +324,7 @@ impl Spool {
         }
     }
 
-    /// How it is, and every change.
+    /// Its condition, and every change of it.
     #[must_use]
     pub fn condition(&self) -> watch::Receiver<Condition> {
         self.shared.condition.subscribe()
@@ -342,7 +343,7 @@ impl Shared {
     }
 }
 
-/// Reads off the runtime's threads, where a slow disk holds nobody up.
+/// Reads on a blocking thread, so that a slow disk does not hold up the runtime.
 async fn reading<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, redb::Error> + Send + 'static,
 ) -> Result<T, SpoolError> {

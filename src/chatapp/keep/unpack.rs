@@ -1,4 +1,4 @@
-//! Out of the spool: what a frame holds, one by one, each made when it is asked for. Pure.
+//! Unpacks a frame into items, one at a time, each made when it is asked for. Pure.
 
 use chatbridge_event::event::{Channel, Event, EventId, Gap, SourceId, Undecodable};
 use chatbridge_event::record;
@@ -7,33 +7,33 @@ use super::spool::{Frame, Road};
 use chatbridge_event::normalize::chatapp::identity::{Form, Place, of_unreadable};
 use chatbridge_event::normalize::chatapp::{self as normalize, Arrival};
 
-/// One thing that a frame holds.
+/// One item of a frame.
 pub(crate) struct Item {
-    /// The key of its record: what has the same one keeps its order.
+    /// The key of its record. Items with the same key keep their order.
     pub(crate) key: String,
-    /// For whom it was received.
+    /// The channel it was received for.
     pub(crate) channel: Option<Channel>,
     pub(crate) content: Content,
-    /// What it is a form of, where it is one.
+    /// Which form of which subject it is, if any.
     pub(crate) form: Option<Form>,
 }
 
 pub(crate) enum Content {
     Event(Box<Event>),
-    /// Nobody can read it.
+    /// It cannot be read.
     Undecodable(SourceId, EventId, Undecodable),
 }
 
-/// What a frame holds, and in what wrapping.
+/// The items of a frame, and how the body was wrapped.
 pub(crate) struct Unpacked {
     pub(crate) items: Items,
     pub(crate) is_wrapped: bool,
     pub(crate) is_without_items: bool,
 }
 
-/// What is left of a frame.
+/// The items left in a frame.
 pub(crate) enum Items {
-    /// Something that is not taken apart; `None` once it is out.
+    /// A frame that is one single item; `None` once it was taken.
     One(Option<Box<Item>>),
     Several(Box<normalize::Items>),
 }
@@ -59,7 +59,7 @@ impl Item {
         Self { key, channel: source.channel().cloned(), content: Content::Event(Box::new(event)), form }
     }
 
-    /// About as many bytes of memory it takes, at the least.
+    /// A lower estimate of the memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         match &self.content {
             Content::Event(event) => event.raw.get().len(),
@@ -74,7 +74,7 @@ impl Item {
     }
 }
 
-/// What lies at `place`. Never fails, and never comes back empty-handed.
+/// Unpacks the frame at `place`. Never fails, and always returns at least one item.
 pub(crate) fn unpack(frame: Frame, place: Place) -> Unpacked {
     let channel = frame.channel.as_deref().and_then(Channel::from_name);
     let one = |item| Unpacked { items: Items::One(Some(Box::new(item))), is_wrapped: false, is_without_items: false };

@@ -1,9 +1,10 @@
-//! What was said while nobody listened: the messages of a gap, fetched chat by chat.
+//! Fetches the messages of a gap, chat by chat.
 //!
-//! ChatApp lists no messages by time, only chats by when they last moved, and of each chat its messages from a time on.
-//! So: the chats that moved since the gap began, then what was said in each of them. `walk` knows what to ask for next;
-//! this asks, patiently, and hands over what came. It ends with everything or says that it does not have everything:
-//! no page is left out in silence. Whoever asks again for the same gap gets the same again.
+//! ChatApp cannot list messages by time. It lists chats by their latest activity, and the messages of a chat from a
+//! given time on. So first come the chats with activity since the gap began, then the messages of each. `walk` decides
+//! which page comes next; this module asks, with retries, and hands over what came. The result is everything, or a
+//! statement that something is missing: no page is left out silently. Fetching the same gap again gives the same
+//! messages again.
 
 use std::future::Future;
 use std::time::Duration;
@@ -20,15 +21,15 @@ mod walk;
 
 use walk::{Ask, ChatWalk, MessageWalk, Position};
 
-/// So many chats in a row that cannot be read are not these chats' fault.
+/// If this many chats in a row cannot be read, the chats are not the cause.
 const CHATS_IN_TROUBLE_MAX: usize = 3;
 
-/// Where chats and messages are listed.
+/// Lists chats and messages.
 pub trait History: Send + Sync {
-    /// A page of the chats of a line, those that moved last first.
+    /// A page of the chats of a line, latest activity first.
     fn chats(&self, line: &Line, start: Start<'_>) -> impl Future<Output = Result<Page<ChatSummary>, Obstacle>> + Send;
 
-    /// A page of a chat's messages, the oldest first.
+    /// A page of a chat's messages, oldest first.
     fn messages(
         &self,
         line: &Line,
@@ -37,12 +38,12 @@ pub trait History: Send + Sync {
     ) -> impl Future<Output = Result<Page<Box<RawValue>>, Obstacle>> + Send;
 }
 
-/// Why a page did not come, by what comes next. Without names: it is logged.
+/// Why a page did not come. The variants differ in what comes next. The details are logged, so they name nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
     /// Ask again.
     Again {
-        /// At the earliest after so long.
+        /// Wait at least this long.
         least: Option<Duration>,
         /// What happened.
         detail: String,
@@ -52,43 +53,43 @@ pub enum Obstacle {
         /// Why.
         detail: String,
     },
-    /// None will, before somebody has acted.
+    /// No page will come until somebody has acted.
     Stop {
         /// What to do.
         detail: String,
     },
 }
 
-/// Takes what was fetched.
+/// Takes the fetched messages.
 pub trait Sink: Send + Sync {
-    /// When something was asked for, in the sink's own order.
+    /// The time of a request, in the sink's own order.
     type Moment: Copy + Send + Sync;
 
     /// Now.
     fn moment(&self) -> Self::Moment;
 
-    /// Returns when these, which were asked for at `asked_at`, are safe; `false` where they never will be, for the process
-    /// ends.
+    /// Returns when these items, requested at `asked_at`, are durable; `false` if they never will be, because the
+    /// process is ending.
     fn take(&self, chat: &str, items: Vec<Box<RawValue>>, asked_at: Self::Moment) -> impl Future<Output = bool> + Send;
 }
 
 /// A stretch of time in which something may have been missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// From then on.
+    /// Its beginning.
     pub from: Timestamp,
-    /// Until then; what is later was heard.
+    /// Its end; what is later was heard.
     pub to: Timestamp,
 }
 
-/// Bounds of a back-fill.
+/// Limits of a back-fill.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Pages of the list of chats, over all its readings.
+    /// Pages of the list of chats, over all passes.
     pub chat_pages_max: usize,
     /// Pages of one chat's messages.
     pub message_pages_max: usize,
-    /// How often a page is asked for.
+    /// How often a page is requested.
     pub attempts_max: u32,
     /// The first wait after a failure; it doubles, with jitter, …
     pub retry_min: Duration,
@@ -117,31 +118,31 @@ pub struct Fetched {
     pub chats: u64,
 }
 
-/// How a back-fill ended.
+/// The result of a back-fill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything that ChatApp has of the gap was handed over.
     Done(Fetched),
     /// Something is missing.
     GaveUp {
-        /// Why, the first time.
+        /// The first reason.
         why: String,
-        /// What was handed over all the same.
+        /// What was handed over nevertheless.
         fetched: Fetched,
-        /// Chats that moved and were not read to the end; `None`: not even that is known.
+        /// Chats with activity that were not read to the end; `None` if their number is unknown.
         chats_missed: Option<u64>,
-        /// ChatApp was there: what it did not give now it will hardly give later. Otherwise nobody knows what it has.
+        /// Whether ChatApp answered. If it did, trying again will hardly help; if not, nobody knows what it has.
         has_answered: bool,
     },
 }
 
 /// Why a list was not read to its end.
 enum Failure {
-    /// This one cannot be.
+    /// This list cannot be read.
     Unreadable(String),
-    /// Asking got nowhere, however often.
+    /// All attempts failed.
     Exhausted(String),
-    /// None can be.
+    /// No list can be read.
     Stopped(String),
 }
 
@@ -182,7 +183,7 @@ pub async fn backfill(history: &impl History, sink: &impl Sink, line: &Line, gap
     }
 }
 
-/// The chats in which something happened since the gap began.
+/// The chats with activity since the gap began.
 async fn moved_chats(history: &impl History, line: &Line, gap: Gap, limits: &Limits) -> Result<Vec<String>, Failure> {
     let mut walk = ChatWalk::new(gap.from, limits.chat_pages_max);
     let mut ask = walk.first();
@@ -231,7 +232,7 @@ async fn read_chat(
     }
 }
 
-/// Asks until there is an answer, within reason.
+/// Retries until there is an answer or the attempts are used up.
 async fn patiently<T, F: Future<Output = Result<T, Obstacle>>>(
     limits: &Limits,
     ask: impl Fn() -> F,

@@ -1,8 +1,9 @@
-//! Looks after one channel: tells its gaps, fetches what can be fetched of them, looks now and then for what was never
-//! pushed, and writes down how far all of that has come.
+//! Looks after one channel: tells its gaps, fetches their messages, checks now and then for messages that were never
+//! pushed, and stores how far all of that has come.
 //!
-//! A gap is told first, for what cannot be fetched is lost already; then its messages are fetched. The marks on disk move
-//! only past what was told, and they say what is still to be fetched: a crash in between finds the gap again.
+//! A gap is told first, because some of it is lost whatever is fetched; then its messages are fetched. The marks on
+//! disk move only past what was told, and they include what is still to be fetched: after a crash in between, the gap
+//! is found again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,21 +27,21 @@ use chatbridge_base::clock::{LOOK_BACK_MAX, Reading};
 use chatbridge_base::retry::Backoff;
 use chatbridge_event::event::{Channel, Gap, KindName};
 
-/// Between two tries of a spool that cannot be read.
+/// The pause before a spool that cannot be read is tried again.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 /// How often the marks are written.
 const MARK_INTERVAL: Duration = Duration::from_secs(5);
-/// What was said so lately may be on its way to us still, unless clocks are trusted to be closer.
+/// More recent messages may still be on their way to us, unless the configured clock difference is smaller.
 const RECONCILE_SETTLE_MAX: SignedDuration = SignedDuration::from_secs(30);
-/// Fetchings of one gap that ChatApp answered, before what is missing is given up.
+/// How often a gap is fetched, counting tries that ChatApp answered, before the rest is given up.
 const FETCHES_MAX: u32 = 6;
-/// The wait before the second; it doubles, …
+/// The wait before the second try; it doubles, …
 const FETCH_RETRY_MIN: Duration = Duration::from_secs(60);
 /// … up to this.
 const FETCH_RETRY_MAX: Duration = Duration::from_secs(1800);
-/// The wait after one that ChatApp did not answer, or a look of that kind, …
+/// The wait after a try or a check that ChatApp did not answer, …
 const AWAY_RETRY_MIN: Duration = Duration::from_secs(10);
-/// … up to this. As many as it takes.
+/// … up to this. There is no limit to these tries.
 const AWAY_RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// How channels are looked after.
@@ -48,15 +49,15 @@ const AWAY_RETRY_MAX: Duration = Duration::from_secs(60);
 pub struct Care {
     /// Whether messages are fetched at all.
     pub backfill: bool,
-    /// How often to look for messages that were never pushed; `None`: never.
+    /// How often to check for messages that were never pushed; `None`: never.
     pub reconcile_interval: Option<Duration>,
-    /// How far clocks may differ.
+    /// How far apart the clocks may be.
     pub overlap: SignedDuration,
-    /// Bounds of a fetching.
+    /// Limits of a back-fill.
     pub limits: Limits,
 }
 
-/// Everybody who looks after a channel of one account.
+/// The tasks that look after the channels of one account.
 pub struct Keepers {
     stop: CancellationToken,
     names: HashSet<String>,
@@ -64,22 +65,22 @@ pub struct Keepers {
 }
 
 impl Keepers {
-    /// Nobody yet. Each ends with `stop`, and all where this is dropped.
+    /// No tasks yet. Each ends with `stop`, and all end when this is dropped.
     #[must_use]
     pub fn new(stop: CancellationToken) -> Self {
         Self { stop, names: HashSet::new(), tasks: JoinSet::new() }
     }
 
-    /// Whether somebody looks after the channel.
+    /// Whether the channel has a task.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    /// From now on somebody does. The channel is one that `desk`'s ledger expects.
+    /// Starts a task for the channel, which `desk`'s ledger must expect.
     pub fn look_after<H: History + 'static>(&mut self, name: &str, desk: &Desk<H>) {
         let Some(entry) = desk.ledger.entry(name) else { return };
-        // A channel of a sort that this version does not know is looked after as well, under no label of its own.
+        // A channel of a kind that this version does not know gets a task too, but no label of its own.
         let channel = Channel::from_name(name).unwrap_or(Channel::Unnamed);
         let telemetry = desk.telemetry.expect(&channel);
         let keeper = Keeper { name: name.to_owned(), channel, entry, desk: desk.clone(), telemetry };
@@ -104,21 +105,21 @@ impl Keepers {
         });
     }
 
-    /// Returns when each has come to its end.
+    /// Returns when all tasks have ended.
     pub async fn ended(&mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
 }
 
-/// What every keeper works with.
+/// What all keepers share.
 pub struct Desk<H> {
-    /// The books.
+    /// The state of the channels.
     pub ledger: Arc<Ledger>,
-    /// Where the marks are.
+    /// Where the marks are stored.
     pub spool: Spool,
-    /// Where gaps and fetched messages go.
+    /// Where gaps and fetched messages are written.
     pub intake: Arc<Intake>,
-    /// Where messages are listed.
+    /// Lists chats and messages.
     pub history: Arc<H>,
     /// How channels are looked after.
     pub care: Care,
@@ -150,10 +151,10 @@ struct Keeper<H> {
 }
 
 impl<H: History> Keeper<H> {
-    /// Runs until `stop`, and writes the marks once more.
+    /// Runs until `stop`, and stores the marks once more.
     ///
     /// # Errors
-    /// Where the spool is closed, or cannot be read at the beginning.
+    /// If the spool is closed, or cannot be read at the beginning.
     async fn run(&self, stop: CancellationToken) -> Result<(), SpoolError> {
         if self.line().is_none() {
             self.entry.standing().fetches_nothing();
@@ -170,7 +171,7 @@ impl<H: History> Keeper<H> {
         self.mark().await
     }
 
-    /// Both clocks, after the books have seen them.
+    /// Both clocks, after the ledger has checked them.
     fn now(&self) -> Reading {
         let now = self.desk.ledger.clock().now();
         if self.entry.look_at_clock(now) {
@@ -182,7 +183,7 @@ impl<H: History> Keeper<H> {
         now
     }
 
-    /// Each gap becomes an event.
+    /// Makes an event of each gap.
     async fn tell_gaps(&self) -> Result<(), SpoolError> {
         loop {
             self.entry.unheard().await;
@@ -206,7 +207,7 @@ impl<H: History> Keeper<H> {
         Ok(())
     }
 
-    /// The messages of each gap.
+    /// Fetches the messages of each gap.
     async fn fetch_gaps(&self) {
         let Some(line) = self.line() else { return std::future::pending().await };
         let mut left = None;
@@ -225,12 +226,12 @@ impl<H: History> Keeper<H> {
         }
     }
 
-    /// Fetches what can be fetched; how long to wait before it is done again, where that was not all.
+    /// Fetches what can be fetched. If something is missing, returns how long to wait before the next try.
     async fn fetch(&self, line: &Line, gap: Unheard, tries: &mut Tries) -> Option<Duration> {
         let sink = self.desk.intake.fetching(self.channel.clone(), Road::Backfill);
         let now = self.now();
         let (from, to) = gap.told_at(now, self.desk.care.overlap);
-        // Whatever ChatApp's clock calls the end of it.
+        // ChatApp's clock may differ from ours, so extend the end.
         let span = backfill::Gap { from, to: to + self.desk.care.overlap };
         let (why, chats_missed, has_answered) =
             match backfill(&*self.desk.history, &sink, line, span, &self.desk.care.limits).await {
@@ -243,7 +244,7 @@ impl<H: History> Keeper<H> {
             };
         self.telemetry.backfill_failed(&why);
         if !std::mem::replace(&mut tries.is_told, true) {
-            // Where it cannot be told, the process ends.
+            // If it cannot be told, the process is ending.
             self.tell(gap, now, vec![KindName::Message]).await.ok()?;
         }
         let Some(wait) = tries.failed(has_answered, fastrand::f64()) else {
@@ -263,7 +264,7 @@ impl<H: History> Keeper<H> {
         Some(wait)
     }
 
-    /// Looks, again and again, whether everything was pushed that should have been.
+    /// Checks regularly whether everything was pushed.
     async fn reconcile(&self) {
         let (Some(line), Some(pause)) = (self.line(), self.desk.care.reconcile_interval) else {
             return std::future::pending().await;
@@ -272,14 +273,14 @@ impl<H: History> Keeper<H> {
         let settle = RECONCILE_SETTLE_MAX.min(self.desk.care.overlap);
         let mut looked = Looked::begin(self.now());
         let mut away = Backoff::new(AWAY_RETRY_MIN, AWAY_RETRY_MAX);
-        // Not all channels at the same time.
+        // Spread the channels over the interval.
         sleep(pause.mul_f64(fastrand::f64())).await;
         let mut wait = pause;
         loop {
             sleep(wait).await;
             wait = pause;
             let now = self.now();
-            // A gap is looked into already.
+            // A gap is being fetched anyway.
             if !now.is_dated() || !self.entry.standing().is_live() || self.entry.standing().unfetched().is_some() {
                 continue;
             }
@@ -319,7 +320,7 @@ impl<H: History> Keeper<H> {
         }
     }
 
-    /// Where its messages are listed, if they are and are wanted.
+    /// The line whose messages to fetch, if it can be fetched and that is wanted.
     fn line(&self) -> Option<Line> {
         match &self.channel {
             Channel::Messenger { license, messenger } if self.desk.care.backfill => {
@@ -329,7 +330,7 @@ impl<H: History> Keeper<H> {
         }
     }
 
-    /// What a gap of it loses for good.
+    /// The kinds that a gap of this channel loses for good.
     fn unfetchable(&self) -> Vec<KindName> {
         let mut kinds = match self.channel {
             Channel::Messenger { .. } => vec![KindName::MessageStatus, KindName::ChatUpdate],
@@ -346,7 +347,7 @@ impl<H: History> Keeper<H> {
     }
 }
 
-/// How fetching one gap went so far.
+/// The tries of fetching one gap.
 struct Tries {
     of: Unfetched,
     is_told: bool,
@@ -362,7 +363,7 @@ impl Tries {
         Self { of, is_told: false, answers: 0, refused, away }
     }
 
-    /// How long to wait before the next one; `None`: there is none. Only those that ChatApp answered are counted.
+    /// How long to wait before the next try; `None` if there is none. Only tries that ChatApp answered are counted.
     fn failed(&mut self, has_answered: bool, chance: f64) -> Option<Duration> {
         if !has_answered {
             return Some(self.away.next_at_least(AWAY_RETRY_MIN, chance));
@@ -372,7 +373,7 @@ impl Tries {
     }
 }
 
-/// How far it was looked whether everything was pushed.
+/// Up to when pushes were checked.
 struct Looked {
     begun: Reading,
     until: Reading,
@@ -383,7 +384,8 @@ impl Looked {
         Self { begun: now, until: now }
     }
 
-    /// Where to begin now. By another time of day other messages were looked for: then it is from the beginning.
+    /// Where to start now. If the time of day was set, start from the beginning: by the old clock other messages were
+    /// checked.
     fn from(&self, now: Reading) -> Timestamp {
         if !now.was_set_since(self.until.offset()) {
             return now.wall_at(self.until.up);

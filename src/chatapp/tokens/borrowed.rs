@@ -1,5 +1,5 @@
-//! The token that is there, for whoever asks beside a running bridge: a new pair would make that bridge's own worthless,
-//! and there are a hundred logins a day.
+//! The existing token, for commands that run beside the bridge: a new pair would make the bridge's pair worthless, and
+//! there are only a hundred logins a day.
 
 use std::io;
 
@@ -10,28 +10,28 @@ use super::{TokenEndpoint, TokenFile, TokenStore, Tokens, UnreadableTokens};
 use crate::config::ChatApp;
 use chatbridge_base::clock::Reading;
 
-/// What there is to ask ChatApp with.
+/// What there is to call ChatApp with.
 #[derive(Debug)]
 pub enum Borrowed<E> {
-    /// A token that is not known to have ended. It cannot be renewed: nothing that could is with it.
+    /// A token that has not expired, as far as is known. It cannot be renewed, because it comes without a refreshToken
+    /// or login.
     Token {
-        /// That one alone.
+        /// Holds only that token.
         tokens: Tokens<E>,
-        /// Whether the bridge made it and keeps it in `state_dir`; otherwise it is the configured one.
+        /// Whether it is the bridge's own from `state_dir`; otherwise it is the configured one.
         is_stored: bool,
     },
-    /// The one there is has ended.
+    /// The token has expired.
     Ended(Timestamp),
-    /// There is none.
+    /// There is no token.
     Nothing,
 }
 
 impl<E: TokenEndpoint> Tokens<E> {
-    /// What [`Tokens::open`] would take up. Nothing is written, and whatever comes of it, nothing is renewed. Blocks for
-    /// as long as the disk takes.
+    /// The token that [`Tokens::open`] would start with. Nothing is written or renewed. Blocks on the disk.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// If the file cannot be read.
     pub fn borrow(
         endpoint: E,
         config: &ChatApp,
@@ -54,7 +54,7 @@ impl<E: TokenEndpoint> Tokens<E> {
     }
 }
 
-/// Where nothing is kept.
+/// A store that stores nothing.
 struct Closed;
 
 impl TokenStore for Closed {

@@ -1,4 +1,4 @@
-//! Where pairs of tokens come from.
+//! The source of token pairs.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use secrecy::SecretString;
 use crate::chatapp::api::{Api, ApiError, Granted};
 use crate::config::Login;
 
-/// Makes pairs of tokens.
+/// Makes token pairs.
 pub trait TokenEndpoint: Send + Sync + 'static {
-    /// For a login.
+    /// With a login.
     fn log_in(&self, login: &Login) -> impl Future<Output = Result<Granted, ApiError>> + Send;
 
-    /// For a refreshToken.
+    /// With a refreshToken.
     fn refresh(&self, refresh: &SecretString) -> impl Future<Output = Result<Granted, ApiError>> + Send;
 }
 

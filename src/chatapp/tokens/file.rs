@@ -1,4 +1,4 @@
-//! The file of tokens: whole or the one before it, readable for nobody else, and sealed where there is a key.
+//! The token file: replaced atomically, readable by its owner only, and sealed if there is a key.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -13,27 +13,27 @@ use crate::chatapp::keep::reserve;
 use crate::config::ChatApp;
 use crate::seal::Seal;
 
-/// What the file is sealed for.
+/// The purpose of the seal.
 const PURPOSE: &str = "the tokens of ChatApp";
 /// The file's name in `chatapp.state_dir`.
 pub const FILE_NAME: &str = "chatapp-tokens.json";
 const OWNER_ONLY: u32 = 0o600;
 
-/// Where tokens are kept.
+/// Stores tokens.
 pub trait TokenStore: Send + Sync + 'static {
-    /// What was stored last; `None` where nothing ever was. Blocks for as long as the disk takes.
+    /// What was stored last; `None` if nothing was. Blocks on the disk.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     fn load(&self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Returns when `text` will outlive a crash; until then what was stored before does. Blocks likewise.
+    /// Returns when `text` will survive a crash; until then the previous text does. Blocks on the disk.
     ///
     /// # Errors
-    /// Where it cannot be written; what was stored before is still there.
+    /// If it cannot be written; the previous text is still there.
     fn store(&self, text: &str) -> io::Result<()>;
 
-    /// How people find it.
+    /// The location to show to people.
     fn place(&self) -> String;
 }
 
@@ -46,24 +46,24 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
-    /// In the directory of the configuration, sealed as it says.
+    /// In the configured directory, sealed as configured.
     #[must_use]
     pub fn of(config: &ChatApp) -> Self {
         Self { seal: config.seal.clone(), ..Self::in_folder(&config.state_dir) }
     }
 
-    /// In this directory, which is made where it is missing; not sealed.
+    /// In this directory, which is created if missing; not sealed.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), path: folder.join(FILE_NAME), seal: None }
     }
 
-    /// What was stored last, for whoever may look and touch nothing.
+    /// What was stored last, without changing anything on disk.
     pub(super) fn peek(&self) -> io::Result<Option<Vec<u8>>> {
         self.read()?.map(|bytes| self.opened(bytes)).transpose()
     }
 
-    /// As it lies there.
+    /// The file as it is on disk.
     fn read(&self) -> io::Result<Option<Vec<u8>>> {
         match fs::read(&self.path) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -80,9 +80,9 @@ impl TokenFile {
         seal.open(PURPOSE, &bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// Seals what was kept in the clear so far.
+    /// Seals contents that were stored unsealed until now.
     fn seal_from_now_on(&self, bytes: &[u8]) {
-        // What is no token file stays as it is, to be looked at, until there are new tokens.
+        // If it is not a token file, leave it for inspection until there are new tokens.
         let is_ours = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
         let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| is_ours) else { return };
         match self.store(text) {
@@ -93,17 +93,17 @@ impl TokenFile {
         }
     }
 
-    /// Writes it beside the old one, and puts it in its place.
+    /// Writes a new file beside the old one and renames it.
     fn replace(&self, text: &str) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let beside = self.path.with_extension("json.new");
-        // One that a crash left behind may have other rights.
+        // A leftover of a crash may have other permissions.
         drop(fs::remove_file(&beside));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(&beside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, &self.path)?;
-        // The new name is durable when the folder is.
+        // The rename is durable once the folder is synced.
         File::open(&self.folder)?.sync_all()
     }
 }
@@ -125,7 +125,7 @@ impl TokenStore for TokenFile {
         let sealed = self.seal.as_ref().map(|seal| seal.seal(PURPOSE, text)).transpose()?;
         let text = sealed.as_deref().unwrap_or(text);
         match self.replace(text) {
-            // A full disk must not cost the tokens: the old pair may be worth nothing any more.
+            // A full disk must not lose the new tokens: the old pair may be worthless by now.
             Err(error) if reserve::is_lack_of_room(&error) && reserve::give_up(&self.folder) => self.replace(text),
             done => done,
         }

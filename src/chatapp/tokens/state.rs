@@ -1,4 +1,4 @@
-//! What is known of tokens and logins, its form on disk, and what is to be done next: no clock, no wires, no disk.
+//! The state of tokens and logins, its form on disk, and what to do next: no clock, no network, no disk.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::chatapp::api::Granted;
 use crate::config;
 use chatbridge_base::clock::Reading;
 
-/// An accessToken is renewed so long before its end: a channel cannot be subscribed with one that has just ended.
+/// An accessToken is renewed this long before it expires: a channel cannot be subscribed with an expired one.
 pub(super) const REFRESH_BEFORE: SignedDuration = SignedDuration::from_mins(5);
-/// Between two logins: 1, 2, 4 … minutes, at the most this. 99 a day, for there may be 100.
+/// The wait between two logins is 1, 2, 4 … minutes, and at most this. That makes 99 a day; 100 are allowed.
 const LOGIN_WAIT_MAX: SignedDuration = SignedDuration::from_mins(15);
-/// A login after so long is the first of its kind again.
+/// After this long without a login the waits begin anew.
 const LOGINS_FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(1);
-/// Of an accessToken that comes without its end.
+/// The assumed lifetime of an accessToken without an expiry time.
 const ACCESS_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What a token just made is good for, whatever it says and whatever the time of day is: until then, ChatApp has the word.
+/// A new token is used for this long, whatever its expiry time and our clock say: until then only ChatApp decides.
 const LIFE_MIN: SignedDuration = SignedDuration::from_mins(10);
 
 const VERSION: u32 = 1;
@@ -34,56 +34,56 @@ pub(super) struct Pair {
     pub(super) refresh: Option<SecretString>,
     pub(super) refresh_ends: Option<Timestamp>,
     pub(super) cabinet_user: Option<String>,
-    /// When this process got it, since the machine was started.
+    /// When this process got it, counted from boot.
     pub(super) made_at: Option<SignedDuration>,
 }
 
-/// How often was logged in, lately.
+/// The number of recent logins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Logins {
     count: u32,
     /// By the time of day, for the next process.
     last: Option<Timestamp>,
-    /// Since the machine was started, for this one.
+    /// Counted from boot, for this process.
     #[serde(skip)]
     last_up: Option<SignedDuration>,
 }
 
-/// All that is kept.
+/// Everything that is stored.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) pair: Option<Pair>,
     pub(super) logins: Logins,
 }
 
-/// What to do for somebody who wants an accessToken.
+/// What to do when an accessToken is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Give them the one there is.
+    /// Use the current one.
     Use,
     /// Make a new pair with the refreshToken.
     Refresh,
     /// Make a new pair with the login.
     LogIn,
-    /// Nothing for so long: ask again then.
+    /// Wait this long, then ask again.
     Wait(Duration),
-    /// There is nothing that could be done.
+    /// Nothing can be done.
     Nothing,
 }
 
-/// Whether the refreshToken may be tried. The times are since the machine was started.
+/// Whether the refreshToken may be tried. Times are counted from boot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Refreshing {
-    /// Nothing speaks against it.
+    /// It may be tried.
     #[default]
     Open,
-    /// ChatApp is away or busy: not before then, and a login would fare no better.
+    /// ChatApp is away or busy: do not try before then. A login would fail as well.
     PausedUntil(SignedDuration),
-    /// It was refused; not before then, and only because it costs nothing.
+    /// It was refused: try again then, only because trying costs nothing.
     RefusedUntil(SignedDuration),
 }
 
-/// What else counts.
+/// Other circumstances.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Circumstances {
     pub(super) now: Reading,
@@ -91,7 +91,7 @@ pub(super) struct Circumstances {
     pub(super) is_stale: bool,
     pub(super) refreshing: Refreshing,
     pub(super) can_log_in: bool,
-    /// No login before then, since the machine was started: ChatApp did not answer the last one.
+    /// No login before this time, counted from boot, because ChatApp did not answer the last one.
     pub(super) login_paused_until: Option<SignedDuration>,
 }
 
@@ -101,7 +101,7 @@ pub(super) fn next_step(state: &State, at: Circumstances) -> Step {
     if pair.is_some_and(|pair| pair.is_good_for(REFRESH_BEFORE, now)) {
         return Step::Use;
     }
-    // What is to be done is left undone while the token is still good.
+    // While the token is still valid, it is used instead.
     let or_use = |step| if pair.is_some_and(|pair| pair.is_good_at(now)) { Step::Use } else { step };
     let wait_until = |until: SignedDuration| or_use(Step::Wait(left(until, now)));
     let can_refresh = state.pair.as_ref().is_some_and(|pair| pair.can_refresh_at(now));
@@ -127,22 +127,22 @@ fn left(until: SignedDuration, now: Reading) -> Duration {
 }
 
 impl Logins {
-    /// When the next login may be, since the machine was started.
+    /// When the next login is allowed, counted from boot.
     fn next_at(self, now: Reading) -> SignedDuration {
         let minutes = 1_i64.checked_shl(self.count.saturating_sub(1)).filter(|minutes| (1..=15).contains(minutes));
         let wait = minutes.map_or(LOGIN_WAIT_MAX, SignedDuration::from_mins);
         self.ago(now).map_or(now.up, |ago| now.up.saturating_sub(ago).saturating_add(wait))
     }
 
-    /// How long ago the last one was, as far as is known.
+    /// How long ago the last login was, as far as is known.
     fn ago(self, now: Reading) -> Option<SignedDuration> {
         let by_wall = || self.last.map(|last| now.wall.duration_since(last));
         let ago = self.last_up.map(|last| now.up.saturating_sub(last)).or_else(by_wall);
-        // One that was made in the future was made by a wrong clock: it says nothing, and must not lock anybody out.
+        // A login in the future was recorded by a wrong clock: ignore it, so that it blocks nobody.
         ago.filter(|ago| !ago.is_negative())
     }
 
-    /// One more. It counts before it is made: a bridge that crashes and starts over has had it.
+    /// Counts one more login. This happens before the login, so that it counts even if the bridge crashes.
     pub(super) fn one_more(&mut self, now: Reading) {
         let is_long_ago = self.last.is_none() || self.ago(now).is_some_and(|ago| ago >= LOGINS_FORGOTTEN_AFTER);
         self.count = if is_long_ago { 1 } else { self.count.saturating_add(1) };
@@ -152,7 +152,7 @@ impl Logins {
 }
 
 impl Pair {
-    /// What the configuration gives to begin with.
+    /// The pair from the configuration, if any.
     pub(super) fn given(config: &config::ChatApp) -> Option<Self> {
         let (access, refresh) = (config.access_token.clone(), config.refresh_token.clone());
         let is_given = access.is_some() || refresh.is_some();
@@ -160,13 +160,13 @@ impl Pair {
         is_given.then_some(Self { access, access_ends, refresh, refresh_ends, cabinet_user, made_at })
     }
 
-    /// Good for so long that nothing needs to be done. An end that nobody told is learnt by renewing, if that can be.
+    /// Whether it is valid for long enough. If the expiry time is unknown, it is renewed to learn it, if possible.
     pub(super) fn is_good_for(&self, rest: SignedDuration, now: Reading) -> bool {
         let lasts = |ends: Timestamp| ends.duration_since(now.wall) > rest || self.is_fresh_for(rest, now);
         self.access.is_some() && self.access_ends.map_or(self.refresh.is_none(), lasts)
     }
 
-    /// Not known to have ended.
+    /// Whether it is not known to have expired.
     pub(super) fn is_good_at(&self, now: Reading) -> bool {
         let is_fresh = self.is_fresh_for(SignedDuration::ZERO, now);
         self.access.is_some() && (is_fresh || self.access_ends.is_none_or(|ends| ends > now.wall))
@@ -177,14 +177,14 @@ impl Pair {
         self.refresh.is_some() && (is_fresh || self.refresh_ends.is_none_or(|ends| ends > now.wall))
     }
 
-    /// By a time of day that is ahead every pair has ended when it comes, and would be renewed at each question.
+    /// If our clock is ahead, every new pair looks expired and would be renewed with each request.
     fn is_fresh_for(&self, rest: SignedDuration, now: Reading) -> bool {
         self.made_at.is_some_and(|made_at| made_at + LIFE_MIN > now.up + rest)
     }
 
     pub(super) fn granted(granted: Granted, before: Option<&Self>, now: Reading) -> Self {
         let cabinet_user = granted.cabinet_user.or_else(|| before.and_then(|pair| pair.cabinet_user.clone()));
-        // An answer without a new refreshToken leaves the old one as the only one there is.
+        // An answer without a new refreshToken: the old one stays.
         let (refresh, refresh_ends) = match (granted.refresh, before) {
             (Some(refresh), _) => (Some(refresh), granted.refresh_ends),
             (None, Some(before)) => (before.refresh.clone(), before.refresh_ends),
@@ -196,7 +196,7 @@ impl Pair {
     }
 }
 
-/// Whose tokens these are: a file that grew out of another account, or out of other tokens, is not this bridge's.
+/// Identifies whose tokens these are: a file for another account or other configured tokens is not used.
 pub(super) fn origin(config: &config::ChatApp) -> String {
     let exposed = |secret: Option<&SecretString>| secret.map(|secret| secret.expose_secret().to_owned());
     let login = config.login.as_ref();
@@ -210,7 +210,7 @@ pub(super) fn origin(config: &config::ChatApp) -> String {
     Uuid::new_v5(&NAMESPACE, format!("{parts:?}").as_bytes()).to_string()
 }
 
-/// The file, version 1.
+/// Version 1 of the file.
 #[derive(Serialize, Deserialize)]
 struct Written {
     version: u32,
@@ -244,7 +244,7 @@ impl State {
         serde_json::to_string_pretty(&written).expect("texts and times")
     }
 
-    /// `None` where that is no such file. A pair of another origin is left out; logins count whoever made them.
+    /// `None` if this is not such a file. A pair of another origin is ignored; logins always count.
     pub(super) fn from_json(text: &str, mine: &str) -> Option<Self> {
         let written: Written =
             serde_json::from_str(text).ok().filter(|written: &Written| written.version == VERSION)?;

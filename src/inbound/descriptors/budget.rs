@@ -1,28 +1,27 @@
-//! How the file descriptors are shared out: first what delivery needs, then the listeners. Arithmetic, and nothing else.
+//! How the file descriptors are shared out: first what delivery needs, then the listeners. Only arithmetic.
 
 use crate::config::{Config, Receive};
 
-/// Standard streams, the runtime's own, signals, the log, listening sockets, files that are read for a moment, names that
-/// are looked up.
+/// Standard streams, the runtime, signals, the log, listening sockets, files that are read briefly, DNS look-ups.
 const PROCESS: u64 = 24;
-/// Its poll, and beside it a delete or a look at its state.
+/// A poll, and beside it a delete or a state request.
 const POLLED_INSTANCE: u64 = 2;
-/// A look at its state, or at a caller's name.
+/// A state request, or a look-up of a caller's name.
 const CALLED_INSTANCE: u64 = 1;
-/// A connection, another while that one is replaced, and what wakes the thread that serves them.
+/// A connection, another one while it is replaced, and the wake-up of the thread that serves them.
 const BROKER: u64 = 4;
-/// A cluster may have more brokers than are named.
+/// A cluster may have more brokers than the configuration names.
 const BROKERS_MIN: u64 = 3;
 /// The spool, the socket, requests, files that are replaced.
 const CHATAPP: u64 = 12;
-/// Of a service that is asked over HTTP: a schema registry, a collector of spans.
+/// For a service that is called over HTTP: the schema registry, the collector of spans.
 const SERVICE: u64 = 2;
-/// Below this a listener is of no use: a scrape, a probe, somebody who looks, one to spare.
+/// The minimum for a useful listener: a scrape, a probe, a person, and one to spare.
 const LISTENER_MIN: u64 = 4;
-/// The part of the admin listener, of what two listeners share.
+/// If both listeners share, the admin listener gets one part in this many.
 const ADMIN_PART: u64 = 4;
 
-/// How many connections a listener may have, and how many of them one address.
+/// How many connections a listener may have, in all and per address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// Of all addresses.
@@ -31,14 +30,14 @@ pub struct Share {
     pub per_address_max: usize,
 }
 
-/// What each part gets.
+/// The share of each part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
     /// The descriptors that delivery needs.
     pub delivery: u64,
     /// The admin listener's connections.
     pub admin: Share,
-    /// The webhook's connections, where it listens.
+    /// The webhook's connections, if it listens.
     pub webhook: Option<Share>,
     /// The limit of open files that would be enough for everything as configured.
     pub limit_wanted: u64,
@@ -66,7 +65,7 @@ impl Budget {
         Self { delivery, admin, webhook, limit_wanted }
     }
 
-    /// Whether the listeners may have as many connections as they are configured to have.
+    /// Whether the listeners get as many connections as configured.
     #[must_use]
     pub fn is_enough(&self, limit: Option<u64>) -> bool {
         limit.is_none_or(|limit| limit >= self.limit_wanted)
@@ -74,7 +73,7 @@ impl Budget {
 }
 
 impl Share {
-    /// As much of this as `connections` allow, both limits in proportion; enough to be of use in any case.
+    /// As much of this as `connections` allow, both limits in proportion, but always enough to be useful.
     fn cut_to(self, connections: u64) -> Self {
         let connections = usize::try_from(connections.max(LISTENER_MIN)).unwrap_or(usize::MAX);
         let connections_max = connections.min(self.connections_max);

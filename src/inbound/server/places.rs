@@ -1,4 +1,4 @@
-//! How many connections there are, and from where.
+//! Counts connections, in all and per address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::inbound::listener::TurnedAway;
 
-/// Whoever has an address of the sixth version has all that begin with the same bits.
+/// The prefix that one IPv6 client has: it can use every address in it.
 const V6_NETWORK_BITS: u32 = 64;
 
 /// The connections that a listener may have.
@@ -25,29 +25,29 @@ struct State {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// A connection has it; given back when dropped.
+/// The place of one connection; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
-    /// `None` for an address that is not counted.
+    /// `None` if the address is not limited.
     address: Option<IpAddr>,
 }
 
 impl Places {
-    /// So many connections, of which one address may have so many.
+    /// Limits in all, and per address.
     #[must_use]
     pub fn new(connections_max: usize, per_address_max: usize) -> Self {
         let state = State { connections_max, per_address_max, taken: 0, by_address: HashMap::new() };
         Self { state: Mutex::new(state) }
     }
 
-    /// Other limits from now on. Connections beyond them stay until they end.
+    /// Changes the limits. Connections beyond them stay until they end.
     pub fn resize(&self, connections_max: usize, per_address_max: usize) {
         let mut state = self.state();
         (state.connections_max, state.per_address_max) = (connections_max, per_address_max);
     }
 
-    /// A place for a connection from `address`; one that stands for many may take any number of places.
+    /// A place for a connection from `address`. An address that stands for many callers may take any number.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr, stands_for_many: bool) -> Result<Place, TurnedAway> {
         let mut state = self.state();
         if state.taken >= state.connections_max {
@@ -86,7 +86,7 @@ impl Drop for Place {
     }
 }
 
-/// The address that stands for everything the same caller has.
+/// The address under which all addresses of one client are counted.
 fn counted_as(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

@@ -1,27 +1,27 @@
-//! By which names the admin server may be called. Pure.
+//! The host names by which the admin server may be called. Pure.
 //!
-//! A page on the web can give its own name the address of this machine (DNS rebinding), and then a browser that reaches
-//! this listener would read `/status` to it. Such a request has that page's name in `Host`.
+//! A web page can point its own name at the address of this machine (DNS rebinding). A browser that reaches this
+//! listener would then give `/status` to that page. Such a request has the page's name in `Host`.
 
 use std::net::IpAddr;
 
-/// Domains in which nobody can register a name for everybody to find.
+/// Domains in which nobody can register a public name.
 const PRIVATE: [&str; 4] = [".localhost", ".local", ".internal", ".svc"];
 
-/// The names by which the listener may be called.
+/// The accepted host names.
 #[derive(Debug, Clone)]
 pub(super) struct Hosts {
     allowed: Vec<String>,
 }
 
 impl Hosts {
-    /// These names, and those that are always right. `allowed` is in lower case.
+    /// These names, and those that are always accepted. `allowed` is in lower case.
     pub(super) fn new(allowed: Vec<String>) -> Self {
         Self { allowed }
     }
 
-    /// Whether a request for this host, with or without a port, may be answered: one for an address, for a name that no
-    /// web page can have, or for one of ours.
+    /// Whether a request for this host, with or without a port, is accepted: an IP address, a name that no web page can
+    /// have, or one of the allowed names.
     pub(super) fn admit(&self, host: &str) -> bool {
         if host.parse::<IpAddr>().is_ok() {
             return true;

@@ -1,8 +1,8 @@
 //! The page for people: what `/status` says, in any browser, live.
 //!
-//! A page, a style sheet, a script and an icon, all of them in the binary: a browser that reaches this listener needs
-//! nothing else. The script hears `/status/stream`, one event a second with the instances it asked for, worst first.
-//! However many pages are open, the instances are looked at once a second; while none is, never.
+//! A page, a style sheet, a script and an icon are built into the binary, so a browser needs nothing but this listener.
+//! The script reads `/status/stream`: one event a second with the instances it asked for, worst first. The instances
+//! are looked at once a second however many pages are open, and not at all while none is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +26,12 @@ mod snapshot;
 
 /// Between two events of a stream.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How old a snapshot may be that another page gets as well; less than the interval, so that no page sees one twice.
+/// How old a snapshot may be to be given to another page. Less than the interval, so that no page gets one twice.
 const SHARED_FOR: Duration = Duration::from_millis(900);
-/// How many pages can be open at the same time.
+/// How many pages can be open at a time.
 const STREAMS_MAX: usize = 32;
 
-/// What every open page shares.
+/// What all open pages share.
 struct Live {
     shown: Shown,
     latest: Mutex<Option<(Instant, Arc<Snapshot>)>>,

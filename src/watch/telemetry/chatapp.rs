@@ -1,4 +1,4 @@
-//! What is told of ChatApp: the connection, each channel, and what came over them.
+//! Telemetry of ChatApp: the connection, each channel, and what came over them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::status::WaitsForKafka;
 use chatbridge_event::event::Channel;
 use parking_lot::Mutex;
 
-/// What stands for channels that nobody subscribed to: calls may name whatever they like, labels have to be few.
+/// Stands for all channels that were not subscribed: calls may name any channel, and labels must be bounded.
 const OTHER: &str = "other";
 
-/// Everything that is told of one account.
+/// The telemetry of one account.
 pub struct ChatAppTelemetry {
     all: Arc<Metrics>,
     metrics: Arc<ChatAppMetrics>,
@@ -29,17 +29,17 @@ pub struct ChatAppTelemetry {
     other: Arc<ChannelTelemetry>,
 }
 
-/// How the connection is.
+/// The state of the connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Connection {
-    /// Since when there is one.
+    /// When it was made, if there is one.
     pub connected_since: Option<Timestamp>,
-    /// Why the last one ended, or the next one cannot be had; `None` since one was named by the server.
+    /// Why the last connection ended, or the next one fails; `None` since the server has named one.
     pub trouble: Option<String>,
 }
 
 impl ChatAppTelemetry {
-    /// Counted in `all`. To be made once in a process.
+    /// Counted in `all`. Make only one in a process.
     #[must_use]
     pub fn new(all: Arc<Metrics>) -> Self {
         let metrics = Arc::new(ChatAppMetrics::new(&all));
@@ -47,7 +47,7 @@ impl ChatAppTelemetry {
         Self { all, metrics, connection: Mutex::default(), channels: Mutex::default(), other }
     }
 
-    /// The channel is one to keep subscribed: from now on it is shown.
+    /// The channel is to be kept subscribed: from now on it is shown.
     pub fn expect(&self, channel: &Channel) -> Arc<ChannelTelemetry> {
         let new = || {
             let telemetry = ChannelTelemetry::new(&channel.short(), Arc::clone(&self.all), Arc::clone(&self.metrics));
@@ -57,7 +57,7 @@ impl ChatAppTelemetry {
         Arc::clone(self.channels.lock().entry(channel.clone()).or_insert_with(new))
     }
 
-    /// What is told of a channel; the same for all that are not [expected](Self::expect).
+    /// The telemetry of a channel; one for all channels that are not [expected](Self::expect).
     #[must_use]
     pub fn of(&self, channel: Option<&Channel>) -> Arc<ChannelTelemetry> {
         let known = channel.and_then(|channel| self.channels.lock().get(channel).cloned());
@@ -70,13 +70,13 @@ impl ChatAppTelemetry {
         self.channels.lock().iter().map(|(channel, telemetry)| (channel.clone(), Arc::clone(telemetry))).collect()
     }
 
-    /// How the connection is.
+    /// The state of the connection.
     #[must_use]
     pub fn connection(&self) -> Connection {
         self.connection.lock().clone()
     }
 
-    /// The server has named the connection.
+    /// The server has sent the socket id.
     pub fn connected(&self, at: Timestamp) {
         *self.connection.lock() = Connection { connected_since: Some(at), trouble: None };
         self.metrics.connected.set(1);
@@ -89,7 +89,7 @@ impl ChatAppTelemetry {
         self.metrics.disconnected(cause, code);
     }
 
-    /// The session came to its end.
+    /// The session has ended.
     pub fn stopped(&self) {
         *self.connection.lock() = Connection::default();
         self.metrics.connected.set(0);
@@ -115,7 +115,7 @@ impl ChatAppTelemetry {
         self.metrics.foreign.inc();
     }
 
-    /// What is on disk, and until when the tokens count; as of this moment.
+    /// The current state of the spool, and when the tokens expire.
     pub fn refresh(&self, spool: SpoolGauges, access_ends: Option<Timestamp>, refresh_ends: Option<Timestamp>) {
         self.metrics.refresh(spool, access_ends, refresh_ends);
     }

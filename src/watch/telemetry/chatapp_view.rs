@@ -6,12 +6,12 @@ use serde_with::skip_serializing_none;
 
 use super::chatapp::ChannelView;
 
-/// Knows everything about ChatApp at one moment.
+/// Reads the state of ChatApp at one moment.
 pub trait ChatAppShown: Send + Sync {
-    /// The situation at this moment.
+    /// The current state.
     fn view(&self) -> ChatAppView;
 
-    /// Brings the gauges that are ages up to this moment.
+    /// Updates the gauges that are ages.
     fn refresh(&self);
 }
 

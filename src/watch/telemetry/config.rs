@@ -24,14 +24,14 @@ pub struct ConfigView {
     pub refused: Option<String>,
 }
 
-/// The configuration that is live, as operators see it.
+/// The configuration that is live, for operators.
 pub struct LiveConfig {
     metrics: Arc<Metrics>,
     view: Mutex<ConfigView>,
 }
 
 impl LiveConfig {
-    /// The configuration of the start.
+    /// The configuration at the start.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let read_at = Timestamp::now();
@@ -40,7 +40,7 @@ impl LiveConfig {
         Self { metrics, view: Mutex::new(view) }
     }
 
-    /// Another one lives, but for what needs a restart.
+    /// Another configuration is live now, except for parts that need a restart.
     pub fn replaced(&self, needs_restart_for: Vec<&'static str>) {
         let mut view = self.view.lock();
         *view =
@@ -48,13 +48,13 @@ impl LiveConfig {
         self.metrics.config_live(view.generation, view.read_at, !view.needs_restart_for.is_empty());
     }
 
-    /// Another one was read and is not fit to live by.
+    /// Another configuration was read and refused.
     pub fn refused(&self, refused: &ConfigError) {
         self.view.lock().refused = Some(refused.to_string());
         self.metrics.config_refused();
     }
 
-    /// The situation at this moment.
+    /// The current state.
     #[must_use]
     pub fn view(&self) -> ConfigView {
         self.view.lock().clone()

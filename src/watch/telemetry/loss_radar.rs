@@ -1,10 +1,10 @@
-//! How close an instance is to losing something. Pure: ages, counts and the clock's readings come in, a judgement comes
+//! How close an instance is to losing notifications. Pure: ages, counts and clock readings come in, a judgement comes
 //! out.
 //!
-//! GREEN-API forgets a notification 24 hours after it was queued and says nothing. What can be known is
-//! the age of the head; how many wait behind it, as last counted; and how fast they are deleted. From these follows how
-//! long the head has left at least, and whether what waits behind it is reached in time. *When* each of those was queued
-//! nobody says, so the forecast has a word for "that depends".
+//! GREEN-API deletes a notification 24 hours after it was queued, without saying so. Known are the age of the head, how
+//! many notifications wait behind it, as last counted, and how fast they are deleted. From these follow how long the
+//! head has left at least, and whether the others are reached in time. *When* each of the others was queued is not
+//! known, so the forecast can also be "uncertain".
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use super::words::{NOT_CALLED, NOT_CALLED_ADVICE, PANIC, Phase};
 
 /// GREEN-API keeps a notification this long.
 pub const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
-/// A delivery that takes so long is held up by Kafka, not merely slow.
+/// A delivery that takes this long is held up by Kafka, not merely slow.
 const HELD_UP: Duration = Duration::from_secs(30);
-/// From which age of the head on an operator hears of it.
+/// The ages of the head at which an operator is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {
-    /// [`LossLevel::Warn`] from here on.
+    /// From this age on [`LossLevel::Warn`].
     pub warn_after: Duration,
-    /// [`LossLevel::Alarm`] from here on; later than `warn_after`, earlier than [`RETENTION`].
+    /// From this age on [`LossLevel::Alarm`]; more than `warn_after`, less than [`RETENTION`].
     pub alarm_after: Duration,
 }
 
@@ -56,8 +56,8 @@ impl LossLevel {
         }
     }
 
-    /// The level at this age. One that was reached is left only a tenth below its threshold: a backlog drained as fast
-    /// as it grows would otherwise cross the line, and say so, for hours.
+    /// The level at this age. A level is left only a tenth below its threshold. Otherwise a backlog that is drained as
+    /// fast as it grows would cross the threshold, and log that, for hours.
     #[must_use]
     pub fn at(head_age: Duration, before: Self, thresholds: &Thresholds) -> Self {
         let holds = |level: Self, after: Duration| {
@@ -88,12 +88,12 @@ pub enum Forecast {
     Stalled,
 }
 
-/// What is known of a queue.
+/// The figures of a queue.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Seen {
-    /// How old the head is at most.
+    /// The greatest age that the head can have.
     pub head_age: Duration,
-    /// How many wait, as far as that is known.
+    /// How many notifications wait, if known.
     pub waiting: Option<u64>,
     /// How many are deleted per second.
     pub drain_rate_per_second: f64,
@@ -106,7 +106,7 @@ impl Seen {
         RETENTION.saturating_sub(self.head_age)
     }
 
-    /// How long deleting what waits now takes; `None` where the count is unknown, or nothing is being deleted.
+    /// How long it takes to delete what waits now; `None` if the number is unknown or nothing is being deleted.
     #[must_use]
     pub fn drain_seconds(&self) -> Option<u64> {
         match self.waiting? {
@@ -119,7 +119,7 @@ impl Seen {
         }
     }
 
-    /// What becomes of what waits; `None` where nobody knows how much that is.
+    /// The forecast for what waits; `None` if the number is unknown.
     #[must_use]
     pub fn forecast(&self) -> Option<Forecast> {
         self.waiting?;
@@ -132,49 +132,50 @@ impl Seen {
     }
 }
 
-/// What keeps the head from being deleted, most likely.
+/// The most likely reason why the head is not deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// Kafka takes nothing.
+    /// Kafka takes no records.
     Kafka,
-    /// The dead-letter topic takes nothing.
+    /// The dead-letter topic takes no records.
     DeadLetters,
     /// Polling has not begun.
     NotStarted,
     /// Polling has ended.
     Stopped,
-    /// The poller panics, again and again.
+    /// The poller panics again and again.
     Panic,
-    /// The instance is misconfigured, not authorised, expired …
+    /// The instance is misconfigured, not authorised or expired.
     Instance,
-    /// The head can be neither read nor deleted.
+    /// The head can neither be read nor deleted.
     Unreadable,
-    /// GREEN-API, or somebody on the way to it, spoils what it answers.
+    /// GREEN-API, or something in between, garbles its answers.
     Garbled,
-    /// GREEN-API asks to be asked less.
+    /// GREEN-API limits the rate of requests.
     RateLimited,
-    /// Something answers that does not speak for the queue.
+    /// The answers come from something that is not the queue.
     Stranger,
-    /// GREEN-API answers, and only with errors.
+    /// GREEN-API answers only with errors.
     Refusing,
     /// GREEN-API does not answer.
     GreenApi,
-    /// GREEN-API has something to push and does not call.
+    /// GREEN-API has notifications but does not call.
     NotCalled,
-    /// Nothing: it is being drained, and is old.
+    /// None: the queue is being drained, but its notifications are old.
     Backlog,
 }
 
 impl Cause {
-    /// By what the poller does, how long the notification in its hand has waited for Kafka, and the class of the last
-    /// error (see [`QueueError::class`](crate::green_api::queue::QueueError::class)) where nothing has gone well since.
+    /// Derived from what the poller does, how long its current notification has waited for Kafka, and the class of the
+    /// last error (see [`QueueError::class`](crate::green_api::queue::QueueError::class)) if nothing has gone well
+    /// since.
     #[must_use]
     pub fn of(phase: Phase, in_hand_for: Option<Duration>, error: Option<&str>) -> Self {
         match phase {
             Phase::Parked => Self::DeadLetters,
             _ if in_hand_for.is_some_and(|waited| waited >= HELD_UP) => Self::Kafka,
             Phase::Stopped => Self::Stopped,
-            // A panic has no phase of its own: it leaves the one it struck in.
+            // A panic has no phase of its own: the phase is the one in which it happened.
             _ if error == Some(PANIC) => Self::Panic,
             Phase::Starting => Self::NotStarted,
             Phase::Misconfigured | Phase::Waiting => Self::Instance,
@@ -191,13 +192,13 @@ impl Cause {
         }
     }
 
-    /// Whether it is one for all instances rather than each one's own.
+    /// Whether it affects all instances at once.
     #[must_use]
     pub fn is_shared(self) -> bool {
         matches!(self, Self::Kafka | Self::NotStarted)
     }
 
-    /// What it is and what to do about it.
+    /// What it is, and what to do about it.
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
@@ -252,24 +253,24 @@ impl Cause {
     }
 }
 
-/// Deletions of the last minutes, in a fixed amount of memory.
+/// Deletions in the last minutes, in a fixed amount of memory.
 #[derive(Debug)]
 pub struct DrainRate {
     began: Instant,
-    /// Deletions of a slice of time each, in a ring.
+    /// Deletions in each slice of time, as a ring.
     slices: [u32; Self::SLICES as usize],
     /// The number of the youngest slice.
     youngest: u64,
 }
 
 impl DrainRate {
-    /// How many slices of time have passed that [`DrainRate::passed`] tells of.
+    /// How many past slices [`DrainRate::passed`] returns.
     pub const PASSED: usize = 60;
-    /// How long a slice is.
+    /// The length of a slice.
     pub const SLICE: Duration = Duration::from_secs(5);
-    /// Those that have passed, and the one that has not.
+    /// The past slices and the current one.
     const SLICES: u64 = Self::PASSED as u64 + 1;
-    /// What a rate is made of: a minute.
+    /// The slices that a rate is computed from: one minute.
     const RATE_SLICES: u64 = 12;
 
     /// Nothing has been deleted yet.
@@ -284,19 +285,19 @@ impl DrainRate {
         for passed in (self.youngest + 1..=current).take(Self::SLICES as usize) {
             self.slices[Self::place(passed)] = 0;
         }
-        // A slice that was passed over lies beyond the ring, so it is one of those just cleared.
+        // A slice that the loop did not reach shares its place with one that was just cleared.
         self.youngest = self.youngest.max(current);
         let slice = &mut self.slices[Self::place(self.youngest)];
         *slice = slice.saturating_add(1);
     }
 
-    /// How many in each slice that has passed, the oldest first; those before the beginning are 0.
+    /// Deletions in each past slice, oldest first; slices before the beginning are 0.
     #[must_use]
     pub fn passed(&self, now: Instant) -> [u32; Self::PASSED] {
         let current = self.slice_of(now).max(self.youngest);
         let mut passed = [0; Self::PASSED];
         for (back, count) in (1..).zip(passed.iter_mut().rev()) {
-            // Behind the youngest nothing was cleared yet, for nothing was counted there.
+            // Slices after the youngest are not cleared yet, but nothing was counted in them.
             *count = match current.checked_sub(back) {
                 Some(slice) if slice <= self.youngest => self.slices[Self::place(slice)],
                 _ => 0,
@@ -305,14 +306,14 @@ impl DrainRate {
         passed
     }
 
-    /// How many a second, over the last minute.
+    /// Deletions per second, over the last minute.
     #[must_use]
     pub fn per_second(&self, now: Instant) -> f64 {
         let current = self.slice_of(now).max(self.youngest);
         let oldest = (current + 1).saturating_sub(Self::RATE_SLICES);
         let deleted: u64 = (oldest..=self.youngest).map(|slice| u64::from(self.slices[Self::place(slice)])).sum();
         let covered = now.duration_since(self.began).as_secs_f64() - (oldest * Self::SLICE.as_secs()) as f64;
-        // Within the first second one deletion says nothing of a second.
+        // A single deletion in the first fraction of a second would give an absurd rate.
         deleted as f64 / covered.max(1.0)
     }
 

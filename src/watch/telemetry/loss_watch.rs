@@ -1,6 +1,6 @@
-//! Looks at the loss radar on its own clock, for it matters most when nothing else happens, and says when a level
-//! changes: once per instance and change where the cause is the instance's own, once for the whole process where it is
-//! one for all. Ten thousand lines at once would hide what they say.
+//! Checks the loss radar on its own timer, because it matters most when nothing else happens, and logs when a level
+//! changes. If the cause is the instance's own, this is logged once per instance and change. If the cause affects all
+//! instances, it is logged once for the whole process: ten thousand lines at once would hide what matters.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use tracing::{error, info, warn};
 use super::loss_radar::{Cause, LossLevel};
 use super::status::{InstanceView, LossChange, StatusBoard};
 
-/// Between two looks. They take a lock per instance and ask nobody.
+/// Between two checks. A check takes one lock per instance and does no I/O.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// So many instances are named at one look; of the others it is said how many they are.
+/// How many instances are named at one check; the others are only counted.
 const NAMED_MAX: usize = 20;
-/// Instances that join the others under the same cause are told of together, at most so often.
+/// Further instances under the same shared cause are logged together, at most this often.
 const SHARED_PAUSE: Duration = Duration::from_secs(10 * 60);
 
-/// Watches every instance of `board` until `stop`.
+/// Checks every instance of `board` until `stop`.
 pub async fn watch(board: Arc<StatusBoard>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -37,15 +37,15 @@ pub async fn watch(board: Arc<StatusBoard>, stop: CancellationToken) {
 /// Something worth a line in the log.
 #[derive(Debug)]
 enum Line {
-    /// An instance's level is another one.
+    /// The level of an instance has changed.
     Instance(LossChange),
-    /// So many more changed to this level.
+    /// The number of further instances that changed to this level.
     More { level: LossLevel, instances: usize },
-    /// So many instances are at this level, all by this cause; the one with the oldest head.
+    /// The number of instances at this level under a shared cause, and the one with the oldest head.
     Shared { level: LossLevel, cause: Cause, instances: usize, oldest: InstanceView },
 }
 
-/// What was told of causes that are one for all instances.
+/// What was logged about shared causes.
 #[derive(Debug, Default)]
 struct Shared {
     told: BTreeMap<(LossLevel, Cause), Told>,
@@ -54,11 +54,11 @@ struct Shared {
 #[derive(Debug)]
 struct Told {
     at: Instant,
-    /// Whether instances have joined since.
+    /// Whether further instances have come under the cause since.
     have_joined: bool,
 }
 
-/// One look: what changed since the last one, the most serious first.
+/// One check: what has changed since the last one, most serious first.
 fn look(board: &StatusBoard, shared: &mut Shared, now: Instant) -> Vec<Line> {
     let instances = board.instances();
     let changes = instances.iter().filter_map(|status| status.loss_level_changed());
@@ -88,7 +88,7 @@ fn look(board: &StatusBoard, shared: &mut Shared, now: Instant) -> Vec<Line> {
 }
 
 impl Shared {
-    /// What is to be told now, the most serious first.
+    /// What to log now, most serious first.
     fn due(&mut self, changes: &[LossChange], now: Instant) -> Vec<(LossLevel, Cause)> {
         let mut due = Vec::new();
         for change in changes {

@@ -21,7 +21,7 @@ pub(super) use instance::InstanceMetrics;
 /// From a fast local acknowledgement to a broker that was away for minutes.
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
-/// From at once to GREEN-API's 24 hours.
+/// From immediate to GREEN-API's 24 hours.
 const AGES_SECONDS: &[f64] =
     &[0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 64_800.0, 86_400.0];
 
@@ -53,7 +53,7 @@ pub struct Metrics {
     config_reloaded_at: IntGauge,
 }
 
-/// Registers metrics under the one prefix.
+/// Registers metrics with the common prefix.
 pub(super) struct Registrar {
     registry: Registry,
 }
@@ -98,7 +98,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Registers every metric in a registry of its own.
+    /// Registers all metrics in a new registry.
     #[must_use]
     pub fn new() -> Self {
         let r = Registrar { registry: Registry::new() };
@@ -155,23 +155,23 @@ impl Metrics {
             build_info: r.gauges("build_info", "Always 1; what is running", &["version", "librdkafka"]),
             registry: r.registry.clone(),
         };
-        // The process's own figures (memory, CPU, descriptors); where /proc is missing they are simply absent.
+        // The process's own metrics (memory, CPU, descriptors). Without /proc they are absent.
         let process = prometheus::process_collector::ProcessCollector::for_self();
         r.registry.register(Box::new(process)).expect("no name is used twice");
         metrics
     }
 
-    /// Registers further families beside these.
+    /// Registers further metrics beside these.
     pub(super) fn registrar(&self) -> Registrar {
         Registrar { registry: self.registry.clone() }
     }
 
-    /// What is running.
+    /// The version that is running.
     pub fn build_info(&self, version: &str, librdkafka: &str) {
         self.build_info.with_label_values(&[version, librdkafka]).set(1);
     }
 
-    /// Configuration number `generation` lives from now on, but perhaps for parts that need a restart.
+    /// Configuration number `generation` is live now, perhaps except for parts that need a restart.
     pub fn config_live(&self, generation: u64, at: Timestamp, needs_restart: bool) {
         self.config_needs_restart.set(i64::from(needs_restart));
         self.config_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
@@ -179,13 +179,13 @@ impl Metrics {
         self.config_reloaded_at.set(at.as_second());
     }
 
-    /// What the admin server tells of its connections.
+    /// Counts the admin server's connections.
     #[must_use]
     pub fn admin_listener(&self) -> ListenerTelemetry {
         ListenerTelemetry::new(listener::ADMIN, &self.admin_connections, &self.admin_refused)
     }
 
-    /// What the webhook tells of its connections and calls.
+    /// Counts the webhook's connections and calls.
     #[must_use]
     pub fn webhook_calls(&self) -> CallTelemetry {
         let listener = ListenerTelemetry::new(listener::WEBHOOK, &self.webhook_connections, &self.webhook_requests);
@@ -198,27 +198,28 @@ impl Metrics {
         self.files_exhausted.clone()
     }
 
-    /// A configuration was refused; the one before lives on.
+    /// A configuration was refused; the previous one stays live.
     pub fn config_refused(&self) {
         self.config_reloaded.set(0);
     }
 
-    /// Removes every series of instances that are no longer polled; what is taken from the board goes by itself.
+    /// Removes all series of instances that are no longer polled. Series that are made from the board disappear by
+    /// themselves.
     pub fn forget(&self, gone: &HashSet<InstanceId>) {
         self.instances.forget(&gone.iter().map(ToString::to_string).collect());
     }
 
-    /// A collector has taken so many spans.
+    /// A collector took this many spans.
     pub fn spans_exported(&self, spans: usize) {
         self.spans_exported.inc_by(spans as u64);
     }
 
-    /// So many spans will never reach the collector.
+    /// This many spans will never reach the collector.
     pub fn spans_dropped(&self, reason: &'static str, spans: usize) {
         self.spans_dropped.with_label_values(&[reason]).inc_by(spans as u64);
     }
 
-    /// How many never reached it until now.
+    /// How many spans were lost so far.
     #[must_use]
     pub fn spans_dropped_so_far(&self) -> u64 {
         let of = |reason| self.spans_dropped.with_label_values(&[reason]).get();

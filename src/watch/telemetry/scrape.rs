@@ -1,14 +1,14 @@
-//! What a scrape of `/metrics` gets.
+//! The answer to a scrape of `/metrics`.
 
 use prometheus::{Encoder as _, TextEncoder};
 
 use super::metrics::Metrics;
 use super::status::StatusBoard;
 
-/// The text a scrape gets; ages and phases are taken from `board` at this moment.
+/// The text for a scrape; ages and phases are taken from `board` at this moment.
 ///
 /// # Errors
-/// Where the encoder fails, which would be a bug.
+/// If the encoder fails, which would be a bug.
 pub fn render(metrics: &Metrics, board: &StatusBoard) -> prometheus::Result<Vec<u8>> {
     let _one_at_a_time = metrics.rendering.lock();
     // Made afresh from the board, so that nothing stays of who is gone or of what is no longer known.

@@ -1,15 +1,15 @@
-//! The spans of an event's way, receive, publish and delete, made of what its instance's telemetry is told.
+//! The spans of an event: receive, publish and delete, made from what its instance's telemetry reports.
 //!
 //! ```text
-//! receive                       from the poll's beginning, or for a webhook of no length
+//! receive                       from the start of the poll; for a webhook call it has no length
 //! ├─ publish                    named by the record's `traceparent`; until Kafka's acknowledgement
 //! │  └─ (whatever consumers do)
 //! └─ delete                     one for each try
 //! ```
 //!
-//! The straight line knows nothing of it. An event that is handed out again belongs to the same trace, with a `receive` of
-//! its own. Of who speaks to whom and of what they say nothing is in a span: instance, kind, event id, topic, partition,
-//! and how it ended.
+//! The delivery path knows nothing of spans. An event that is received again belongs to the same trace, with a
+//! `receive` span of its own. A span holds instance, kind, event id, topic, partition and outcome, and nothing about
+//! people or what they write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,19 +24,19 @@ use crate::core::settled::Outcome;
 use chatbridge_event::event::{EventId, InstanceId};
 use chatbridge_event::trace::{Sampling, SpanId};
 
-/// What one span tells of.
+/// The step that a span describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// A notification was handed out.
+    /// A notification was received.
     Receive,
-    /// It was brought into Kafka.
+    /// It was published to Kafka.
     Publish,
     /// It was deleted upstream, or that was tried.
     Delete,
 }
 
 impl Step {
-    /// The word.
+    /// The span's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,13 +50,13 @@ impl Step {
 /// One step of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// Whose trace it belongs to.
+    /// The event, which determines the trace.
     pub event: EventId,
     /// Its id.
     pub id: SpanId,
-    /// The span it is part of.
+    /// The parent span.
     pub parent: Option<SpanId>,
-    /// What it tells of.
+    /// The step.
     pub step: Step,
     /// The topic, for a publish.
     pub topic: Option<Arc<str>>,
@@ -64,13 +64,13 @@ pub struct Span {
     pub start: Timestamp,
     /// When it ended.
     pub end: Timestamp,
-    /// More about it; names as OpenTelemetry's semantic conventions have them, or beginning with `chatbridge.`.
+    /// Attributes, named as in OpenTelemetry's semantic conventions or starting with `chatbridge.`.
     pub attributes: Vec<(&'static str, String)>,
-    /// Why it is an error, in a fixed word.
+    /// The error type, a fixed word.
     pub error: Option<&'static str>,
 }
 
-/// Where spans wait for the exporter. Never waited for: a span that finds no room is counted and gone.
+/// The queue to the exporter. Nothing waits for it: a span that finds no room is counted and dropped.
 #[derive(Clone)]
 pub struct SpanQueue {
     sender: mpsc::Sender<Span>,
@@ -79,7 +79,7 @@ pub struct SpanQueue {
 }
 
 impl SpanQueue {
-    /// Room for so many spans of the traces that `sampling` includes, and its other end.
+    /// A queue for this many spans of the traces that `sampling` includes, and its receiver.
     #[must_use]
     pub fn new(spans_max: usize, sampling: Sampling, metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Span>) {
         let (sender, receiver) = mpsc::channel(spans_max);
@@ -106,11 +106,11 @@ struct State {
     in_hand: Option<InHand>,
 }
 
-/// What was received last, for its delete: only a poller deletes, and it has one notification in flight.
+/// What was received last, for its delete. Only a poller deletes, and it has one notification in flight.
 struct InHand {
     event: EventId,
     receive: SpanId,
-    /// Since when there is nothing left but to delete it.
+    /// The time from which only the delete was left to do.
     settled_at: Option<Timestamp>,
 }
 
@@ -144,8 +144,8 @@ impl InstanceSpans {
         self.queue.offer(span);
     }
 
-    /// What was received was published to `topic`, or dropped. Without looking at the state: of a source that receives
-    /// several at once, none may get the other's parent.
+    /// What was received was published to `topic`, or dropped. The stored state is not used: if a source receives
+    /// several notifications at once, none may get another's parent.
     pub(super) fn settled(&self, prepared: &Prepared, topic: Option<&Arc<str>>, outcome: &Outcome, took: Duration) {
         let event = prepared.id();
         if !self.queue.sampling.includes(event) {
@@ -158,7 +158,7 @@ impl InstanceSpans {
         let (word, delivered, error) = match outcome {
             Outcome::Published(delivered) => ("published", delivered, None),
             Outcome::DeadLettered(delivered, reason) => ("dead_lettered", delivered, Some(reason.as_str())),
-            // Nothing went anywhere.
+            // Nothing was published.
             Outcome::Dropped(_) => return,
         };
         let mut attributes = self.attributes(Step::Publish, "send", event);
@@ -179,14 +179,14 @@ impl InstanceSpans {
         });
     }
 
-    /// What was received is in Kafka already, and only to be deleted.
+    /// What was received is in Kafka already and only has to be deleted.
     pub(super) fn repeat_suppressed(&self) {
         if let Some(in_hand) = &mut self.state().in_hand {
             in_hand.settled_at = Some(Timestamp::now());
         }
     }
 
-    /// A delete came to its end. Where nothing was to be deleted it was something else that ended.
+    /// A delete has ended. If there was no notification to delete, something else ended.
     pub(super) fn delete_ended(&self, outcome: &'static str, is_error: bool) {
         let Some(InHand { event, receive, settled_at: Some(start) }) = self.state().in_hand.take() else { return };
         let mut attributes = self.attributes(Step::Delete, "settle", event);
@@ -220,7 +220,7 @@ impl InstanceSpans {
     }
 }
 
-/// Each hand-out has its own, and whoever holds what was handed out knows it.
+/// Each receive has a span of its own, identified by the notification as it was received.
 fn receive_span(prepared: &Prepared) -> SpanId {
     SpanId::of_step(prepared.id(), Step::Receive.as_str(), prepared.first_seen())
 }

@@ -1,4 +1,4 @@
-//! The status board: each instance's situation, for `/status` and for the gauges that are ages.
+//! The status board: each instance's state, for `/status` and for the gauges that are ages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ mod view;
 
 pub use view::InstanceView;
 
-/// Three of the default intervals of asking.
+/// Three times the default interval between two counts.
 const QUEUE_DEPTH_VALID: Duration = Duration::from_secs(15 * 60);
 
-/// Something that may wait for Kafka.
+/// Has events that may wait for Kafka.
 pub trait WaitsForKafka: Send + Sync {
-    /// How long each of its parts has waited for Kafka, of those that wait.
+    /// How long each of its waiting parts has waited for Kafka.
     fn waits_for_kafka(&self) -> Vec<Duration>;
 }
 
 /// Every instance's status.
 pub struct StatusBoard {
     instances: Mutex<BTreeMap<InstanceId, Arc<InstanceStatus>>>,
-    /// Others that wait for Kafka.
+    /// Others that may wait for Kafka.
     others: Mutex<Vec<Arc<dyn WaitsForKafka>>>,
     thresholds: Thresholds,
     queue_depth_valid: Duration,
@@ -42,13 +42,13 @@ impl Default for StatusBoard {
 }
 
 impl StatusBoard {
-    /// An empty board. A queue's length that was asked longer ago than `queue_depth_valid` counts as unknown.
+    /// An empty board. A queue length older than `queue_depth_valid` counts as unknown.
     #[must_use]
     pub fn new(thresholds: Thresholds, queue_depth_valid: Duration) -> Self {
         Self { instances: Mutex::default(), others: Mutex::default(), thresholds, queue_depth_valid }
     }
 
-    /// Adds an instance; one that is there keeps its status.
+    /// Adds an instance; an existing one keeps its status.
     pub fn add(&self, instance: InstanceId) -> Arc<InstanceStatus> {
         let new = || Arc::new(InstanceStatus::new(instance, self.thresholds, self.queue_depth_valid));
         Arc::clone(self.instances.lock().entry(instance).or_insert_with(new))
@@ -59,19 +59,18 @@ impl StatusBoard {
         self.instances.lock().remove(&instance);
     }
 
-    /// From which age of a head on it is a warning, and an alarm.
+    /// The ages of a head that are a warning and an alarm.
     #[must_use]
     pub fn thresholds(&self) -> Thresholds {
         self.thresholds
     }
 
-    /// Counts the waits of others than instances as well.
+    /// Also counts what others than instances wait for.
     pub fn watch_others(&self, others: Arc<dyn WaitsForKafka>) {
         self.others.lock().push(others);
     }
 
-    /// How many instances and channels have waited for Kafka for at least `least`, and how long the one that waits
-    /// longest has.
+    /// How many instances and channels have waited for Kafka for at least `least`, and how long the longest has.
     #[must_use]
     pub fn waiting_for_kafka(&self, least: Duration) -> (usize, Duration) {
         let now = Instant::now();
@@ -86,8 +85,8 @@ impl StatusBoard {
         (waits.len(), waits.into_iter().max().unwrap_or_default())
     }
 
-    /// An instance whose poller has taken no step for longer than `silence_max`, though it does not wait for Kafka: a
-    /// task that is stuck, which no wait explains and only a restart mends.
+    /// An instance whose poller has taken no step for longer than `silence_max`, although it does not wait for Kafka.
+    /// Such a task is stuck, and only a restart helps.
     #[must_use]
     pub fn stalled(&self, silence_max: Duration) -> Option<InstanceId> {
         let now = Instant::now();
@@ -99,7 +98,7 @@ impl StatusBoard {
         self.instances.lock().values().find(|status| is_stalled(&status.inner.lock())).map(|status| status.instance)
     }
 
-    /// Every instance, in the order of their ids.
+    /// Every instance, ordered by id.
     #[must_use]
     pub fn instances(&self) -> Vec<Arc<InstanceStatus>> {
         self.instances.lock().values().cloned().collect()
@@ -118,27 +117,27 @@ struct Inner {
     phase: Phase,
     state: Option<String>,
     queue_depth: Option<QueueDepth>,
-    /// Since when something is known, or must be feared, to lie at the head of the queue. Since the machine was started, as
-    /// is the next: the time of day may be set.
+    /// Since when something is, or may be, at the head of the queue. Counted from boot, like the next field, because
+    /// the time of day may be set.
     head_since: Option<SignedDuration>,
     last_contact: SignedDuration,
-    /// Since when a notification waits for Kafka.
+    /// Since when a notification has waited for Kafka.
     in_hand_since: Option<Instant>,
     /// When the poller last did something.
     last_step: Instant,
     last_event: Option<LastEvent>,
     last_error: Option<LastError>,
-    /// Whether nothing has gone well since.
+    /// Whether nothing has gone well since the last error.
     error_lasts: bool,
     rival_suspected_at: Option<Timestamp>,
     received: u64,
     deleted: u64,
     drain_rate: DrainRate,
-    /// As it was when last told.
+    /// As last reported.
     loss_level: LossLevel,
 }
 
-/// What GREEN-API said once, and what has been deleted of it.
+/// A queue length that GREEN-API reported, and the deletions since.
 #[derive(Clone, Copy)]
 struct QueueDepth {
     count: i64,
@@ -146,17 +145,17 @@ struct QueueDepth {
     deleted_since: u64,
 }
 
-/// An instance's loss level is another one than before.
+/// An instance's loss level has changed.
 #[derive(Debug, Clone)]
 pub struct LossChange {
-    /// Everything about the instance, with the new level.
+    /// The instance, with the new level.
     pub view: InstanceView,
-    /// What keeps its queue from being drained, most likely.
+    /// The most likely reason why its queue is not drained.
     pub cause: Cause,
 }
 
 impl Inner {
-    /// The class of the last error, where nothing has gone well since.
+    /// The class of the last error, if nothing has gone well since.
     fn lasting_error(&self) -> Option<&str> {
         self.last_error.as_ref().filter(|_| self.error_lasts).map(|error| error.class.as_str())
     }
@@ -173,7 +172,7 @@ impl InstanceStatus {
             phase: Phase::Starting,
             state: None,
             queue_depth: None,
-            // Until the first answer something may lie there, and grows older while Kafka is waited for.
+            // Until the first answer the queue may hold something that gets older while the start waits for Kafka.
             head_since: Some(now),
             last_contact: now,
             in_hand_since: None,
@@ -190,13 +189,13 @@ impl InstanceStatus {
         Self { instance, thresholds, queue_depth_valid, inner: Mutex::new(inner) }
     }
 
-    /// Whose status this is.
+    /// The instance.
     #[must_use]
     pub fn instance(&self) -> InstanceId {
         self.instance
     }
 
-    /// Everything the poller does comes through here.
+    /// Every step of the poller goes through here.
     fn step(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner.lock();
         inner.last_step = Instant::now();
@@ -205,7 +204,7 @@ impl InstanceStatus {
 
     pub(super) fn set_phase(&self, phase: Phase) {
         let mut inner = self.step();
-        // A retry is not yet a recovery: a troubled instance shows its trouble until an answer comes.
+        // A retry is not a recovery: the instance shows its trouble until an answer comes.
         let still_troubled =
             phase == Phase::Polling && matches!(inner.phase, Phase::BackingOff | Phase::Waiting | Phase::Misconfigured);
         if !still_troubled {
@@ -213,7 +212,7 @@ impl InstanceStatus {
         }
     }
 
-    /// Whether something waits at GREEN-API, its next call will tell, and nothing else.
+    /// Only GREEN-API's next call will tell whether something waits there.
     pub(super) fn listening(&self) {
         let mut inner = self.step();
         inner.phase = Phase::Listening;
@@ -221,13 +220,13 @@ impl InstanceStatus {
         inner.error_lasts = false;
     }
 
-    /// Whether that was what it feared.
+    /// Whether the last error was that GREEN-API did not call.
     pub(super) fn nothing_to_call_for(&self) -> bool {
         let mut inner = self.inner.lock();
         if inner.phase != Phase::Listening {
             return false;
         }
-        // What waits at the next look has come since.
+        // Anything found at the next look has come since now.
         inner.last_contact = Reading::now().up;
         let feared = inner.lasting_error() == Some(NOT_CALLED);
         if feared {
@@ -258,7 +257,7 @@ impl InstanceStatus {
         let mut inner = self.step();
         inner.phase = Phase::Delivering;
         inner.last_contact = now.up;
-        // An event's own clock may run ahead; the queue cannot hold what has not happened.
+        // The event's clock may be ahead, but the queue cannot hold events from the future.
         let age = event_time.map_or(SignedDuration::ZERO, |time| now.wall.duration_since(time.min(now.wall)));
         inner.head_since = Some(now.up.saturating_sub(age));
         inner.last_event = Some(LastEvent { kind, received_at: now.wall, time: event_time });
@@ -269,7 +268,7 @@ impl InstanceStatus {
         let mut inner = self.step();
         inner.phase = Phase::Polling;
         inner.last_contact = Reading::now().up;
-        // Not the end of the head's age: behind it may lie a backlog just as old. The next answer tells.
+        // The head's age is kept: the notifications behind it may be just as old. The next answer will tell.
         inner.error_lasts = false;
         inner.deleted += 1;
         inner.drain_rate.count(Instant::now());
@@ -280,7 +279,7 @@ impl InstanceStatus {
 
     pub(super) fn failed(&self, class: &str, message: &str) {
         let mut inner = self.step();
-        // Whatever came since the last answer waits unseen: fear the worst rather than show a zero.
+        // What came since the last answer is unknown: assume the worst instead of showing zero.
         let last_contact = inner.last_contact;
         inner.head_since.get_or_insert(last_contact);
         inner.error_lasts = true;
@@ -306,7 +305,7 @@ impl InstanceStatus {
         self.inner.lock().queue_depth = Some(depth);
     }
 
-    /// Whether the loss level is another one than at the last call.
+    /// The change, if the loss level differs from the last call.
     pub(super) fn loss_level_changed(&self) -> Option<LossChange> {
         let view = self.view();
         let mut inner = self.inner.lock();
@@ -317,19 +316,19 @@ impl InstanceStatus {
         Some(LossChange { view, cause })
     }
 
-    /// What keeps its queue from being drained, most likely.
+    /// The most likely reason why its queue is not drained.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.inner.lock().cause()
     }
 
-    /// Notifications deleted in each of the last slices of time (see [`DrainRate::passed`]).
+    /// Notifications deleted in each of the last slices (see [`DrainRate::passed`]).
     #[must_use]
     pub fn deleted_lately(&self) -> [u32; DrainRate::PASSED] {
         self.inner.lock().drain_rate.passed(Instant::now())
     }
 
-    /// The situation at this moment.
+    /// The current state.
     #[must_use]
     pub fn view(&self) -> InstanceView {
         let inner = self.inner.lock();

@@ -4,16 +4,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-/// The class of a poller's panic among its errors.
+/// The error class of a poller's panic.
 pub const PANIC: &str = "panic";
-/// The class of the silence of a GREEN-API that has something to push.
+/// The error class for a GREEN-API that has notifications but does not call.
 pub const NOT_CALLED: &str = "not_called";
 
-/// Who it probably is, and what it costs.
+/// What the other consumer probably is, and what it costs.
 pub const RIVAL_ADVICE: &str = "stop the other consumer (a second chatbridge, a chat-bot SDK, which empties the queue \
                                 when it starts, or the console's own receiving) or events will miss from Kafka";
 
-/// What keeps GREEN-API from calling.
+/// Why GREEN-API may not call.
 pub const NOT_CALLED_ADVICE: &str = "look whether its webhookUrl leads here (`chatbridge check --online`), and at what \
                                      stands before this listener: name, certificate, reverse proxy, firewall. Calls \
                                      that are refused are counted in chatbridge_webhook_requests_total";
@@ -43,7 +43,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The metric's label, the same word as in `/status`.
+    /// The metric's label; `/status` uses the same word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

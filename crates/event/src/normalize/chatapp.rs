@@ -1,22 +1,21 @@
-//! ChatApp's bodies to events: one for each item of `data`, in its order. Plain functions that never fail.
+//! ChatApp's bodies to events: one for each item of `data`, in order. Plain functions that never fail.
 //!
-//! A body is `{"data":[…],"meta":{…}}`, on the socket inside `payload` as well. What is
-//! missing, misspelt or of another type than documented leaves its field absent; an event nobody knows, an item that is
-//! no object and a body without items each become one [`Kind::Unknown`] with everything in `raw`.
+//! A body is `{"data":[…],"meta":{…}}`; on the socket it may also be inside `payload`. A field that is missing,
+//! misspelt or of another type than documented is left out. An unknown event, an item that is not an object and a body
+//! without items each become one [`Kind::Unknown`] with everything in `raw`.
 //!
 //! # What `raw` is
 //!
-//! The body as it came, with this one item in `data` and all else untouched, out of its `payload` where that holds
-//! everything there is. So consumers find `raw.data[0]` and `raw.meta`, whatever the road, and nothing is lost. A body
-//! with one item is its own `raw`, byte for byte. A body with more than 50,000 items is not taken apart and becomes one
-//! [`Kind::Unknown`]; neither is one with so many items that the copies of what is around them would come to more than
-//! 64 MiB.
+//! The body as it came, with only this item in `data` and everything else unchanged. A `payload` wrapper is removed if
+//! it holds nothing else. So consumers find `raw.data[0]` and `raw.meta` by every road, and nothing is lost. A body
+//! with one item is its own `raw`, byte for byte. A body with more than 50,000 items is not split and becomes one
+//! [`Kind::Unknown`]. The same holds if repeating what surrounds the items would take more than 64 MiB.
 //!
 //! # What the `ce_id` is made of
 //!
-//! See [`identity`]: ids are made so that a message has one id by push, by callback and by fetching, while its edit, its
-//! deletion and each of its statuses have their own. What a message said before, and so which form of it is new, is not
-//! known here: an [`Item`] says of what it is a form, and the bridge remembers.
+//! See [`identity`]: a message has the same id by push, by callback and by fetching, while its edit, its deletion and
+//! each of its statuses have their own. What a message said before, and so which of its forms is new, is not known
+//! here: an [`Item`] says which form of which subject it is, and the bridge remembers.
 
 use std::ops::Range;
 
@@ -38,60 +37,60 @@ pub use fetched::fetched;
 pub use gap::gap;
 use identity::{Form, Occurrence, Place};
 
-/// What the frames of a body may come to when each of its items gets one: beyond that it is not taken apart. Bodies seen
+/// The most bytes that repeating what surrounds the items may take; a body beyond that is not split. Bodies seen so far
 /// have a few items and some hundred bytes around them.
 const FRAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// A body with more items than this is not taken apart: what has to be known of each until all are in Kafka would come to
-/// more than the body.
+/// A body with more items than this is not split: what has to be remembered for each item until all are in Kafka would
+/// take more memory than the body.
 const ITEMS_MAX: usize = 50_000;
 
-/// What is known of a body beside its bytes.
+/// What is known about a body from outside.
 #[derive(Debug, Clone, Default)]
 pub struct Arrival {
-    /// The channel it was received on; where the road has none, the one that `meta` names.
+    /// The channel it was received on. If the road has none, the one in `meta`.
     pub channel: Option<Channel>,
-    /// The name of the event it came as, for bodies whose `meta` names none.
+    /// The name of the event it came as, for bodies whose `meta` has none.
     pub event: Option<String>,
-    /// Where it lies in the spool: ids of events that have no identity of their own are made of it.
+    /// Its place in the spool, for the ids of events that have no identity of their own.
     pub place: Option<Place>,
 }
 
 /// One item of a body, or one that was fetched.
 pub struct Item {
-    /// Its event, with the id it has where its subject has not had this form before.
+    /// Its event, with the id that holds if its subject never had this form before.
     pub event: Event,
-    /// What it is a form of, where it is one.
+    /// Which form of which subject it is, if any.
     pub form: Option<Form>,
 }
 
-/// What one body holds, read one at a time.
+/// The items of one body, read one at a time.
 pub struct Items {
     arrival: Arrival,
     body: Box<RawValue>,
     /// The part of the body that becomes `raw`.
     scope: Range<usize>,
-    /// Where `data` stands; a body without items has none.
+    /// The range of `data`; `None` if the body has no items.
     data: Option<Range<usize>>,
-    /// The items of the list in `data` that are not made yet. `None` where there is one item that stands in no list.
+    /// The remaining items of the list in `data`. `None` if there is a single item outside a list.
     list: Option<json::Items>,
-    /// How many items there are.
+    /// The number of items.
     count: usize,
     next: usize,
     meta: Meta,
     wrapped: bool,
 }
 
-/// What `meta` says.
+/// The contents of `meta`.
 #[derive(Default)]
 struct Meta {
     event: String,
     channel: Option<Channel>,
-    /// Only in what the bridge fetched itself: see [`fetched`].
+    /// Only in bodies that the bridge fetched: see [`fetched`].
     chat: Option<ChatId>,
     is_fetched: bool,
 }
 
-/// Whether a body looks like ChatApp's, for readers of bodies of every origin.
+/// Whether a body looks like ChatApp's, for code that reads bodies of any origin.
 #[must_use]
 pub fn is_body(document: &Json<'_>) -> bool {
     [document, document.get("payload")]
@@ -102,7 +101,7 @@ pub fn is_body(document: &Json<'_>) -> bool {
 /// The JSON in `bytes`.
 ///
 /// # Errors
-/// What goes to the dead letters, where there is none.
+/// The dead letter, if it is not JSON.
 pub fn decode(bytes: Vec<u8>) -> Result<Box<RawValue>, Undecodable> {
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
@@ -117,13 +116,13 @@ pub fn decode(bytes: Vec<u8>) -> Result<Box<RawValue>, Undecodable> {
     };
     serde_json::from_str::<Box<RawValue>>(text.trim_start_matches('\u{feff}')).map_err(|error| Undecodable {
         reason: DeadLetterReason::NotJson,
-        // Where, not what: serde_json's own message may quote the content.
+        // Only the position: serde_json's own message may quote the content.
         error: format!("not JSON, line {} column {}", error.line(), error.column()),
         bytes: text.into_bytes(),
     })
 }
 
-/// Reads a body. There is always at least one event in it.
+/// Reads a body. It always gives at least one event.
 #[must_use]
 pub fn normalize(arrival: Arrival, body: Box<RawValue>) -> Items {
     let text = body.get();
@@ -134,7 +133,7 @@ pub fn normalize(arrival: Arrival, body: Box<RawValue>) -> Items {
     let inside = payload.clone().and_then(|at| json::members(&text[at], ["data", "meta"]));
     let wrapped = inside.is_some();
     let (scope, at, [data, meta]) = match (payload, inside) {
-        // A wrapper that holds something beside the payload stays in `raw`.
+        // A wrapper with other members stays in `raw`.
         (Some(payload), Some((inside, _))) if outside_count > 1 => (whole, payload.start, inside),
         (Some(payload), Some((inside, _))) => (payload.clone(), payload.start, inside),
         _ => (whole, 0, [outer_data, outer_meta]),
@@ -144,7 +143,7 @@ pub fn normalize(arrival: Arrival, body: Box<RawValue>) -> Items {
     let list = data.clone().and_then(|data| json::Items::of(&text[data]));
     let count = match (&data, &list) {
         (Some(data), Some(list)) => list.count(&text[data.clone()]),
-        // One item where a list of them should be.
+        // One item instead of a list.
         (Some(data), None) => usize::from(text[data.clone()].starts_with('{')),
         (None, _) => 0,
     };
@@ -177,7 +176,7 @@ impl Items {
         self.wrapped
     }
 
-    /// Whether no items were found in it: its one event is the body itself, as unknown.
+    /// Whether it had no items: its one event is the body itself, as unknown.
     #[must_use]
     pub fn is_without_items(&self) -> bool {
         self.data.is_none()
@@ -193,11 +192,11 @@ impl Items {
                 [before, "[", &body[item.clone()], "]", after].concat()
             }
         };
-        // Pieces of JSON put together as JSON; were it ever not so, the whole body says it all as well.
+        // The pieces are JSON, so the result is too. If it were not, the whole body would still hold everything.
         RawValue::from_string(text).unwrap_or_else(|_| self.body.clone())
     }
 
-    /// Where the next item stands; of a body that is not taken apart, the whole body.
+    /// The range of the next item; the whole body if it is not split.
     fn advance(&mut self) -> Option<Range<usize>> {
         if self.next == self.count {
             return None;
@@ -215,13 +214,13 @@ impl Items {
     }
 
     fn item(&self, index: usize, at: &Range<usize>) -> Item {
-        // Text out of a RawValue is JSON, so this reads.
+        // The text of a RawValue is valid JSON, so this cannot fail.
         let item = Json::parse(&self.body.get()[at.clone()]).unwrap_or(Json::Null);
         let meta = &self.meta;
         let channel = self.arrival.channel.as_ref().or(meta.channel.as_ref()).unwrap_or(&Channel::Unnamed);
         let foreign = meta.channel.as_ref().is_some_and(|claimed| claimed != channel);
         let occurrence = Occurrence { place: self.arrival.place, index };
-        // Fetched, the deletion is an event of its own beside the message.
+        // In a fetched message, the deletion is a separate event.
         let is_destroyed = item.get("destroyed").boolean() == Some(true) && !meta.is_fetched;
         let event = match meta.event.as_str() {
             _ if self.data.is_none() => "",
@@ -249,13 +248,13 @@ impl Iterator for Items {
 
 impl ExactSizeIterator for Items {}
 
-/// One item, but for its event's `raw`. `chat` is the one it was fetched from.
+/// One item, without its event's `raw`. `chat` is the one it was fetched from.
 fn item_of(channel: &Channel, event: &str, item: &Json, chat: Option<&ChatId>, occurrence: Occurrence) -> Item {
     let chat = parties::chat(item.get("chat"), chat);
     let kind = if item.is_object() { kind(event, item, chat.as_ref()) } else { Kind::Unknown };
     let source = Source::ChatApp(channel.clone());
     let (id, form) = identity::of(&source.id().uri(), event, item, chat.as_ref().map(|chat| &chat.id), occurrence);
-    // A message says when it was written and by whom, and nothing of who destroyed it when.
+    // A message tells its own author and time, not those of its deletion.
     let is_told = event != "messageDestroy" || item.get("destroyed").is_null();
     let event = Event {
         id,
@@ -284,17 +283,17 @@ fn kind(event: &str, item: &Json, chat: Option<&Chat>) -> Kind {
     }
 }
 
-/// Unix seconds. Nothing was sent before 1970, and RFC 3339 has no words for the years before Christ.
+/// Unix seconds. Negative times are invalid, and RFC 3339 cannot express years before 0.
 fn seconds(seconds: &Json) -> Option<Timestamp> {
     seconds.integer().filter(|seconds| *seconds >= 0).and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
-/// A field that is there and says something.
+/// The field, unless it is absent or empty.
 fn owned(value: &Json) -> Option<String> {
     value.words().map(str::to_owned)
 }
 
-/// The `id` of an object that is there for nothing else, also where it is the id itself.
+/// The `id` of an object, or the value itself if it is the id.
 fn id(value: &Json) -> Option<String> {
     owned(value.get("id")).or_else(|| owned(value))
 }

@@ -1,8 +1,8 @@
 //! Notification to event: a plain function that never fails.
 //!
-//! Whatever is missing, misspelt or of another type than documented leaves its field absent; a type
-//! nobody knows becomes [`Kind::Unknown`] with the common blocks that could be read. The body itself is kept beside.
-//! No I/O, no clock, no Kafka.
+//! A field that is missing, misspelt or of another type than documented is left out. An unknown type becomes
+//! [`Kind::Unknown`] with the common blocks that could be read. The body itself is kept beside. No I/O, no clock, no
+//! Kafka.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ mod message;
 /// Reads one GREEN-API notification body as an event of `instance`, the instance it was received for.
 #[must_use]
 pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
-    // Text out of a RawValue is JSON, so this reads; were it ever not so, the event still travels, as unknown.
+    // The text of a RawValue is valid JSON. If it were not, the event would still be published, as unknown.
     let body = Json::parse(raw.get()).unwrap_or(Json::Null);
 
     let mut canonical = Vec::with_capacity(raw.get().len());
@@ -48,7 +48,7 @@ pub fn normalize(instance: InstanceId, raw: Box<RawValue>) -> Event {
     Event { raw, ..event }
 }
 
-/// Unix seconds. Nothing was sent before 1970, and RFC 3339 has no words for the years before Christ.
+/// Unix seconds. Negative times are invalid, and RFC 3339 cannot express years before 0.
 fn time(seconds: &Json) -> Option<Timestamp> {
     seconds.integer().filter(|seconds| *seconds >= 0).and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
@@ -58,13 +58,13 @@ fn source(instance: InstanceId, body: &Json) -> Source {
     Source::GreenApi {
         instance,
         account: owned(data.get("wid")),
-        // MAX calls itself by the version of its API.
+        // For MAX the value is the version of its API.
         messenger: data.get("typeInstance").words().map(|word| if word == "v3" { "max" } else { word }.to_owned()),
     }
 }
 
-/// The type of a body in the flat form of GREEN-API's journals, which has no `typeWebhook`: the one that the same event
-/// has otherwise. Whether an outgoing message that says nothing of the API came from the phone is not known.
+/// The type of a body in the flat form of GREEN-API's journals, which has no `typeWebhook`: the type that the same
+/// event has otherwise. If an outgoing message does not mention the API, it is unknown whether it came from the phone.
 fn flat_type(body: &Json) -> Option<&'static str> {
     let type_message = body.get("typeMessage").words().map(lower_first)?;
     match (body.get("type").words()?, &*type_message) {
@@ -77,12 +77,12 @@ fn flat_type(body: &Json) -> Option<&'static str> {
     }
 }
 
-/// What upstream says of the chat and of the sender; in the flat form it stands in the body itself.
+/// The object with the chat and the sender; in the flat form this is the body itself.
 fn parties<'j, 'a>(body: &'j Json<'a>) -> &'j Json<'a> {
     content::data_object(body, &["senderData"])
 }
 
-/// The order of look-ups that covers every documented sample.
+/// This order of look-ups covers every documented sample.
 fn chat(body: &Json) -> Option<Chat> {
     let parties = parties(body);
     let id = [parties.get("chatId"), body.get("chatId"), body.get("from"), body.get("avatarInfo").get("chatId")]
@@ -93,8 +93,8 @@ fn chat(body: &Json) -> Option<Chat> {
     Some(Chat { chat_type, name: owned(parties.get("chatName")), id, details: None })
 }
 
-/// By upstream's word, else by the id. A group's id is never that of a person, whatever the word says: MAX has called
-/// groups `user`.
+/// By the given type, else by the id. A group's id is never a person's, whatever the given type: MAX has called groups
+/// `user`.
 fn chat_type(id: &ChatId, word: Option<&str>) -> Option<ChatType> {
     let by_id = id.chat_type();
     match word.and_then(named_chat_type) {
@@ -128,7 +128,7 @@ fn sender(body: &Json) -> Option<Sender> {
     })
 }
 
-/// 0 stands for a hidden number.
+/// 0 means a hidden number.
 fn phone(number: &Json) -> Option<String> {
     number.words().filter(|number| *number != "0").map(str::to_owned)
 }
@@ -151,7 +151,8 @@ fn kind(upstream_type: &str, body: &Json) -> Kind {
     }
 }
 
-/// The type says that it was not written through the API, unless it was made up here and nothing says so.
+/// The type says that it was not written through the API. If the type was derived here and the body does not say so, it
+/// is unknown.
 fn outgoing_origin(body: &Json) -> Origin {
     let is_said = body.get("typeWebhook").words().is_some() || body.get("sendByApi").boolean().is_some();
     if is_said { Origin::Phone } else { Origin::Unknown }
@@ -182,7 +183,7 @@ fn status(direction: Direction, body: &Json) -> Status {
     }
 }
 
-/// A field that is there and says something.
+/// The field, unless it is absent or empty.
 fn owned(value: &Json) -> Option<String> {
     value.words().map(str::to_owned)
 }

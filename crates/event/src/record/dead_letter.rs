@@ -1,13 +1,13 @@
-//! The record of a dead letter: the bytes as they came, and headers that say why and where they belong. And the mark
-//! that a replay leaves behind one.
+//! The record of a dead letter: the bytes as they came, and headers that say why it is here and where it belongs. Also
+//! the mark that a replay leaves for a letter.
 
 use jiff::Timestamp;
 
 use super::{CE_TRACEPARENT, Headers, Record, RecordFactory, TRACEPARENT};
 use crate::event::{DeadLetterReason, EventId, SourceId};
 
-/// A key or header longer than this is not carried into the dead letters: a poison event must not poison its own
-/// grave. Documented ids have at most 40 characters.
+/// A longer key or header is left out of the dead letter: what made the event unpublishable must not make its dead
+/// letter unpublishable too. Documented ids have at most 40 characters.
 const HEADER_BYTES_MAX: usize = 512;
 
 /// The `reason` of a mark.
@@ -15,31 +15,31 @@ pub const MARK_REASON: &str = "replayed";
 /// The mark's header that names its letter: `partition/offset`.
 pub const MARKED_LETTER: &str = "replayed_letter";
 
-/// Says of a letter that its event is in Kafka now. It lies behind the letter, under the same key.
+/// Says that the event of a letter is in Kafka now. It comes after the letter, with the same key.
 pub struct Mark<'a> {
     /// The letter's partition.
     pub partition: i32,
     /// The letter's offset.
     pub offset: i64,
-    /// The letter's `ce_id`, where it has one.
+    /// The letter's `ce_id`, if it has one.
     pub id: Option<String>,
     /// The letter's key.
     pub key: &'a str,
-    /// Where its event went.
+    /// The topic its event went to.
     pub topic: &'a str,
 }
 
-/// The explanation is cut rather than left out.
+/// A longer explanation is cut.
 const ERROR_CHARS_MAX: usize = 120;
 
 /// Something that could not be published as an event.
 #[derive(Clone)]
 pub struct DeadLetter {
-    /// Identity of the content, so that a repeat is known as one.
+    /// Made from the content, so that a repeat has the same id.
     pub id: EventId,
     /// What it was received for.
     pub source: SourceId,
-    /// The kind of event it is, where it could be read as one: decides where it would have gone.
+    /// The kind of event, if it could be read as one: decides which topic it would have gone to.
     pub kind: Option<&'static str>,
     /// The key it would have had, or its source's.
     pub key: String,
@@ -47,20 +47,20 @@ pub struct DeadLetter {
     pub reason: DeadLetterReason,
     /// The failure in words, without secrets and without content.
     pub error: String,
-    /// The receipt it was handed out with, where one could be read.
+    /// The receipt it was received with, if one could be read.
     pub receipt_id: Option<String>,
-    /// How often it was tried before it was given up.
+    /// The number of tries.
     pub attempts: u32,
-    /// When this process saw it first.
+    /// When this process first saw it.
     pub first_seen: Timestamp,
-    /// The `ce_` headers of the event, where it was one.
+    /// The `ce_` headers of the event, if it was one.
     pub event_headers: Headers,
     /// The bytes as they came.
     pub bytes: Vec<u8>,
 }
 
 impl RecordFactory {
-    /// The record of `letter`, its value cut to `value_bytes_max` where the broker takes no more.
+    /// The record of `letter`, its value cut to `value_bytes_max` if the broker takes no more.
     #[must_use]
     pub fn dead_letter(&self, letter: &DeadLetter, value_bytes_max: usize, now: Timestamp) -> Record {
         let value = &letter.bytes[..letter.bytes.len().min(value_bytes_max)];
@@ -84,7 +84,7 @@ impl RecordFactory {
             headers.push(("ce_id", letter.id.to_string()));
             headers.push(("ce_source", letter.source.uri()));
         }
-        // These two speak of a value that is an event; a dead letter's bytes may be anything.
+        // These two describe a value that is an event; a dead letter's bytes may be anything.
         let of_value = |name: &str| matches!(name, "content-type" | "ce_dataschema");
         let event_headers = letter.event_headers.iter().filter(|(name, _)| !of_value(name));
         headers.extend(event_headers.cloned());
@@ -103,7 +103,7 @@ impl RecordFactory {
         }
     }
 
-    /// The record of `mark`. It has no value: what there is to know of the letter lies with the letter.
+    /// The record of `mark`. It has no value: everything else about the letter is in the letter.
     #[must_use]
     pub fn mark(&self, mark: &Mark<'_>, now: Timestamp) -> Record {
         let mut headers = vec![

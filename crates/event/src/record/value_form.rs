@@ -1,7 +1,7 @@
-//! What the value of an event's record looks like from outside, and which headers stand beside it.
+//! The form of an event record's value, and the headers that go with it.
 //!
-//! Whatever the form, inside it lies the same JSON object. So a form is two pieces of bytes around that object, and
-//! writing a record stays one pass into one buffer.
+//! Every form contains the same JSON object. So a form is the bytes before and after that object, and a record is still
+//! written in one pass into one buffer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,36 +9,37 @@ use std::sync::Arc;
 use super::Headers;
 
 const STRUCTURED_CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
-/// What a deserialiser of Confluent's wire format looks for first.
+/// The first byte of Confluent's wire format.
 const MAGIC_BYTE: u8 = 0;
 
-/// The length of its frame: the magic byte and the schema id.
+/// The length of its prefix: the magic byte and the schema id.
 const FRAME_BYTES: usize = 5;
 
-/// What is inside the frame of Confluent's wire format; the value itself where it has none. JSON begins with no zero byte.
+/// The contents without the prefix of Confluent's wire format, or the value itself if it has none. JSON never begins
+/// with a zero byte.
 #[must_use]
 pub fn unframed(value: &[u8]) -> &[u8] {
     if value.first() == Some(&MAGIC_BYTE) { value.get(FRAME_BYTES..).unwrap_or_default() } else { value }
 }
 
-/// The form of the values in the topics of events. Dead letters have none: their bytes travel as they came.
+/// The form of the values in the topics of events. Dead letters have none: their bytes stay as they came.
 #[derive(Debug, Clone, Default)]
 pub enum ValueForm {
-    /// The object alone; CloudEvents attributes are headers (binary mode).
+    /// Only the object; the CloudEvents attributes are headers (binary mode).
     #[default]
     Plain,
     /// A CloudEvents JSON envelope with the object as its `data` (structured mode).
     ///
-    /// The attributes are in the envelope only. The binding would allow them as headers too, but a consumer may take a
-    /// `ce_` header for the mark of binary mode (Python's `cloudevents` does) and the whole envelope for the data.
+    /// The attributes are only in the envelope. The binding would allow them as headers too, but some consumers
+    /// (Python's `cloudevents`) take a `ce_` header as a sign of binary mode, and the whole envelope as the data.
     CloudEvent,
-    /// The object in Confluent's wire format; CloudEvents attributes are headers. `content-type` names what is inside
-    /// the frame, as `datacontenttype` is about data and not about their transport.
+    /// The object in Confluent's wire format; the CloudEvents attributes are headers. `content-type` describes the
+    /// object inside, because `datacontenttype` is about the data and not about their transport.
     Framed(SchemaIds),
 }
 
 impl ValueForm {
-    /// The record's headers, of the attributes as binary mode has them.
+    /// The record's headers, made from the attributes of binary mode.
     pub(super) fn headers(&self, attributes: Headers) -> Headers {
         match self {
             Self::Plain | Self::Framed(_) => attributes,
@@ -46,7 +47,7 @@ impl ValueForm {
         }
     }
 
-    /// What stands before the object.
+    /// The bytes before the object.
     pub(super) fn opening(&self, topic: &str, attributes: &Headers) -> Vec<u8> {
         match self {
             Self::Plain => Vec::new(),
@@ -55,7 +56,7 @@ impl ValueForm {
         }
     }
 
-    /// What stands after it.
+    /// The bytes after it.
     pub(super) fn closing(&self) -> &'static [u8] {
         match self {
             Self::Plain | Self::Framed(_) => b"",
@@ -64,7 +65,7 @@ impl ValueForm {
     }
 }
 
-/// Everything of the envelope up to its `data`: the attributes of binary mode, by their own names.
+/// The envelope up to its `data`: the attributes of binary mode under their own names.
 fn envelope_opening(attributes: &Headers) -> Vec<u8> {
     let mut opening = vec![b'{'];
     for (header, value) in attributes {
@@ -86,7 +87,7 @@ fn envelope_opening(attributes: &Headers) -> Vec<u8> {
 pub struct SchemaIds(BTreeMap<Arc<str>, u32>);
 
 impl SchemaIds {
-    /// Ids by topic. Every topic that events may go to has to be among them.
+    /// Ids by topic. It must contain every topic that events may go to.
     #[must_use]
     pub fn new(ids: BTreeMap<Arc<str>, u32>) -> Self {
         Self(ids)

@@ -1,7 +1,7 @@
-//! Where the spool's file is: the disk it is on, the reserve beside it, and whether it is still what its path leads to.
+//! The place of the spool's file: its disk, the reserve beside it, and whether its path still leads to it.
 //!
-//! A file that is deleted stays whole as long as it is open, and is gone with the process. So it is put back from what is
-//! open; nothing counts as durable before that.
+//! A deleted file stays intact while it is open, and is lost when the process ends. So it is restored from the open
+//! handle; until then nothing counts as durable.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -15,11 +15,11 @@ use redb::{Builder, Database};
 use crate::chatapp::keep::reserve::{self, Disk};
 
 const OWNER_ONLY: u32 = 0o600;
-/// `st_blocks` counts these, whatever the blocks of the disk are.
+/// The unit of `st_blocks`, whatever the block size of the disk.
 const BLOCK_BYTES: u64 = 512;
 const COPY_BYTES: usize = 1024 * 1024;
 const PAGE_BYTES: usize = 4096;
-/// What redb keeps of the file in memory.
+/// The size of redb's cache.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 pub(super) fn builder() -> Builder {
@@ -28,58 +28,58 @@ pub(super) fn builder() -> Builder {
     builder
 }
 
-/// Whether the path still leads to the file that is open.
+/// Whether the path still leads to the open file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
     InPlace,
-    /// The path leads nowhere.
+    /// There is no file at the path.
     Gone,
-    /// It leads to another file.
+    /// There is another file at the path.
     Replaced,
-    /// That cannot be found out.
+    /// It could not be checked.
     Unknown(String),
 }
 
-/// How the file is at a moment.
+/// The state of the file at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Look {
     pub(super) standing: Standing,
-    /// Bytes of the disk that it occupies.
+    /// Bytes it takes on the disk.
     pub(super) occupied: u64,
     pub(super) disk: Disk,
 }
 
-/// Where a spool's file is kept.
+/// The place of a spool's file.
 pub(super) trait Place: Send + Sync {
-    /// Opens the file that is there; it is not opened twice at a time.
+    /// Opens the file that is there. It is never open twice at a time.
     fn open(&self) -> Result<Database, redb::Error>;
 
     fn look(&self) -> Look;
 
-    /// Makes the path lead to the file again, where it leads nowhere. Nobody has it open meanwhile.
+    /// Puts the file back at its path if nothing is there. Nobody has it open meanwhile.
     fn put_back(&self) -> io::Result<()>;
 
-    /// Keeps room for what makes room, where there is some.
+    /// Creates the reserve if there is room for it.
     fn keep_reserve(&self, disk: Disk) -> io::Result<()>;
 
-    /// Frees that room; `false` where there was none.
+    /// Deletes the reserve; `false` if there was none.
     fn give_up_reserve(&self) -> bool;
 }
 
-/// A file of the system.
+/// A file on a file system.
 pub(super) struct FilePlace {
     path: PathBuf,
     folder: PathBuf,
-    /// Kept open from first to last: it is this file that is the spool, whatever becomes of its path.
+    /// Kept open all the time: this file is the spool, whatever happens to its path.
     file: Mutex<File>,
 }
 
 impl FilePlace {
-    /// The file at `path`, which is made where it is missing, readable and writable for nobody else.
+    /// The file at `path`, created if missing, accessible to its owner only.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path)?;
-        // Also one that was made by other hands: what lies here is what people wrote to each other.
+        // Also for a file that somebody else created: it will hold people's messages.
         file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
         let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         Ok(Self { path: path.to_owned(), folder: folder.to_owned(), file: Mutex::new(file) })
@@ -126,14 +126,14 @@ impl Place for FilePlace {
     fn put_back(&self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let beside = self.path.with_extension("redb.new");
-        // One that a crash left behind.
+        // A leftover of a crash.
         drop(fs::remove_file(&beside));
         let mut file = self.file();
         let put = OpenOptions::new().read(true).write(true).create_new(true).mode(OWNER_ONLY).open(&beside);
         let put = put.and_then(|copy| {
             copy_contents(&file, &copy)?;
             copy.sync_all()?;
-            // Not a rename: that would take the place of a file that somebody put there just now.
+            // Not a rename: that would replace a file that somebody has put there meanwhile.
             fs::hard_link(&beside, &self.path)?;
             File::open(&self.folder)?.sync_all()?;
             Ok(copy)
@@ -152,7 +152,7 @@ impl Place for FilePlace {
     }
 }
 
-/// Pages that hold nothing are left out, as they are in the original.
+/// Skips empty pages, so that the copy is as sparse as the original.
 fn copy_contents(from: &File, to: &File) -> io::Result<()> {
     let length = from.metadata()?.len();
     to.set_len(length)?;

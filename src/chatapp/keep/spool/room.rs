@@ -1,50 +1,49 @@
-//! Whether a frame may be added: by what the file occupies, and by what is free on its disk. Pure.
+//! Whether a frame may be added, given the size of the file and the free space on its disk. Pure.
 //!
-//! The file is copy-on-write: to take a frame out, pages have to be written first. So frames may not take the last of the
-//! room. The file never gives back the pages of what was taken out, but fills them again: a file that occupies much and
-//! holds little has room in itself.
+//! The file is copy-on-write: removing a frame first writes pages. So frames may not take the last free space. The file
+//! does not shrink when frames are removed, but reuses their pages: a large file with little in it has room inside.
 
 use super::Lying;
 use crate::chatapp::keep::reserve::Disk;
 
 /// A limit below this could not hold the file's own pages.
 const LIMIT_BYTES_MIN: u64 = 1024 * 1024;
-/// Of the file, and what a transaction writes beside the frames: inner pages, and the list of freed ones.
+/// The file's own overhead, and what a transaction writes beside the frames: inner pages, and the list of freed ones.
 const OVERHEAD_BYTES: u64 = 128 * 1024;
 const PAGE_BYTES: u64 = 4096;
-/// A frame's key, and where it ends.
+/// A frame's key and the offset of its end.
 const ENTRY_BYTES: u64 = 32;
 /// Pages are merged when they are less than a third full.
 const SPARSE_FACTOR: u64 = 3;
-/// Of a remembered message with a form or two, which most have, in pages that are half full.
+/// One remembered message with a form or two, as most have, in pages that are half full.
 const REMEMBERED_BYTES: u64 = 256;
-/// An empty spool's file is made smaller where it occupies this much more than it needs.
+/// The file of an empty spool is compacted if it is larger than needed by this much.
 const SURPLUS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// What there is.
+/// The figures of the spool and its disk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
-    /// Bytes that the file occupies.
+    /// Bytes that the file takes.
     pub(super) occupied: u64,
-    /// Frames in it, and their bytes.
+    /// Frames in it, and their total size.
     pub(super) frames: u64,
     pub(super) frames_bytes: u64,
-    /// Messages whose published forms are remembered.
+    /// Messages with remembered forms.
     pub(super) remembered: u64,
     pub(super) disk: Disk,
-    /// What the file may occupy.
+    /// The limit for the file.
     pub(super) bytes_max: u64,
-    /// What the frames occupy that will be added at the same time.
+    /// What the frames of the current write will take.
     adding: u64,
 }
 
-/// Why nothing may be added.
+/// Why no frame may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Full {
-    /// Kafka has to take some, or the limit has to be raised.
+    /// Kafka has to take some frames, or the limit has to be raised.
     #[error("the spool occupies {occupied} bytes, as many as chatapp.spool_bytes_max lets it ({bytes_max})")]
     Limit { occupied: u64, bytes_max: u64 },
-    /// Kafka has to take some, or somebody has to make room.
+    /// Kafka has to take some frames, or somebody has to free disk space.
     #[error(
         "{free} bytes are free on the disk of chatapp.state_dir, and the last {floor} are kept for what makes room"
     )]
@@ -57,7 +56,7 @@ impl Room {
         Self { occupied, frames, frames_bytes, remembered, disk, bytes_max, adding: 0 }
     }
 
-    /// One more frame is to be added, of so many bytes.
+    /// Adds one more frame of this size.
     pub(super) fn add(&mut self, bytes: u64) -> Result<(), Full> {
         self.takes(bytes)?;
         self.frames += 1;
@@ -66,10 +65,10 @@ impl Room {
         Ok(())
     }
 
-    /// Whether one more frame may be added, of so many bytes.
+    /// Whether one more frame of this size may be added.
     pub(super) fn takes(&self, bytes: u64) -> Result<(), Full> {
         let bytes_max = self.bytes_max.max(LIMIT_BYTES_MIN);
-        // What is larger than the limit is taken by an empty spool, or it would never be taken.
+        // An empty spool takes even a frame above the limit: otherwise it would never be taken.
         let is_empty = self.frames == 0;
         if !is_empty && self.frames_bytes + bytes > self.bytes_max {
             return Err(Full::Limit { occupied: self.occupied.max(self.frames_bytes), bytes_max: self.bytes_max });
@@ -88,24 +87,24 @@ impl Room {
         Ok(())
     }
 
-    /// Whether the file of an empty spool should give pages back to the disk.
+    /// Whether an empty spool's file should be compacted.
     pub(super) fn has_surplus(&self) -> bool {
         self.frames == 0 && self.occupied > 2 * self.needed() + SURPLUS_BYTES_MAX
     }
 
-    /// Whether what is remembered leaves too little for frames.
+    /// Whether remembered forms leave too little room for frames.
     pub(super) fn remembers_too_much(&self) -> bool {
         self.remembered * REMEMBERED_BYTES > self.bytes_max.max(LIMIT_BYTES_MIN) / 4
     }
 
-    /// What the file's contents need at the most.
+    /// The most that the file's contents need.
     fn needed(&self) -> u64 {
         let frames = SPARSE_FACTOR * (self.frames_bytes + ENTRY_BYTES * self.frames);
         frames + REMEMBERED_BYTES * self.remembered + OVERHEAD_BYTES
     }
 }
 
-/// What a frame of so many bytes occupies: a large one has a page whose size is a power of two.
+/// What a frame of this size takes: a large one gets a page whose size is a power of two.
 fn written(bytes: u64) -> u64 {
     if bytes < PAGE_BYTES { 2 * bytes } else { (bytes + ENTRY_BYTES).next_power_of_two() }
 }

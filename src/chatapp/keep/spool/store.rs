@@ -1,4 +1,4 @@
-//! The file: an embedded database, because "whole or not at all, whatever happens" is its business.
+//! The spool's file: an embedded database, because its transactions are complete or do not happen at all.
 
 use std::io;
 use std::ops::Bound;
@@ -18,43 +18,43 @@ use crate::chatapp::keep::reserve::Disk;
 use chatbridge_event::normalize::chatapp::identity::Subject;
 
 const FRAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("frames");
-/// The greatest sequence ever given, so that none is given twice.
+/// The greatest sequence ever given, so that none is used twice.
 const SEQUENCE: TableDefinition<'_, (), u64> = TableDefinition::new("sequence");
-/// Times of day up to when something was heard, as version 0.1 wrote them.
+/// Up to when each channel was heard, by the time of day, as version 0.1 wrote it.
 const MARKS: TableDefinition<'_, &str, i64> = TableDefinition::new("marks");
-/// What one run leaves to the next of a channel, as JSON.
+/// Each channel's marks for the next run, as JSON.
 const CHANNELS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("channels");
-/// The file's own id, made with it.
+/// The file's own id, made when it is created.
 const ID: TableDefinition<'_, (), u128> = TableDefinition::new("id");
-/// Of each subject its forms, and when the latest item about it was settled.
+/// The forms of each subject, and when the latest item about it was settled.
 const FORMS: TableDefinition<'_, u128, (i64, Stored)> = TableDefinition::new("forms");
-/// Version 0.1 kept ids here, without what they are forms of. They are not read: what they would have suppressed is
+/// Version 0.1 kept published ids here without their subjects. They are not read: what they would have suppressed is
 /// published once more, with the same id.
 const PUBLISHED: TableDefinition<'_, u128, i64> = TableDefinition::new("published");
 
-/// Into so many parts the subjects are divided when old ones are forgotten: each part is written anew as a whole.
+/// Subjects are divided into this many parts for forgetting: each part is rewritten as a whole.
 pub(super) const PARTS: u16 = 256;
 
-/// What is written. Writing it twice is the same as writing it once: of a write that failed, all may be there.
+/// A change to write. Changes are idempotent: after a failed write, all of it may be on disk.
 pub(super) enum Change<'a> {
     Append(Sequence, &'a [u8]),
-    /// These forms are known to be published.
+    /// These forms are published.
     Remember(&'a [Remembered], Timestamp),
     Remove(Sequence),
-    /// What is kept of this channel.
+    /// Store these marks of a channel.
     Keep(&'a str, &'a [u8]),
-    /// Of this part of the subjects, those of which nothing came since that time are not known any more.
+    /// Forget the subjects in this part about which nothing has come since that time.
     Forget(u16, Timestamp),
 }
 
 pub(super) struct Store {
     place: Box<dyn Place>,
-    /// Absent between a failure and the next try: a database that met one takes nothing more.
+    /// `None` between a failure and the next try: redb's database refuses writes after a failure.
     database: RwLock<Option<Database>>,
 }
 
 impl Store {
-    /// What lies at `place`, now and after each failure.
+    /// Opens the file at `place`, now and after each failure.
     pub(super) fn at(place: Box<dyn Place>) -> Result<Self, redb::Error> {
         let store = Self { place, database: RwLock::new(None) };
         store.with(make_tables)?;
@@ -73,19 +73,19 @@ impl Store {
         self.place.give_up_reserve()
     }
 
-    /// Puts a file that is gone back to its place, from what is open of it.
+    /// Restores a missing file from the open handle.
     pub(super) fn put_back(&self) -> io::Result<()> {
         let mut database = self.exclusive();
         *database = None;
         self.place.put_back()
     }
 
-    /// Makes all of `changes` durable at once; where that fails, all or none of them.
+    /// Makes all of `changes` durable at once. If that fails, all or none of them are.
     pub(super) fn write(&self, changes: &[Change<'_>]) -> Result<(), redb::Error> {
         self.with(|database| write(database, changes)).inspect_err(|_| *self.exclusive() = None)
     }
 
-    /// Gives pages that hold nothing back to the disk.
+    /// Compacts the file.
     pub(super) fn give_back(&self) -> Result<(), redb::Error> {
         let mut database = self.exclusive();
         if let Some(open) = &mut *database
@@ -97,7 +97,7 @@ impl Store {
         Ok(())
     }
 
-    /// The greatest sequence that was ever given.
+    /// The greatest sequence ever given.
     pub(super) fn last_given(&self) -> Result<Sequence, redb::Error> {
         self.with(|database| {
             let sequences = database.begin_read()?.open_table(SEQUENCE)?;
@@ -105,7 +105,7 @@ impl Store {
         })
     }
 
-    /// Bytes and time of every frame.
+    /// Size and time of every frame.
     pub(super) fn lying(&self) -> Result<Lying, redb::Error> {
         self.with(|database| {
             let frames = database.begin_read()?.open_table(FRAMES)?;
@@ -119,7 +119,7 @@ impl Store {
         })
     }
 
-    /// The frames behind `after`, up to `last`.
+    /// The frames after `after`, up to `last`.
     pub(super) fn frames(
         &self,
         after: Option<Sequence>,
@@ -137,7 +137,7 @@ impl Store {
             for entry in frames.range((from, Bound::Included(last.0)))?.take(frames_max) {
                 let (sequence, bytes) = entry?;
                 bytes_found += bytes.value().len();
-                // Nobody else writes into this file; should somebody have, it is not what was received.
+                // Only the spool writes this file. If somebody else did, this is not what was received.
                 let frame = Frame::decode(bytes.value())
                     .ok_or_else(|| redb::Error::Corrupted(format!("frame {} is none", sequence.value())))?;
                 found.push((Sequence(sequence.value()), frame));
@@ -163,7 +163,7 @@ impl Store {
         })
     }
 
-    /// Empty histories for subjects of which nothing is known.
+    /// The history of each subject; empty if nothing is known.
     pub(super) fn histories(&self, subjects: &[Subject]) -> Result<Vec<History>, redb::Error> {
         self.with(|database| {
             let forms = database.begin_read()?.open_table(FORMS)?;
@@ -175,7 +175,7 @@ impl Store {
         })
     }
 
-    /// Of how many subjects forms are known to be published.
+    /// The number of subjects with remembered forms.
     pub(super) fn remembered(&self) -> Result<u64, redb::Error> {
         self.with(|database| Ok(database.begin_read()?.open_table(FORMS)?.len()?))
     }
@@ -197,7 +197,7 @@ impl Store {
         self.database.read()
     }
 
-    /// Opens it where that is due, and closes it after a failure of the disk.
+    /// Opens the database if needed, and closes it after an I/O failure.
     fn with<T>(&self, work: impl Fn(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
         let done = loop {
             if let Some(database) = &*self.shared() {
@@ -215,7 +215,7 @@ impl Store {
     }
 }
 
-/// So that each table is there for whoever reads first. Where they are, nothing is written: the disk may be full.
+/// Creates the tables, so that readers find them. If they exist nothing is written: the disk may be full.
 fn make_tables(database: &Database) -> Result<(), redb::Error> {
     if has_tables(database)? {
         return Ok(());
@@ -235,7 +235,7 @@ fn make_tables(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Whether the newest tables are there: an earlier version's file lacks them.
+/// Whether the newest tables exist: an earlier version's file lacks them.
 fn has_tables(database: &Database) -> Result<bool, redb::Error> {
     let reading = database.begin_read()?;
     let found = reading.open_table(CHANNELS).map(drop);
@@ -249,7 +249,7 @@ fn has_tables(database: &Database) -> Result<bool, redb::Error> {
 }
 
 fn write(database: &Database, changes: &[Change<'_>]) -> Result<(), redb::Error> {
-    // Durable when the commit returns: redb's default, and the point of it all.
+    // The commit returns when it is durable. This is redb's default, and the spool depends on it.
     let writing = database.begin_write()?;
     {
         let mut frames = writing.open_table(FRAMES)?;
@@ -280,7 +280,7 @@ fn write(database: &Database, changes: &[Change<'_>]) -> Result<(), redb::Error>
     Ok(())
 }
 
-/// Frames need not settle in their order; the latest item's history says the most.
+/// Frames may be settled out of order, so keep the history that goes furthest.
 fn remember(
     forms: &mut Table<'_, u128, (i64, Stored)>,
     told: &Remembered,
@@ -294,7 +294,7 @@ fn remember(
     Ok(())
 }
 
-/// Of all subjects, those of one part: their numbers are spread evenly.
+/// The subjects of one part: their ids are spread evenly.
 fn subjects_of(part: u16) -> std::ops::RangeInclusive<u128> {
     const WIDTH: u128 = u128::MAX / PARTS as u128;
     let first = u128::from(part) * (WIDTH + 1);

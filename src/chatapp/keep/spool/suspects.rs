@@ -1,12 +1,12 @@
-//! Which frame was in hand when the process ended, so that one that ends it again and again is known.
+//! Which frame was in hand when the process ended, to detect a frame that ends it again and again.
 //!
-//! A body may make whoever reads it panic, or want more memory than there is. As it lies on disk, each start would meet it
-//! again. So its place is written down before it is read, with the number of lives that have ended at it in a row, and
-//! taken back when it was read. After [`LIVES_MAX`] such lives nobody reads it any more.
+//! A body may cause a panic, or need more memory than there is. It is still on disk at the next start, which would end
+//! the same way. So the frame's place is written down before the frame is read, with the number of processes in a row
+//! that ended at it, and erased afterwards. After [`LIVES_MAX`] of them the frame is not read any more.
 //!
-//! That is one line in a small file beside the spool, written over in place. It is not synced: it has to outlive the
-//! process and not the machine, for a machine that loses its power was not brought down by a body. Should the file not be
-//! writable, nothing stops; such a body is then met again at each start.
+//! This is one line in a small file beside the spool, overwritten in place. It is not synced: it has to survive the
+//! process but not the machine, because a power loss is not caused by a body. If the file cannot be written, the bridge
+//! goes on without it; such a body is then read again at each start.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,9 +18,9 @@ use tracing::warn;
 
 use super::Sequence;
 
-/// So many lives in a row may end with the same frame in hand.
+/// How many processes in a row may end with the same frame in hand.
 pub const LIVES_MAX: u32 = 3;
-/// A place, a number of lives, and what is between and behind them.
+/// A place, a number of lives, and separators.
 const LINE_BYTES: usize = 32;
 
 /// Remembers the frame that is in hand.
@@ -31,9 +31,9 @@ pub struct Suspects {
 
 #[derive(Default)]
 struct State {
-    /// What a life that has ended had in hand.
+    /// The frame that an ended process had in hand.
     suspect: Option<Mark>,
-    /// What is being read now.
+    /// The frame that is being read now.
     in_hand: Option<Mark>,
     has_complained: bool,
 }
@@ -45,7 +45,7 @@ struct Mark {
 }
 
 impl Suspects {
-    /// Remembers in the file at `path`, readable for nobody else.
+    /// Uses the file at `path`, readable by its owner only.
     pub(super) fn open(path: &Path) -> Self {
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
         let read = opened.and_then(|file| {
@@ -62,7 +62,7 @@ impl Suspects {
         Self { file, state: Mutex::new(State { suspect, ..State::default() }) }
     }
 
-    /// `frame` is about to be read; `false` where it must not be. Blocks for as long as the page cache takes.
+    /// `frame` is about to be read; `false` if it must not be. Blocks on the page cache.
     #[must_use]
     pub fn take_up(&self, frame: Sequence) -> bool {
         let mut state = self.state();
@@ -75,14 +75,14 @@ impl Suspects {
         true
     }
 
-    /// What was taken up is read, and this process is still there.
+    /// The frame was read, and the process is still running.
     pub fn put_down(&self) {
         let mut state = self.state();
         state.in_hand = None;
         self.write(&mut state);
     }
 
-    /// Reading or delivering `frame` panicked, which ends a life as well.
+    /// Reading or delivering `frame` panicked, which counts like the end of a process.
     pub fn blame(&self, frame: Sequence) {
         let mut state = self.state();
         state.suspect = Some(Mark { frame, lives: state.lives(frame) + 1 });
@@ -90,7 +90,7 @@ impl Suspects {
         self.write(&mut state);
     }
 
-    /// `frame` is off the disk.
+    /// `frame` was removed from the disk.
     pub fn settled(&self, frame: Sequence) {
         let mut state = self.state();
         if state.suspect.is_some_and(|suspect| suspect.frame == frame) {
@@ -123,7 +123,7 @@ impl State {
     }
 }
 
-/// What an earlier life wrote. Nothing where it is no such line: better read a frame once more than not at all.
+/// What an earlier process wrote. `None` if the line is invalid: reading a frame once too often is better than never.
 fn read(file: &File) -> io::Result<Option<Mark>> {
     let mut line = [0; LINE_BYTES];
     let length = file.read_at(&mut line, 0)?;

@@ -1,7 +1,7 @@
-//! The one writer, on a thread of its own: takes whatever has been asked for meanwhile, makes it durable, says so.
+//! The only writer, on its own thread: takes all commands that have come, makes them durable, answers them.
 //!
-//! Appends share their write with everything else as long as all is well. One that fails or finds no room waits, in its
-//! order, and the rest is written without it: taking frames out is what makes room.
+//! Normally appends share their write with everything else. An append that fails or finds no room waits, in order, and
+//! the rest is written without it: removing frames makes room.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,24 +22,25 @@ use super::{Command, Condition, Sequence, Shared};
 use crate::chatapp::keep::forms::Remembered;
 use crate::chatapp::keep::reserve::{Disk, is_lack_of_room};
 
-/// More than this shares no `fsync`: whoever came first has waited long enough.
+/// At most this many commands share an `fsync`, so that the first does not wait too long.
 const GROUP_MAX: usize = 256;
-/// Appends of one write come to this, unless one does alone.
+/// The most bytes of appends in one write, unless a single one is larger.
 const APPEND_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Ids that one write remembers. They are spread over the whole file, and each may need a page: the reserve has to do.
+/// Histories stored in one write. They are spread over the whole file, and each may need a page: the reserve must be
+/// enough.
 const REMEMBERED_MAX: usize = 256;
-/// How often the disk is looked at though nobody asks for anything, and what failed is tried again.
+/// How often the disk is checked without a command, and failed writes are tried again.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// After an append that failed, the first wait; it doubles, …
+/// The first wait after a failed append; it doubles, …
 const APPEND_RETRY_MIN: Duration = Duration::from_secs(1);
-/// … up to this. The file has to be opened anew each time.
+/// … up to this. The file is opened anew each time.
 const APPEND_RETRY_MAX: Duration = Duration::from_secs(30);
-/// Between two times at which an empty spool's file is made smaller.
+/// The shortest time between two compactions of an empty spool's file.
 const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(600);
-/// However many events were published lately, those of so long are remembered.
+/// However many events were published lately, forms are remembered at least this long.
 const REMEMBERED_MIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// Runs until the last spool of this file is dropped. `given` is the last sequence that was given.
+/// Runs until the last handle of this spool is dropped. `given` is the last sequence given.
 pub(super) fn start(
     shared: Arc<Shared>,
     given: Sequence,
@@ -60,7 +61,7 @@ pub(super) fn start(
     std::thread::Builder::new().name("spool".to_owned()).spawn(write)?;
     let tick = move || {
         while let Some(commands) = clock.upgrade() {
-            // A busy writer looks anyway.
+            // A busy writer checks anyway.
             let _ = commands.try_send(Command::Look);
             drop(commands);
             wait_for_the_next_look();
@@ -72,17 +73,17 @@ pub(super) fn start(
 struct Writer {
     shared: Arc<Shared>,
     given: Sequence,
-    /// What makes room, or needs next to none.
+    /// Commands that free space, or need almost none.
     due: VecDeque<Due>,
-    /// In the order of their sequences.
+    /// Appends, in sequence order.
     waiting: VecDeque<Waiting>,
     forgetting: Option<Forgetting>,
-    /// Since the last append failed.
+    /// Present after an append has failed.
     pause: Option<Pause>,
     give_back_at: Option<Instant>,
-    /// It was said that the file is not in its place.
+    /// It was logged that the file is not in its place.
     is_displaced: bool,
-    /// It was said that there is no reserve.
+    /// It was logged that there is no reserve.
     is_without_reserve: bool,
 }
 
@@ -98,11 +99,11 @@ struct Waiting {
     bytes: Vec<u8>,
     at: Timestamp,
     answer: Sender<Sequence>,
-    /// It may lie on the disk already.
+    /// An earlier try may have written it already.
     is_tried: bool,
 }
 
-/// What is remembered of published events is gone through, one part after the other.
+/// A pass over the remembered forms, part by part.
 struct Forgetting {
     now: Timestamp,
     kept: SignedDuration,
@@ -133,12 +134,13 @@ impl Writer {
     fn take(&mut self, command: Command) {
         match command {
             Command::Append(bytes, at, answer) => {
-                // Given once, so that a write which is tried again cannot leave the frame there twice.
+                // Given once, so that a repeated write cannot store the frame twice.
                 self.given = Sequence(self.given.0 + 1);
                 self.waiting.push_back(Waiting { sequence: self.given, bytes, at, answer, is_tried: false });
             }
             Command::Settle(frame, mut told, at, answer) => {
-                // The frame goes last: until then it is delivered again after a crash, but for what is remembered.
+                // The frame goes last. Until then a crash has it delivered again, except for what is remembered
+                // already.
                 while told.len() > REMEMBERED_MAX {
                     let rest = told.split_off(REMEMBERED_MAX);
                     self.due.push_back(Due::Remember(std::mem::replace(&mut told, rest), at));
@@ -153,10 +155,10 @@ impl Writer {
         }
     }
 
-    /// Writes all that can be written now.
+    /// Writes everything that can be written now.
     fn work(&mut self) {
         self.due.extend(self.forgetting.as_ref().map(|forgetting| Due::Forget(forgetting.part, forgetting.before())));
-        // Whoever asked and is gone asks again.
+        // A caller that has gone away asks again by itself.
         self.waiting.retain(|waiting| waiting.is_tried || !waiting.answer.is_closed());
         let mut is_tried_again = false;
         let condition = loop {
@@ -174,7 +176,8 @@ impl Writer {
             if let Err(failure) = self.write(due, appends) {
                 let room_helps = matches!(&failure, redb::Error::Io(error) if is_lack_of_room(error));
                 if appends > 0 {
-                    // The pages of what left last become free with the next transaction, or when the file is opened anew.
+                    // Pages freed by the last write become usable with the next transaction, or when the file is opened
+                    // anew.
                     if !room_helps || std::mem::replace(&mut is_tried_again, true) {
                         self.pause(&failure);
                     }
@@ -187,7 +190,7 @@ impl Writer {
         self.give_back();
     }
 
-    /// So many of those due are written at once.
+    /// How many due commands are written at once.
     fn due_together(&self) -> usize {
         let mut ids = 0;
         let fits = |due: &&Due| {
@@ -197,7 +200,7 @@ impl Writer {
         self.due.iter().take(GROUP_MAX).take_while(fits).count()
     }
 
-    /// So many of those waiting have room, and how the spool is if there are none.
+    /// How many waiting appends have room, and the condition if none has.
     fn fitting(&mut self, look: &Look) -> (usize, Condition) {
         if let Some(pause) = self.pause.as_ref().filter(|pause| Instant::now() < pause.until) {
             return (0, Condition::Failing(pause.why.clone()));
@@ -225,7 +228,7 @@ impl Writer {
         Ok(Room::new(&self.shared.lying(), remembered, look.occupied, look.disk, self.shared.bytes_max))
     }
 
-    /// Writes the first of those due and of those waiting, and answers them.
+    /// Writes the first `due` commands and the first `appends`, and answers them.
     fn write(&mut self, due: usize, appends: usize) -> Result<(), redb::Error> {
         let mut changes = Vec::with_capacity(due + appends);
         self.due.iter().take(due).for_each(|due| due.changes(&mut changes));
@@ -237,7 +240,7 @@ impl Writer {
         for due in self.due.drain(..due).collect::<Vec<_>>() {
             self.conclude(due);
         }
-        // What lies in a file that is gone is not durable. It is written once more when the file is back.
+        // What is written to a deleted file is not durable. It is written again when the file is back.
         if appends > 0 && self.shared.store.look().standing == Standing::InPlace {
             self.pause = None;
             for Waiting { sequence, bytes, at, answer, .. } in self.waiting.drain(..appends) {
@@ -249,7 +252,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Whoever asked may be gone; what was done is done.
+    /// The caller may be gone; the work is done all the same.
     fn conclude(&mut self, due: Due) {
         match due {
             Due::Settle(frame, _, _, answer) => {
@@ -287,7 +290,7 @@ impl Writer {
         self.pause = Some(Pause { why: failure.to_string(), until: Instant::now() + lasts, lasts });
     }
 
-    /// What stands in the way of appends.
+    /// Deals with a missing or replaced file. An error says why appends have to wait.
     fn see_to_the_place(&mut self, standing: &Standing) -> Result<(), String> {
         match standing {
             Standing::InPlace => {
@@ -326,7 +329,7 @@ impl Writer {
         }
     }
 
-    /// An empty spool does not need what a full one did.
+    /// Compacts the file of an empty spool.
     fn give_back(&mut self) {
         let is_due = self.give_back_at.is_none_or(|at| Instant::now() >= at);
         if !is_due || !self.waiting.is_empty() || !self.due.is_empty() || self.shared.lying().bytes > 0 {
@@ -371,7 +374,7 @@ impl Due {
     fn ids(&self) -> usize {
         match self {
             Self::Remember(told, _) | Self::Settle(_, told, ..) => told.len(),
-            // A part of all there are, which is written anew.
+            // It rewrites a whole part of the forms.
             Self::Forget(..) => REMEMBERED_MAX,
             Self::Keep(..) => 0,
         }

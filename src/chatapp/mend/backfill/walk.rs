@@ -1,4 +1,4 @@
-//! Which page to ask for next, and what of a page belongs to the gap: no clock, no wires.
+//! Which page to request next, and which items of a page belong to the gap: no clock, no I/O.
 
 use std::collections::HashSet;
 
@@ -17,22 +17,22 @@ pub(super) enum Position {
     Top,
     /// At this time.
     From(Timestamp),
-    /// Behind another page.
+    /// After another page.
     Cursor(String),
 }
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// Ask for this page.
+    /// Request this page.
     Page(Position),
-    /// That was all.
+    /// All pages were read.
     Done,
-    /// This has no end.
+    /// The pages do not end.
     GiveUp(&'static str),
 }
 
-/// Cursors of one reading of a list, and pages of all of them.
+/// The cursors seen in this pass over a list, and the number of pages in all passes.
 struct Cursors {
     seen: HashSet<String>,
     pages: usize,
@@ -44,7 +44,7 @@ impl Cursors {
         Self { seen: HashSet::new(), pages: 0, pages_max }
     }
 
-    /// The page of `cursor`, if that is a way forward.
+    /// The page at `cursor`, unless that would go in circles.
     fn follow(&mut self, cursor: String) -> Ask {
         if self.pages >= self.pages_max {
             return Ask::GiveUp("a list has more pages than are read");
@@ -56,16 +56,16 @@ impl Cursors {
     }
 }
 
-/// The chats that moved since a time.
+/// The chats with activity since a time.
 ///
-/// The list is sorted by when chats last moved, and they go on moving while it is read: one that jumps to the top from
-/// below has been passed by, and what was said in it before would be missed. So the list is read again from the top,
-/// down to where its top was before, until nothing moved in between, or all that did is on one page: a moment's picture.
+/// The list is sorted by latest activity, and that changes while it is read. A chat that moves to the top from a page
+/// not yet read would be skipped, and its earlier messages missed. So the list is read again from the top, down to the
+/// previous top, until nothing has changed in between, or one page holds all that did: a consistent snapshot.
 pub(super) struct ChatWalk {
     from: Timestamp,
-    /// How far down this reading goes.
+    /// How far back this pass reads.
     floor: Timestamp,
-    /// The time of what stood at the top when this reading began.
+    /// The time of the first chat when this pass began.
     top: Option<Timestamp>,
     is_first_reading: bool,
     pages_of_reading: usize,
@@ -101,7 +101,7 @@ impl ChatWalk {
             self.top = times().max();
         }
         let is_below = |time: Timestamp| time < self.floor;
-        // The first reading trusts the order no further than it must; a chat that is pinned may stand where it will.
+        // The first pass relies on the order as little as it can: a pinned chat may be anywhere.
         let is_through = if self.is_first_reading {
             !page.items.is_empty() && times().count() == page.items.len() && times().all(is_below)
         } else {
@@ -111,7 +111,7 @@ impl ChatWalk {
             let moved = match chat.moved {
                 Moved::Never => false,
                 Moved::At(time) => time >= self.from,
-                // Nobody can say that it did not.
+                // It may have moved.
                 Moved::Unreadable => true,
             };
             if moved && self.known.insert(chat.id.clone()) {
@@ -125,7 +125,7 @@ impl ChatWalk {
     }
 
     fn reading_ended(&mut self) -> Ask {
-        // Nothing moved since the reading before this one began, or nothing can have while one page was written.
+        // A pass of one page is consistent in itself. Otherwise nothing may have changed since the previous pass began.
         let was_still = !self.is_first_reading && self.top == Some(self.floor);
         let Some(top) = self.top.filter(|_| self.pages_of_reading > 1 && !was_still) else { return Ask::Done };
         if self.cursors.pages >= self.cursors.pages_max {
@@ -138,7 +138,7 @@ impl ChatWalk {
         Ask::Page(Position::Top)
     }
 
-    /// Those that moved.
+    /// The chats with activity.
     pub(super) fn into_chats(self) -> Vec<String> {
         self.chats
     }
@@ -149,7 +149,7 @@ pub(super) struct MessageWalk {
     from: Timestamp,
     to: Timestamp,
     cursors: Cursors,
-    /// Ids of what was handed over.
+    /// Ids of the messages handed over.
     seen: HashSet<String>,
 }
 
@@ -160,11 +160,11 @@ impl MessageWalk {
     }
 
     pub(super) fn first(&self) -> Ask {
-        // Whether ChatApp begins at that second or behind it is not known.
+        // It is not known whether ChatApp includes messages of that very second.
         Ask::Page(Position::From(self.from - SignedDuration::from_secs(1)))
     }
 
-    /// What of a page belongs to the gap and was not on another one, and what to do next.
+    /// The items of a page that belong to the gap and were on no earlier page, and what to do next.
     pub(super) fn took(&mut self, page: Page<Box<RawValue>>) -> (Vec<Box<RawValue>>, Ask) {
         self.cursors.pages += 1;
         let mut times = Vec::with_capacity(page.items.len());
@@ -173,7 +173,7 @@ impl MessageWalk {
             let message = Json::parse(item.get()).unwrap_or(Json::Null);
             let time = moment(message.get("time"));
             times.push(time);
-            // What nobody can place in time may be of the gap.
+            // An item without a readable time may belong to the gap.
             let is_before = time.is_some_and(|time| time < self.from);
             let is_repeat = message.get("id").words().is_some_and(|id| !self.seen.insert(id.to_owned()));
             if !is_before && !is_repeat {
@@ -181,7 +181,7 @@ impl MessageWalk {
             }
         }
         let all_are_later = !times.is_empty() && times.iter().all(|time| time.is_some_and(|time| time > self.to));
-        // Of a list that begins with the newest, against all that is known, the gap would be on a later page.
+        // If, contrary to what is known, the list is newest first, the gap is on a later page.
         let is_beyond = all_are_later && times.first() <= times.last();
         let ask = match page.next {
             Next::Cursor(cursor) if !is_beyond => self.cursors.follow(cursor),
@@ -191,7 +191,7 @@ impl MessageWalk {
     }
 }
 
-/// ChatApp counts in seconds; what is in the same one may be before or after.
+/// ChatApp counts in whole seconds; messages of the same second may be before or after.
 fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

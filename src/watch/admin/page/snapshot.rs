@@ -12,9 +12,9 @@ use crate::watch::telemetry::status::{InstanceStatus, InstanceView};
 use crate::watch::telemetry::words::Phase;
 use crate::watch::telemetry::words::RIVAL_ADVICE;
 
-/// What heals within this time is nobody's concern.
+/// Trouble that ends within this time is not shown as trouble.
 const HICCUP: Duration = Duration::from_secs(60);
-/// For how long a rival that was noticed counts as one.
+/// How long a rival is shown after it was noticed.
 const RIVAL_SHOWN: Duration = Duration::from_secs(60 * 60);
 /// The most instances that one page gets.
 const LIMIT_MAX: usize = 500;
@@ -39,7 +39,7 @@ impl Level {
             return Self::Alarm;
         }
         let lasting = u64::try_from(view.head_age_seconds).is_ok_and(|seconds| seconds >= HICCUP.as_secs());
-        // A head that is known of while calls are listened to is one that GREEN-API does not bring.
+        // While calls are listened to, a known head is a notification that GREEN-API does not send.
         let troubled = matches!(view.phase, Phase::BackingOff | Phase::Waiting | Phase::Listening) && lasting;
         let too_slow = view.drain_forecast == Some(Forecast::TooLate);
         if troubled || too_slow || rival(view, now) || view.loss_level == LossLevel::Warn {
@@ -97,7 +97,7 @@ struct Row {
     words: String,
 }
 
-/// serde itself knows arrays only up to 32.
+/// serde implements arrays only up to 32.
 fn as_list<S: serde::Serializer>(counts: &[u32; DrainRate::PASSED], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(counts)
 }
@@ -199,7 +199,7 @@ impl Snapshot {
     pub(super) fn of(shown: &Shown) -> Self {
         let now = Timestamp::now();
         let mut rows: Vec<Row> = shown.board.instances().iter().map(|status| Row::of(status, now)).collect();
-        // Those that are well keep their places, or no line could be read while the next event comes.
+        // Healthy instances keep their places, so that a line can be read while the page updates.
         rows.sort_by_key(|row| {
             let age = if row.level == Level::Ok { 0 } else { row.view.head_age_seconds };
             (row.level, std::cmp::Reverse(age), row.view.instance)

@@ -1,4 +1,4 @@
-//! One channel: what it counts, and what `/status` shows of it.
+//! One channel: its counters, and what `/status` shows of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub struct GapView {
     pub reason: GapReason,
 }
 
-/// Everything that is told of one channel.
+/// The telemetry of one channel.
 pub struct ChannelTelemetry {
     label: String,
     all: Arc<Metrics>,
@@ -91,7 +91,7 @@ struct Inner {
     last_gap: Option<GapView>,
     backfill_pending: bool,
     last_error: Option<LastError>,
-    /// Since when something of it waits for Kafka, and how many do.
+    /// How many events wait for Kafka, and since when the oldest does.
     in_hand: Option<(Instant, usize)>,
 }
 
@@ -119,13 +119,13 @@ impl ChannelTelemetry {
         }
     }
 
-    /// It is to be subscribed, and is not yet.
+    /// It is to be subscribed, but is not yet.
     pub(super) fn expected(&self) {
         self.subscribed_gauge().set(0);
         self.set_pending(false);
     }
 
-    /// Its events are pushed to us, or no more.
+    /// Its state changed.
     pub fn is(&self, state: ChannelState, at: Timestamp) {
         self.subscribed_gauge().set(i64::from(state == ChannelState::Subscribed));
         let mut inner = self.inner.lock();
@@ -140,7 +140,7 @@ impl ChannelTelemetry {
         self.inner.lock().last_error = Some(error);
     }
 
-    /// A stretch of it may be missing, and consumers are told.
+    /// It has a gap that consumers are told of.
     pub fn gap(&self, gap: &Gap) {
         self.metrics.gaps.with_label_values(&[&self.label, gap.reason.as_str()]).inc();
         let mut inner = self.inner.lock();
@@ -154,19 +154,19 @@ impl ChannelTelemetry {
         self.inner.lock().backfill_pending = pending;
     }
 
-    /// A fetching did not get everything.
+    /// A back-fill did not get everything.
     pub fn backfill_failed(&self, why: &str) {
         self.metrics.backfill_failures.with_label_values(&[&self.label]).inc();
         self.failed("backfill", why);
     }
 
-    /// An event is in hand.
+    /// An event was received.
     pub fn received(&self, event: &Event, at: Timestamp) {
         let last = LastEvent { kind: event.kind.name(), received_at: at, time: event.time };
         self.inner.lock().last_event = Some(last);
     }
 
-    /// It came before and is not published again.
+    /// An event came before and is not published again.
     pub fn repeat_suppressed(&self) {
         self.repeats_suppressed.inc();
     }
@@ -181,13 +181,13 @@ impl ChannelTelemetry {
         self.reconciled.inc();
     }
 
-    /// How long what has waited longest for Kafka has waited.
+    /// How long its oldest waiting event has waited for Kafka.
     #[must_use]
     pub fn waiting_for_kafka(&self) -> Option<Duration> {
         self.inner.lock().in_hand.map(|(since, _)| since.elapsed())
     }
 
-    /// The situation at this moment.
+    /// The current state.
     #[must_use]
     pub fn view(&self) -> ChannelView {
         let inner = self.inner.lock();
@@ -251,7 +251,7 @@ impl Witness for Arc<ChannelTelemetry> {
     fn settled(&self, _: &Prepared, _: Option<&Arc<str>>, _: &Outcome, _: Duration) {}
 }
 
-/// A delivery in flight; uncounts itself.
+/// A delivery in flight; counted until it is dropped.
 pub struct InFlight(Arc<ChannelTelemetry>);
 
 impl Drop for InFlight {

@@ -1,12 +1,12 @@
-//! ChatApp's families of metrics. They are registered where there is a ChatApp, so that nobody else has to explain
-//! their zeros.
+//! ChatApp's metrics. They are registered only when ChatApp is configured, so that other users do not see zeros that
+//! mean nothing to them.
 
 use jiff::Timestamp;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::super::metrics::{Metrics, Registrar};
 
-/// Every family that only ChatApp has.
+/// The metrics that only ChatApp has.
 pub struct ChatAppMetrics {
     pub(super) connected: IntGauge,
     pub(super) subscribed: IntGaugeVec,
@@ -28,18 +28,18 @@ pub struct ChatAppMetrics {
     token_ends: IntGaugeVec,
 }
 
-/// How the spool is.
+/// The state of the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolGauges {
-    /// Frames that Kafka does not have.
+    /// Frames that Kafka does not have yet.
     pub frames: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// What the file occupies on its disk.
+    /// The size of the file on its disk.
     pub file_bytes: u64,
-    /// How long the oldest has waited.
+    /// How long the oldest frame has waited.
     pub oldest_seconds: i64,
-    /// Whether it takes more.
+    /// Whether it takes more frames.
     pub takes_frames: bool,
 }
 
@@ -122,7 +122,7 @@ impl ChatAppMetrics {
         for (token, ends) in [("access", access_ends), ("refresh", refresh_ends)] {
             match ends {
                 Some(ends) => self.token_ends.with_label_values(&[token]).set(ends.as_second()),
-                // What is not known has no series; gone already is as good.
+                // An unknown time has no series. If it is gone already, that is fine.
                 None => drop(self.token_ends.remove_label_values(&[token])),
             }
         }

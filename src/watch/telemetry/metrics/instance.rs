@@ -7,7 +7,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge};
 use super::Metrics;
 use chatbridge_event::event::InstanceId;
 
-/// One instance's handles, looked up once.
+/// One instance's metrics, looked up once.
 pub(in crate::watch::telemetry) struct InstanceMetrics {
     pub(in crate::watch::telemetry) all: Arc<Metrics>,
     label: String,

@@ -1,4 +1,4 @@
-//! Events about the work on chats, about employees and about their quick responses.
+//! Events about the handling of chats, about employees and about their quick responses.
 
 use super::{id, owned, parties, seconds};
 use crate::event::{
@@ -7,7 +7,7 @@ use crate::event::{
 };
 use chatbridge_base::json::Json;
 
-/// `None` for events nobody knows.
+/// `None` for unknown events.
 pub(super) fn of_chat(event: &str, item: &Json) -> Option<Kind> {
     let word = item.get("type").words();
     let added_or_removed = match word {
@@ -36,7 +36,7 @@ pub(super) fn of_chat(event: &str, item: &Json) -> Option<Kind> {
         "chatProcess" => (Changed::Process, None, value_of("process")),
         _ => return None,
     };
-    // What has no action of its own is set to something, or to nothing.
+    // Without an action of its own, the value is set or cleared.
     let by_value = || if value.is_some() { ChangeAction::Set } else { ChangeAction::Cleared };
     let is_conversation = change == Changed::Conversation;
     Some(Kind::ChatUpdate(Box::new(ChatChange {

@@ -1,7 +1,7 @@
-//! What a message says.
+//! The content of a message.
 //!
-//! The vendor shows texts only; the other types are known from clients, some of their shapes not at all. What cannot be
-//! read out of a message is `unsupported`, so that its body travels along whatever the configuration says.
+//! The vendor documents only texts. The other types are known from clients, and of some the form is unknown. What
+//! cannot be read from a message is `unsupported`, so that its body is included whatever the configuration says.
 
 use super::owned;
 use crate::event::Content;
@@ -21,7 +21,7 @@ pub(super) fn of(item: &Json) -> Content {
         Some("file" | "document") => Some(Content::Document(media(message))),
         Some("sticker") => Some(Content::Sticker(media(message))),
         Some("location") => location(message.get("location")).map(Content::Location),
-        // Without its type it is what it holds.
+        // Without a type, decide by what it holds.
         None if message.get("file").is_object() => Some(Content::Document(media(message))),
         None if message.get("text").words().is_some() => Some(Content::Text(text(message))),
         _ => None,
@@ -29,7 +29,7 @@ pub(super) fn of(item: &Json) -> Content {
     known.unwrap_or_else(|| Content::Unsupported { type_message: word.map(str::to_owned) })
 }
 
-/// Whether there is anything in it: upstream may keep the frame of a message that was destroyed.
+/// Whether it has any content: upstream may keep a message that was deleted, without its content.
 pub(super) fn says_something(item: &Json) -> bool {
     let message = item.get("message");
     ["text", "caption"].into_iter().any(|field| message.get(field).words().is_some())
@@ -47,14 +47,14 @@ fn media(message: &Json) -> Media {
         download_url: first(["link", "url"]).or_else(|| owned(file)),
         caption: ["caption", "text"].into_iter().find_map(|name| owned(message.get(name))),
         file_name: owned(file.get("name")),
-        // Two spellings, each with its witnesses.
+        // Both spellings have been seen.
         mime_type: first(["contentType", "mimeType"]),
         size_bytes: file.get("size").integer(),
         ..Media::default()
     }
 }
 
-/// Nobody has seen one; without a place that can be read it is none.
+/// The form was never seen; without readable coordinates it is no location.
 fn location(place: &Json) -> Option<Location> {
     let degrees = |names: [&str; 2]| names.into_iter().find_map(|name| place.get(name).number());
     Some(Location {

@@ -1,4 +1,4 @@
-//! Events of messages that were not pushed but asked for.
+//! Events of messages that were fetched instead of pushed.
 
 use serde_json::value::RawValue;
 
@@ -7,18 +7,18 @@ use super::{Item, content, item_of};
 use crate::event::{Channel, ChatId, Event};
 use chatbridge_base::json::Json;
 
-/// Members of the `meta` that the bridge gives to what it fetched: the chat out of the request's path …
+/// Members of the `meta` that the bridge adds to what it fetched: the chat from the request's path …
 pub(super) const CHAT: &str = "chatId";
 /// … and that it was fetched.
 pub(super) const MARK: &str = "fetched";
 
 /// The events of one item of a message list, in the order in which they happened.
 ///
-/// A message is the event that its push would have been, with the same id. One that is `destroyed` is two: the message,
-/// as far as it still says something, and its deletion, each with the id of its push. So whoever was told of either is
-/// not told again, and who missed both learns both.
+/// A message becomes the event that its push would have been, with the same id. One that is `destroyed` becomes two:
+/// the message, if it still has content, and its deletion, each with the id of its push. So consumers that know either
+/// are not told again, and consumers that missed both get both.
 ///
-/// `raw` has the form of a pushed body, so that consumers find the item in the same place; its `meta` is the bridge's:
+/// `raw` has the form of a pushed body, so that consumers find the item in the same place. Its `meta` is the bridge's:
 /// the event, the channel, the chat, and `"fetched":true`.
 #[must_use]
 pub fn fetched(channel: &Channel, chat: &ChatId, item: &RawValue) -> Vec<Item> {

@@ -1,8 +1,9 @@
-//! What tells one ChatApp event from another: what its `ce_id` is made of, and of which message it is a form.
+//! The identity of ChatApp's events: what the `ce_id` is made of, and which form of which message an event is.
 //!
-//! ChatApp gives events no id. One message comes by push, by callback and by fetching, each time in another dress: with
-//! more fields or fewer, numbers as strings, members in another order. So the id is made of what is the same in all of
-//! them, and of the channel, which is the namespace. As a JSON array, scalars written as strings, in canonical form:
+//! ChatApp gives events no id. A message that comes by push, by callback and by fetching looks different each time:
+//! more or fewer fields, numbers as strings, members in another order. So the id is made of what is the same in all of
+//! them, and of the channel, which is the namespace. It is a JSON array in canonical form, with scalars written as
+//! strings:
 //!
 //! | event | made of |
 //! | --- | --- |
@@ -12,23 +13,22 @@
 //! | `messageReaction` | `["messageReaction", chat, id, fromUser.id, reaction, action, time]` |
 //! | all others, and these where chat or id is missing | `[event, item, spool, sequence, index]` |
 //! | a gap | `["gap", gap, spool, sequence]` |
-//! | bytes that nobody can read | `["unreadable", spool, sequence]` |
+//! | bytes that cannot be read | `["unreadable", spool, sequence]` |
 //!
-//! *The words of a message take part*, so that an edited message is an event of its own. Fields that the roads may spell
-//! differently do not: a file's link may be signed anew with each fetch.
+//! *The text of a message is included*, so that an edited message is an event of its own. Fields that may differ
+//! between roads are not: a file's link may be signed anew with each fetch.
 //!
-//! *A form that comes back has another id than before.* A text may be edited back to what it was, a reaction taken back
-//! and put again, a file replaced under the same caption. The id of such a form is UUIDv5 in the namespace of the id
-//! above, over the `ce_id` of the form that it replaces, written with hyphens. [`Form`] is what the bridge needs to see
-//! that.
+//! *A form that comes back has a new id.* A text may be edited back to what it was, a reaction removed and added again,
+//! a file replaced under the same caption. The id of such a form is UUIDv5 in the namespace of the id above, over the
+//! `ce_id` of the form that it replaces, written with hyphens. The bridge uses [`Form`] to detect this.
 //!
-//! *A status has its time*, for several people may read one message.
+//! *The time of a status is included*, because several people may read one message.
 //!
-//! *The others have their place in the spool*: a tag put on, taken off and put on again within a millisecond is three
-//! events, of which the first and the third are the same to the letter. `spool` is a random UUID that is made with the
-//! spool's file, `sequence` counts the frames in it and is never given twice, `index` is the item's place in the body.
-//! Read again from the spool an event has the same id; sent again by ChatApp, or by two roads at once (socket and
-//! callback), it is a new event.
+//! *All others include their place in the spool*: if a tag is added, removed and added again within a millisecond,
+//! these are three events, and the first and the third are identical. `spool` is a random UUID that is made with the
+//! spool's file, `sequence` counts the frames in it and is never reused, `index` is the item's index in the body. An
+//! event that is read again from the spool has the same id. If ChatApp sends it again, or by two roads at once (socket
+//! and callback), it is a new event.
 
 use std::borrow::Cow;
 
@@ -37,57 +37,57 @@ use uuid::Uuid;
 use crate::event::{ChatId, EventId};
 use chatbridge_base::json::Json;
 
-/// Where something lies in the spool. No other frame has or will ever have the same place.
+/// A place in the spool. No other frame has or will ever have the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The spool's own id, made with its file.
     pub spool: Uuid,
-    /// The frame's number there.
+    /// The frame's number in the spool.
     pub sequence: u64,
 }
 
-/// Which of several equal items this is.
+/// Distinguishes equal items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Occurrence {
-    /// Where its body lies.
+    /// The place of its body.
     pub place: Option<Place>,
-    /// Its place among the items of the body.
+    /// Its index in the body.
     pub index: usize,
 }
 
-/// Something that has one form after the other: a message with its edits and its end, the statuses of a message, one
-/// person's reaction to a message.
+/// Something that goes through several forms: a message with its edits and its deletion, the statuses of a message, or
+/// one person's reaction to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Subject(u128);
 
 impl Subject {
-    /// The number that it is stored under.
+    /// The number under which it is stored.
     #[must_use]
     pub fn number(self) -> u128 {
         self.0
     }
 
-    /// The one that is stored under this number.
+    /// The subject with this number.
     #[must_use]
     pub fn from_number(number: u128) -> Self {
         Self(number)
     }
 }
 
-/// What an event says of its subject.
+/// One form of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
-    /// What it is a form of.
+    /// The subject.
     pub subject: Subject,
-    /// What all roads tell alike; the event's id, as long as the subject did not have this form before.
+    /// Identifies what all roads have in common. It is the event's id if the subject never had this form before.
     pub words: EventId,
-    /// The same with everything else that the message holds: the file with its link, the location.
+    /// The same with everything else in the message: the file with its link, the location.
     pub exact: u128,
-    /// Whether it is not the form of now: what a destroyed message said.
+    /// Whether it is an earlier form: the content of a deleted message.
     pub is_past: bool,
 }
 
-/// The id of an item's event, and its form where it is one.
+/// The id of an item's event, and its form if it is one.
 #[must_use]
 pub(super) fn of(
     source: &str,
@@ -105,20 +105,20 @@ pub(super) fn of(
     (id(source, content.to_vec()), None)
 }
 
-/// The id of the event by which the bridge tells of a gap.
+/// The id of the event about a gap.
 pub(super) fn of_gap(source: &str, gap: Json<'_>, place: Option<Place>) -> EventId {
     let [spool, sequence] = place_words(place);
     id(source, vec![text("gap"), gap, spool, sequence])
 }
 
-/// The id of bytes that nobody can read.
+/// The id of bytes that cannot be read.
 #[must_use]
 pub fn of_unreadable(source: &str, place: Place) -> EventId {
     let [spool, sequence] = place_words(Some(place));
     id(source, vec![text("unreadable"), spool, sequence])
 }
 
-/// The id of a form that its subject had before, replacing the one with the id `replaced`.
+/// The id of a form that its subject had before, and that now replaces the one with the id `replaced`.
 #[must_use]
 pub fn of_return(words: EventId, replaced: EventId) -> EventId {
     words.within(&replaced.to_string())
@@ -127,7 +127,7 @@ pub fn of_return(words: EventId, replaced: EventId) -> EventId {
 fn form(source: &str, event: &str, item: &Json<'_>, chat: Option<&ChatId>) -> Option<Form> {
     let field = |name: &str| text(item.get(name).words().unwrap_or_default());
     let author = || text(item.get("fromUser").get("id").words().unwrap_or_default());
-    // What the subject is called, what tells its forms from one another, and what only an exact copy has.
+    // The subject, what distinguishes its forms, and what only an exact copy shares.
     let (of, said, rest) = match event {
         "message" => {
             let message = item.get("message");
@@ -158,7 +158,7 @@ fn named<'j>(source: &str, what: &'j str, message: &[Json<'j>; 2], more: Vec<Jso
     id(source, [vec![text(what)], message.to_vec(), more].concat())
 }
 
-/// What a message holds beside its words, as far as it says something.
+/// The contents of a message beside its text, without empty values.
 fn rest_of<'j>(message: &'j Json<'j>) -> Option<Json<'j>> {
     let Json::Object(members) = message else { return None };
     let rest = members.iter().filter(|(name, _)| !matches!(&**name, "text" | "caption"));
@@ -166,7 +166,7 @@ fn rest_of<'j>(message: &'j Json<'j>) -> Option<Json<'j>> {
     (!rest.is_empty()).then_some(Json::Object(rest))
 }
 
-/// A value without what says nothing, scalars as strings, links without their signature.
+/// A value without empty parts, scalars as strings, links without their signature.
 fn said<'j>(value: &'j Json<'j>) -> Option<Json<'j>> {
     match value {
         Json::Object(members) => {
@@ -184,7 +184,7 @@ fn said<'j>(value: &'j Json<'j>) -> Option<Json<'j>> {
     }
 }
 
-/// A link without its query, where that holds a signature: it may be another one each time for the same file.
+/// A link without its query if that holds a signature: it may differ each time for the same file.
 fn unsigned(link: &str) -> &str {
     let Some((path, query)) = link.split_once('?').filter(|(path, _)| path.contains("://")) else { return link };
     let is_signature = |parameter: &str| {
@@ -213,7 +213,7 @@ fn text(words: &str) -> Json<'_> {
     Json::String(Cow::Borrowed(words))
 }
 
-/// The same with numbers and booleans as strings, for ChatApp writes them either way.
+/// The same with numbers and booleans as strings, because ChatApp writes them either way.
 fn as_text<'j>(value: &'j Json<'j>) -> Json<'j> {
     match value {
         Json::Null => Json::Null,

@@ -13,7 +13,7 @@ pub(super) fn message(item: &Json) -> Kind {
     let origin = match direction {
         Direction::Incoming => Origin::Contact,
         Direction::Outgoing if item.get("fromApi").boolean() == Some(true) => Origin::Api,
-        // What an employee wrote was written in ChatApp; its notes are its own.
+        // Messages of an employee were written in ChatApp, and so were notes.
         Direction::Outgoing if app.is_some() || employee.is_some() || is_note => Origin::App,
         Direction::Outgoing => Origin::Phone,
         Direction::Unknown => Origin::Unknown,
@@ -57,7 +57,7 @@ fn quoted(quoted: &Json) -> Option<Quoted> {
     })
 }
 
-/// The author of the deletion is nowhere named.
+/// The author of a deletion is not given.
 pub(super) fn deletion(item: &Json) -> Kind {
     about(Direction::Unknown, Origin::Unknown, Content::Deletion { message_id: owned(item.get("id")) })
 }
@@ -68,7 +68,7 @@ pub(super) fn reaction(item: &Json, chat: Option<&Chat>) -> Kind {
         Some("unreact") => (None, emoji),
         _ => (emoji, None),
     };
-    // The chat with one person bears that person's id; of anybody else it is not said whose side they are on.
+    // A private chat has the id of its person; for anybody else the side is unknown.
     let is_other_side = item
         .get("fromUser")
         .get("id")
@@ -82,7 +82,7 @@ pub(super) fn reaction(item: &Json, chat: Option<&Chat>) -> Kind {
     about(direction, origin, Content::Reaction { emoji, message_id, participant: None, taken_back })
 }
 
-/// Something about another message, without an id of its own.
+/// Something about another message, without a message id of its own.
 fn about(direction: Direction, origin: Origin, content: Content) -> Kind {
     Kind::Message(Box::new(Message {
         id: None,
@@ -106,7 +106,7 @@ fn about(direction: Direction, origin: Origin, content: Content) -> Kind {
 
 pub(super) fn status(item: &Json) -> Kind {
     let word = item.get("type").words();
-    // Its shape is unknown; what can be read of it is.
+    // Its form is unknown; take what can be read.
     let error = item.get("error");
     let description = [error, error.get("message"), error.get("code")].into_iter().find_map(owned);
     Kind::MessageStatus(Status {

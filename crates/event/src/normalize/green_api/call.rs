@@ -12,7 +12,7 @@ pub(super) fn call(direction: Direction, body: &Json) -> Call {
         direction,
         state: CallState::from_word(word.unwrap_or_default()),
         status: word.map(str::to_owned),
-        // Policy and look-up fill these in; the body has neither.
+        // Added later by the call policy and the look-up; the body has neither.
         summary: None,
         caller_name: None,
         video: body.get("isVideo").boolean(),

@@ -1,8 +1,8 @@
 //! The content of a message, and of a message quoted in one: the same forms under other names.
 //!
-//! A message keeps its content in a data object named after its type; a quoted one keeps it flat, or under a shorter
-//! name. So each form asks for its data object under every name it was ever seen with, and where there is none reads
-//! the fields from where the object should have been.
+//! A message keeps its content in a data object named after its type. A quoted one keeps it flat, or under a shorter
+//! name. So each form looks for its data object under every name that was ever seen, and if there is none, reads the
+//! fields from the place where the object should have been.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ mod polls;
 mod shop;
 mod text;
 
-/// Where the text of an answer, a link or a reaction stands: in a message, and in a quoted one or in the flat form.
+/// Where the text of an answer, a link or a reaction is: in a message, and in a quoted one or in the flat form.
 pub(super) const EXTENDED_TEXT: [&str; 2] = ["extendedTextMessageData", "extendedTextMessage"];
 
 /// The content in `messageData`.
@@ -29,7 +29,7 @@ pub(super) fn of_message(data: &Json) -> Content {
         .unwrap_or_else(|| Content::Unsupported { type_message: type_message.map(str::to_owned) })
 }
 
-/// The content of a `quotedMessage` object; `None` where it only points at a message.
+/// The content of a `quotedMessage` object; `None` if it only refers to a message.
 pub(super) fn of_quoted(quoted: &Json) -> Option<Content> {
     let says_something = quoted.get("typeMessage").words().is_some() || type_by_fields(quoted).is_some();
     says_something.then(|| of_message(quoted))
@@ -40,13 +40,13 @@ pub(super) fn data_object<'j, 'a>(place: &'j Json<'a>, names: &[&str]) -> &'j Js
     names.iter().map(|name| place.get(name)).find(|found| found.is_object()).unwrap_or(place)
 }
 
-/// The message a data object points at.
+/// The message that a data object refers to.
 fn target(place: &Json, data: &Json) -> Option<String> {
     of_target(place, data, "stanzaId")
 }
 
-/// What a data object says of the message it points at. Where there is no data object, these fields are a quoted
-/// message's own.
+/// What a data object says about the message it refers to. Without a data object, these fields are a quoted message's
+/// own.
 fn of_target(place: &Json, data: &Json, field: &str) -> Option<String> {
     (!std::ptr::eq(place, data)).then(|| owned(data.get(field)))?
 }
@@ -54,7 +54,7 @@ fn of_target(place: &Json, data: &Json, field: &str) -> Option<String> {
 fn of_type(type_message: &str, place: &Json) -> Option<Content> {
     Some(match type_message {
         "textMessage" => text::text(place),
-        // There is no quotedMessageData: the answer's text stands in extendedTextMessageData.
+        // There is no quotedMessageData: the answer's text is in extendedTextMessageData.
         "extendedTextMessage" | "quotedMessage" => text::text_or_link(place),
         "imageMessage" => Content::Image(media::media(place)),
         "videoMessage" => Content::Video(media::media(place)),
@@ -81,7 +81,7 @@ fn of_type(type_message: &str, place: &Json) -> Option<Content> {
         "templateButtonsReplyMessage" | "templateButtonReplyMessage" => {
             Content::ButtonReply(controls::template_reply(place))
         }
-        // A message whose buttons reply; the press on one is the *Response*.
+        // A message with reply buttons; pressing one gives the *Response*.
         "interactiveButtons" | "interactiveButtonsReply" | "interactiveButtonReply" => controls::interactive(place),
         "interactiveButtonsResponse" => Content::ButtonReply(controls::interactive_reply(place)),
         "productMessage" => Content::Product(Box::new(shop::product(place))),
@@ -90,7 +90,7 @@ fn of_type(type_message: &str, place: &Json) -> Option<Content> {
     })
 }
 
-/// The message it is put to stands in a quoted object; in the flat form, beside the emoji.
+/// The message it reacts to is in a quoted object; in the flat form, beside the emoji.
 fn reaction(place: &Json) -> Content {
     let data = data_object(place, &EXTENDED_TEXT);
     let quoted = place.get("quotedMessage");
@@ -102,7 +102,7 @@ fn reaction(place: &Json) -> Content {
     }
 }
 
-/// Where `typeMessage` is missing, a field that only one type has tells it.
+/// If `typeMessage` is missing, a field that only one type has decides.
 fn type_by_fields(place: &Json) -> Option<&'static str> {
     [
         ("textMessageData", "textMessage"),
@@ -124,7 +124,8 @@ fn type_by_fields(place: &Json) -> Option<&'static str> {
     .map(|(_, known)| known)
 }
 
-/// What a field says, and the error it says instead. Words behind the marker stay: a person may have written it.
+/// The text of a field, or the error that stands in its place. If text follows the marker, it is kept, because a person
+/// may have written it.
 fn words_or_error(value: &Json) -> (Option<String>, Option<UpstreamError>) {
     let Some(words) = value.words() else { return (None, None) };
     match UpstreamError::at_start_of(words) {

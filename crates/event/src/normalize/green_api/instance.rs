@@ -1,4 +1,4 @@
-//! What an instance tells of itself, and the chat changes that share its notifications.
+//! Events about the instance itself, and the chat changes that share its notifications.
 
 use super::owned;
 use crate::event::{ChatChange, Device, Instance, InstanceState, Kind, Quota, QuotaState};
@@ -13,7 +13,7 @@ pub(super) fn state(word: &Json) -> Instance {
     }
 }
 
-/// Upstream uses `deviceInfo` for a chat's new picture too.
+/// Upstream also uses `deviceInfo` for a chat's new picture.
 pub(super) fn device_info(body: &Json) -> Kind {
     let avatar = body.get("avatarInfo");
     if avatar.is_object() {
@@ -48,7 +48,7 @@ pub(super) fn quota(data: &Json) -> Instance {
     Instance { quota: Some(quota), ..Instance::default() }
 }
 
-/// One vendor page shows the quota under this type; what the body holds decides.
+/// One vendor page shows the quota under this type; the contents decide.
 pub(super) fn incoming_block(body: &Json) -> Kind {
     let quota_data = body.get("quotaData");
     if quota_data.is_object() && body.get("chatState").is_null() {

@@ -1,24 +1,25 @@
-//! The `message` block out of `messageData`.
+//! Makes the `message` block from `messageData`.
 
 use super::{content, owned};
 use crate::event::message::{Quoted, ReplyTo};
 use crate::event::{Content, DeliveryState, Direction, Kind, Message, Origin};
 use chatbridge_base::json::Json;
 
-/// In the flat form what is otherwise in `messageData` stands in the body itself.
+/// In the flat form, the contents of `messageData` are in the body itself.
 pub(super) fn message(direction: Direction, origin: Origin, body: &Json) -> Kind {
     let data = content::data_object(body, &["messageData"]);
     let content = content::of_message(data);
     let reply_to = reply_to(&content, data);
-    // In broken vendor samples the quoted object stands beside messageData.
+    // In broken vendor samples the quoted object is beside messageData.
     let quoted = [data, body].into_iter().map(|place| place.get("quotedMessage")).find(|found| found.is_object());
     let quoted = quoted.map(quoted_message).filter(|quoted| {
-        // A reaction's quoted object is its target; unless it says what that was, the content has it all.
+        // A reaction's quoted object is its target. Unless it has content of its own, the reaction says everything
+        // already.
         quoted.content.is_some() || !matches!(content, Content::Reaction { .. })
     });
     let (forwarded, forwarding_score) = forwarding(data);
     let status = data.get("statusMessage").words();
-    // Of an edit or a deletion these words would be about the message that it points at.
+    // In an edit or a deletion, this text would be about the message that it refers to.
     let is_about_another = matches!(content, Content::Edit(_) | Content::Deletion { .. });
     let flag = |name: &str| data.get(name).boolean().filter(|_| !is_about_another);
     Kind::Message(Box::new(Message {
@@ -41,7 +42,7 @@ pub(super) fn message(direction: Direction, origin: Origin, body: &Json) -> Kind
     }))
 }
 
-/// `isForwarded` and `forwardingScore` stand inside the data object, whichever it is, or beside it.
+/// `isForwarded` and `forwardingScore` are in the data object, whatever its name, or beside it.
 fn forwarding(data: &Json) -> (Option<bool>, Option<i64>) {
     let Json::Object(members) = data else { return (None, None) };
     let inside = members.iter().filter(|(key, _)| key != "quotedMessage").map(|(_, value)| value);
@@ -60,7 +61,8 @@ fn quoted_message(quoted: &Json) -> Quoted {
     }
 }
 
-/// An answer's text names what it answers. Elsewhere `stanzaId` is another thing and part of the content.
+/// In an answer's text this is the answered message. Elsewhere `stanzaId` means something else and is part of the
+/// content.
 fn reply_to(content: &Content, data: &Json) -> Option<ReplyTo> {
     if !matches!(content, Content::Text(_) | Content::Link(_)) {
         return None;

@@ -42,7 +42,7 @@ fn section(section: &Json) -> ListSection {
 
 pub(super) fn template(place: &Json) -> Template {
     let data = data_object(place, &["templateMessage"]);
-    // An empty parameter stays, for the place of each says what it fills in.
+    // Empty parameters stay, because parameters are identified by position.
     let params: Vec<_> =
         data.get("params").items().iter().map(|one| one.text().unwrap_or_default().to_owned()).collect();
     Template {
@@ -58,7 +58,7 @@ pub(super) fn template(place: &Json) -> Template {
     }
 }
 
-/// What a template's button does is told by the name of the object inside it.
+/// The name of the object inside a template's button says what the button does.
 fn template_button(one: &Json) -> Button {
     let (kind, inside) = [
         (ButtonKind::Url, one.get("urlButton")),
@@ -79,12 +79,12 @@ fn template_button(one: &Json) -> Button {
     }
 }
 
-/// The vendor's table, its samples and its own chat client name the three texts differently.
+/// The vendor's table, its samples and its own chat client use different names for the three texts.
 pub(super) fn interactive(place: &Json) -> Content {
     let data = data_object(place, &INTERACTIVE);
     let buttons = data.get("buttons").items();
     let reply = reply(Control::Interactive, place, data);
-    // The name is a near miss of the *Response*; what it holds decides.
+    // The type's name is almost that of the *Response*, so the contents decide.
     if buttons.is_empty() && (reply.message_id.is_some() || reply.id.is_some() || reply.text.is_some()) {
         return Content::ButtonReply(reply);
     }
@@ -131,7 +131,7 @@ pub(super) fn interactive_reply(place: &Json) -> ButtonReply {
     reply(Control::Interactive, place, data_object(data, &INTERACTIVE))
 }
 
-/// The selected button, in either family of names.
+/// The selected button, under either set of names.
 fn reply(control: Control, place: &Json, data: &Json) -> ButtonReply {
     ButtonReply {
         control,

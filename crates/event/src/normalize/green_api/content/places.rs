@@ -1,4 +1,4 @@
-//! Places, address cards, and the way into a group.
+//! Locations, contacts and group invitations.
 
 use super::super::owned;
 use super::{chat_id, data_object};
@@ -21,7 +21,7 @@ pub(super) fn one_contact(place: &Json) -> Vec<Contact> {
     if card == Contact::default() { many_contacts(place) } else { vec![card] }
 }
 
-/// The list stands in a messageData inside messageData, or without that wrapping.
+/// The list is in a messageData inside messageData, or directly in messageData.
 pub(super) fn many_contacts(place: &Json) -> Vec<Contact> {
     let data = data_object(place, &["messageData", "contactsArrayMessageData", "contactsArrayMessage"]);
     data.get("contacts").items().iter().map(contact).collect()
@@ -44,7 +44,7 @@ pub(super) fn group_invite(place: &Json) -> GroupInvite {
     }
 }
 
-/// A 64-bit number as JavaScript libraries write it: two halves of 32 bits, each with a sign.
+/// A 64-bit number as JavaScript libraries write it: two signed halves of 32 bits.
 fn halves(long: &Json) -> Option<i64> {
     let low = u32::try_from(long.get("low").integer()? & 0xffff_ffff).ok()?;
     let high = long.get("high").integer().unwrap_or_default();

@@ -5,7 +5,7 @@ use super::{chat_id, data_object, target};
 use crate::event::content::{Poll, PollOption, PollVote, Vote, Voter};
 use chatbridge_base::json::Json;
 
-/// The object's name of 2023 stands beside today's.
+/// The object had another name in 2023; both are accepted.
 const DATA_OBJECTS: [&str; 2] = ["pollMessageData", "pollCreationMessage"];
 
 pub(super) fn poll(place: &Json) -> Poll {
@@ -36,7 +36,7 @@ fn option_name(option: &Json) -> Option<String> {
     owned(option.get("optionName")).or_else(|| owned(option))
 }
 
-/// Voters are ids, or objects that hold one.
+/// A voter is an id, or an object that holds one.
 fn voter(voter: &Json) -> Voter {
     Voter {
         id: chat_id(voter).or_else(|| chat_id(voter.get("voterWid"))),

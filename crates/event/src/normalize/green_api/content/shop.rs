@@ -5,7 +5,7 @@ use super::{chat_id, data_object, media};
 use crate::event::content::{Media, Order, Product};
 use chatbridge_base::json::Json;
 
-/// The product's picture is a file of its own, inside the product or beside it.
+/// The product's picture is a separate file, inside the product or beside it.
 pub(super) fn product(place: &Json) -> Product {
     let data = data_object(place, &["productMessage"]);
     let image = [data, place].into_iter().find(|place| place.get("fileMessageData").is_object()).map(media::media);
@@ -21,7 +21,7 @@ pub(super) fn product(place: &Json) -> Product {
     }
 }
 
-/// Beyond the id, the token, the price and the seller the fields' names vary between sources.
+/// Except for the id, the token, the price and the seller, field names differ between sources.
 pub(super) fn order(place: &Json) -> Order {
     let data = data_object(place, &["orderMessage"]);
     Order {

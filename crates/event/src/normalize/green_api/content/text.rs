@@ -1,4 +1,4 @@
-//! Words: text, links with their previews, edits.
+//! Text: plain text, links with their previews, edits.
 
 use super::super::owned;
 use super::{EXTENDED_TEXT, data_object, target, words_or_error};
@@ -12,11 +12,11 @@ pub(super) fn text(place: &Json) -> Content {
     Content::Text(Text { text, error, template: data.get("isTemplateMessage").boolean(), story: None })
 }
 
-/// Upstream sends plain text as textMessage or as extendedTextMessage without a rule (issue 871), so the type
-/// follows what is there: a link is a text with an address, a preview or an advertisement.
+/// Upstream sends plain text as textMessage or as extendedTextMessage without a rule (issue 871), so the contents
+/// decide: a link is a text with an address, a preview or an advertisement.
 pub(super) fn text_or_link(place: &Json) -> Content {
     let data = data_object(place, &EXTENDED_TEXT);
-    // A quoted text keeps its words beside the preview, not in it.
+    // A quoted text has its own text beside the preview, not in it.
     let words = [data.get("text"), data.get("textMessage"), place.get("textMessage")];
     let (text, error) = words_or_error(words.into_iter().find(|words| words.words().is_some()).unwrap_or(&Json::Null));
     let template = data.get("isTemplateMessage").boolean();
@@ -25,7 +25,7 @@ pub(super) fn text_or_link(place: &Json) -> Content {
         title: owned(data.get("title")),
         description: owned(data.get("description")),
         thumbnail: owned(data.get("jpegThumbnail")),
-        // The value "None" is deprecated and says nothing.
+        // The value "None" is deprecated and means nothing.
         preview_type: owned(data.get("previewType")).filter(|word| word != "None"),
         ad: ad(data),
         ..Link::default()
@@ -38,7 +38,7 @@ pub(super) fn text_or_link(place: &Json) -> Content {
     }
 }
 
-/// In the flat form the new words stand in `textMessage` or in `extendedTextMessage`.
+/// In the flat form the new text is in `textMessage` or in `extendedTextMessage`.
 pub(super) fn edit(place: &Json) -> Edit {
     let data = data_object(place, &["editedMessageData"]);
     let words = [data.get("textMessage"), data_object(place, &EXTENDED_TEXT).get("text")];

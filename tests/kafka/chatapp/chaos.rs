@@ -32,7 +32,8 @@ const LOOKS_MAX: u32 = 12;
 fn chatapp_lives_through_half_a_minute_of_chaos() {
     let density =
         Density { lasts: Duration::from_secs(25), pause: Duration::from_secs(6), hold_max: Duration::from_secs(3) };
-    run(5, density, 30);
+    // One of each kind of trouble.
+    run(12, density, 30);
 }
 
 /// `make soak`.
@@ -115,11 +116,11 @@ fn pass(stage: &mut Stage, time: Duration) {
 fn tell(seed: u64, stage: &Stage, published: &publisher::Published, verdict: &Verdict, acts: usize, begun: Instant) {
     let items = &verdict.items;
     eprintln!(
-        "ChatApp in chaos, seed {seed}: {acts} acts, {} starts of the bridge, {} unasked ends; {} events, {} items \
+        "ChatApp in chaos, seed {seed}: {acts} acts, {} starts of the bridge, unasked ends {:?}; {} events, {} items \
          (pushed {}, fetched {}, in gaps {}), {} bursts ({} events of them in gaps), {} odd frames; lost {}, out of \
          order {}, repeated {}; gaps told {}, untrue {}, too long {} (at most {} ms); {:.0} s",
         stage.starts,
-        stage.unasked_ends.len(),
+        stage.unasked_ends,
         published.events,
         items.published,
         items.pushed,

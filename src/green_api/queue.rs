@@ -154,7 +154,8 @@ pub trait NotificationQueue: Send + Sync + 'static {
     /// Deleting with the proof compiles:
     ///
     /// ```
-    /// use chatbridge::{bridge::Settled, source::{NotificationQueue, Receipt}};
+    /// use chatbridge::core::settled::Settled;
+    /// use chatbridge::green_api::queue::{NotificationQueue, Receipt};
     /// async fn settle(queue: &impl NotificationQueue, receipt: Receipt, proof: &Settled) {
     ///     let _ = queue.delete(receipt, proof).await;
     /// }
@@ -163,7 +164,8 @@ pub trait NotificationQueue: Send + Sync + 'static {
     /// Deleting without it does not:
     ///
     /// ```compile_fail,E0061
-    /// use chatbridge::{bridge::Settled, source::{NotificationQueue, Receipt}};
+    /// use chatbridge::core::settled::Settled;
+    /// use chatbridge::green_api::queue::{NotificationQueue, Receipt};
     /// async fn settle(queue: &impl NotificationQueue, receipt: Receipt, proof: &Settled) {
     ///     let _ = queue.delete(receipt).await;
     /// }

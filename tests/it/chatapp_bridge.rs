@@ -356,7 +356,7 @@ fn what_comes_back_is_published_each_time_in_order() {
     stories.iter().for_each(|story| story.publish(&scene.simulator));
     let count: usize = stories.iter().map(|story| story.items.len()).sum();
     bridge.wait("all that was pushed", |bridge| {
-        (bridge.metric("chatbridge_chatapp_frames_total", "push") >= count as f64).then_some(())
+        (bridge.metric("chatbridge_chatapp_events_published_total", "") >= count as f64).then_some(())
     });
     scene.drained(&mut bridge);
     let topic = scene.topic();

@@ -1,5 +1,5 @@
-//! From a notification's body to a record, kind by kind, beside two rulers: the same body through `serde_json::Value` and
-//! back, and into typed structs that hold what a reader of its kind would want.
+//! From a notification's body to a record, kind by kind, beside two rulers: the same body through `serde_json::Value`
+//! and back, and into typed structs that hold what a reader of its kind would want.
 
 use chatbridge::core::policy::Policy;
 use chatbridge::core::prepared::prepare;

@@ -1,9 +1,9 @@
 //! Both ends of a connection, and nothing else: what the part `connections` measures.
 //!
 //! `serve PLAIN_PORT TLS_PORT CERTIFICATE KEY STREAMS_MAX` speaks HTTP/1.1 and HTTP/2 on both ports; it holds polls and
-//! answers everything else at once. `poll URL POLLS VERSION` has so many polls wait. `short URL LOOPS EACH VERSION CLIENTS`
-//! asks as fast as answers come, `connect URL CONNECTIONS (plain|full|resumed) CERTIFICATE` once on each connection; both
-//! print what that cost them. VERSION is 1 or 2.
+//! answers everything else at once. `poll URL POLLS VERSION` has so many polls wait. `short URL LOOPS EACH VERSION
+//! CLIENTS` asks as fast as answers come, `connect URL CONNECTIONS (plain|full|resumed) CERTIFICATE` once on each
+//! connection; both print what that cost them. VERSION is 1 or 2.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Ratios that must not get worse, in about a minute: `make bench ARGS=--guard`, and as a test (tests/guard).
 //!
-//! Allocations are counted, so they are the same on every machine. The other two are ratios of the same run, the best of
-//! two rounds, with room for a machine that is busy with something else.
+//! Allocations are counted, so they are the same on every machine. The other two are ratios of the same run, the best
+//! of two rounds, with room for a machine that is busy with something else.
 
 use crate::bench::Bench;
 use crate::contender::Contender;

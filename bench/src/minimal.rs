@@ -1,7 +1,9 @@
-//! The leanest correct loop: reqwest and rdkafka, the body as it came, nothing else. What chatbridge is measured against.
+//! The leanest correct loop: reqwest and rdkafka, the body as it came, nothing else. What chatbridge is measured
+//! against.
 //!
-//! `minimal BROKERS TOPIC TARGETS` polls every instance in the file, `… steps WARM_UP EVENTS` drains so many of the first
-//! one's events and prints what each of the three steps took, and `… webhook PORT` takes calls in place of polling.
+//! `minimal BROKERS TOPIC TARGETS` polls every instance in the file, `… steps WARM_UP EVENTS` drains so many of the
+//! first one's events and prints what each of the three steps took, and `… webhook PORT` takes calls in place of
+//! polling.
 
 use std::time::{Duration, Instant};
 

@@ -73,8 +73,8 @@ pub(crate) fn tcp_memory_kib() -> u64 {
     pages.unwrap_or_default() * 4
 }
 
-/// What the kernel's own structures of sockets take, in KiB, buffers aside: TCP, inode, file, epoll. Where the kernel tells
-/// only root, all that it cannot give back.
+/// What the kernel's own structures of sockets take, in KiB, buffers aside: TCP, inode, file, epoll. Where the kernel
+/// tells only root, all that it cannot give back.
 pub(crate) fn socket_memory_kib() -> u64 {
     const CACHES: [&str; 6] = ["TCP", "TCPv6", "sock_inode_cache", "filp", "eventpoll_epi", "eventpoll_pwq"];
     let Ok(caches) = fs::read_to_string("/proc/slabinfo") else {

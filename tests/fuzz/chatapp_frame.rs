@@ -2,7 +2,8 @@
 //! them becomes records.
 //!
 //! Each of the first lines is a frame, and comes twice: to a session whose server does by itself what it should, and to
-//! one that hears nothing else. The bytes as a whole are the data of an event, so that the fuzzer need not find its frame.
+//! one that hears nothing else. The bytes as a whole are the data of an event, so that the fuzzer need not find its
+//! frame.
 //!
 //! FIGURES
 

@@ -1,10 +1,10 @@
-//! Whatever bytes come over a connection to the webhook's listener, the connection comes to its end, every answer is one
-//! that is documented, and there is no 200 without a token and without the broker's word.
+//! Whatever bytes come over a connection to the webhook's listener, the connection comes to its end, every answer is
+//! one that is documented, and there is no 200 without a token and without the broker's word.
 //!
 //! The bytes go through the listener's own connection and router, into intakes whose broker always says yes. They come
-//! once as a whole and once piece by piece, which makes no difference to an answer, and once from a caller who hangs up behind
-//! them. Then they are the body of a call that is in order, compressed as their first byte says. Time is the runtime's
-//! own: where everybody waits it goes on to the next deadline.
+//! once as a whole and once piece by piece, which makes no difference to an answer, and once from a caller who hangs up
+//! behind them. Then they are the body of a call that is in order, compressed as their first byte says. Time is the
+//! runtime's own: where everybody waits it goes on to the next deadline.
 //!
 //! FIGURES
 

@@ -1,5 +1,5 @@
-//! The bench's guard as a test: ratios of this build of chatbridge to the minimal loop, side by side on a real Kafka, that
-//! must not get worse. No times are compared, so the build without optimisation, which is there anyway, will do.
+//! The bench's guard as a test: ratios of this build of chatbridge to the minimal loop, side by side on a real Kafka,
+//! that must not get worse. No times are compared, so the build without optimisation, which is there anyway, will do.
 //!
 //! Made of the bench's own modules (package `bench`) with this package's dependencies: those of the bench, in other
 //! features, would all be compiled once more. With arguments it is the minimal loop that it compares with.
@@ -65,7 +65,8 @@ fn main() -> ExitCode {
             }
         };
     }
-    // Slow and in need of Java and Maven: a plain `cargo test` leaves it out, as it does the tests against a real Kafka.
+    // Slow and in need of Java and Maven: a plain `cargo test` leaves it out, as it does the tests against a real
+    // Kafka.
     if arguments != ["--ignored"] {
         eprintln!("the guard runs with `-- --ignored`, as in `make test`");
         return ExitCode::SUCCESS;

@@ -1,5 +1,5 @@
-//! The real binary between a simulated ChatApp and librdkafka's mock cluster: what is pushed, called and fetched, through
-//! every way of being cut off.
+//! The real binary between a simulated ChatApp and librdkafka's mock cluster: what is pushed, called and fetched,
+//! through every way of being cut off.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! `check --online` for `[chatapp]` by the real binary: against a simulated ChatApp, with and without a bridge beside it,
-//! which must not notice.
+//! `check --online` for `[chatapp]` by the real binary: against a simulated ChatApp, with and without a bridge beside
+//! it, which must not notice.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Bodies that come compressed, in another character set or in another wrapping: read, or refused so that upstream keeps
-//! them. The real binary; none of them is answered with 200 and then buried.
+//! Bodies that come compressed, in another character set or in another wrapping: read, or refused so that upstream
+//! keeps them. The real binary; none of them is answered with 200 and then buried.
 
 use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
 use chatbridge_lab::green_api::generator::Generator;

@@ -1,4 +1,5 @@
-//! The manager's socket where it is no file, as with older versions of systemd, and where it is one that nobody reaches.
+//! The manager's socket where it is no file, as with older versions of systemd, and where it is one that nobody
+//! reaches.
 
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};

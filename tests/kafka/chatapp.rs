@@ -1,5 +1,5 @@
-//! ChatApp's events between a real Pusher server and a real Kafka, `kill -9` for the server and for the bridge, and REST
-//! behind it: what is pushed, what is fetched, and what nobody can have.
+//! ChatApp's events between a real Pusher server and a real Kafka, `kill -9` for the server and for the bridge, and
+//! REST behind it: what is pushed, what is fetched, and what nobody can have.
 //!
 //! Times are counted in events, so one seed strikes at the same ones.
 

@@ -28,7 +28,8 @@ fn records_survive_their_leader_and_a_missing_replica_refuses_them() {
     let leader = cluster.leader_of(TOPIC, 0);
     let begun = Instant::now();
     cluster.kill(leader);
-    // Both at once: on a busy machine it may have handed over before it died, and then it is the replica that is missed.
+    // Both at once: on a busy machine it may have handed over before it died, and then it is the replica that is
+    // missed.
     cluster.wait_for(TOPIC, 0, "led by another, without the dead one", |found| {
         found.leader.is_some_and(|node| node != leader) && !found.in_sync.contains(&leader)
     });

@@ -1,8 +1,8 @@
 //! Every fault the bridge promises to live through, as one table: done to the real binary between a simulated
 //! GREEN-API and a real Kafka, under load, and judged by the bodies that a foreign client finds in the topics.
 //!
-//! `make test` runs it with the shortest waits the bridge can be told, `make faults` with the bridge's own defaults, and
-//! writes the table of `tests/README.md`. `FAULTS="401 SIGKILL"` runs only the rows whose names contain one of the
+//! `make test` runs it with the shortest waits the bridge can be told, `make faults` with the bridge's own defaults,
+//! and writes the table of `tests/README.md`. `FAULTS="401 SIGKILL"` runs only the rows whose names contain one of the
 //! words.
 
 use std::collections::VecDeque;

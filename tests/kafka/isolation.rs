@@ -25,8 +25,8 @@ const EVENTS_PER_RUN: usize = 1000;
 const EVENT_EVERY: Duration = Duration::from_millis(8);
 /// So much slower may the healthy ones be.
 const RATIO_MAX: f64 = 1.10;
-/// Two runs one after the other differ by what else this machine does. More follow until that has evened out, and the run
-/// in the middle counts: what the broken ones cost they cost in every run, a busy moment hits one or the other.
+/// Two runs one after the other differ by what else this machine does. More follow until that has evened out, and the
+/// run in the middle counts: what the broken ones cost they cost in every run, a busy moment hits one or the other.
 const PAIRS_MIN: usize = 2;
 const PAIRS_MAX: usize = 6;
 const PATIENCE: Duration = Duration::from_secs(180);

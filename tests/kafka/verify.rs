@@ -203,7 +203,8 @@ fn every_form_of_a_record_and_every_fate_of_an_event_is_understood() {
     assert_eq!(code, Some(0), "{report}");
     let figures = ["queued", "published", "dead_lettered", "dropped", "still_queued", "lost", "collapsed", "repeated"];
     let found = figures.map(|name| report[name].as_u64().expect("a number"));
-    // Each time four dead letters, one dropped, one collapsed; the last time what is of no known type is buried as well.
+    // Each time four dead letters, one dropped, one collapsed; the last time what is of no known type is buried as
+    // well.
     assert_eq!(found, [48, 26, 18, 4, 0, 0, 4, 0], "{report}");
 
     let (code, report) = judged(&scene.home, &scene.simulator.journal(), &[drop]);

@@ -142,7 +142,8 @@ impl Publisher for Away {
     }
 }
 
-/// The bound that docs/deployment.md states for events of ChatApp that wait for Kafka: so many bytes of bodies, each as above.
+/// The bound that docs/deployment.md states for events of ChatApp that wait for Kafka: so many bytes of bodies, each as
+/// above.
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
 
 #[test]

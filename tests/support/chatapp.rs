@@ -55,8 +55,8 @@ struct Item {
 }
 
 impl Item {
-    /// What it is a form of: a message, the status of one, somebody's reaction to one. `None`: it is told from its like by
-    /// nothing but that it happened.
+    /// What it is a form of: a message, the status of one, somebody's reaction to one. `None`: it is told from its like
+    /// by nothing but that it happened.
     fn subject(&self) -> Option<[String; 5]> {
         let of = match self.name.as_str() {
             "message" | "messageDestroy" => "message",

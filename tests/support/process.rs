@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A shell whose standard input ends when this process does, however it dies. It then kills `process` and removes `dir`.
+/// A shell whose standard input ends when this process does, however it dies. It then kills `process` and removes
+/// `dir`.
 pub(crate) fn watch(process: &Child, dir: &Path) -> std::io::Result<Child> {
     Command::new("sh")
         .args(["-c", r#"trap "" INT TERM HUP; read -r _; kill -KILL "$1"; rm -rf "$2""#, "watch"])

@@ -28,7 +28,8 @@ pub(crate) struct Registry {
 impl Registry {
     /// Fetches it the first time; needs what the broker needs.
     pub(crate) fn new() -> Result<Self, Unavailable> {
-        // Tests run side by side, and the first of them fetches for all: two Mavens at one repository get in each other's way.
+        // Tests run side by side, and the first of them fetches for all: two Mavens at one repository get in each
+        // other's way.
         static FETCHED: OnceLock<Result<PathBuf, Unavailable>> = OnceLock::new();
         let home = FETCHED.get_or_init(fetch).clone()?;
         let port = free_port();

@@ -1,5 +1,5 @@
-//! A disk of its own for those who are started on it, small enough to be filled: a tmpfs in a mount namespace that nobody
-//! else sees. Root makes one as it is, everybody else inside a user namespace, where that is allowed.
+//! A disk of its own for those who are started on it, small enough to be filled: a tmpfs in a mount namespace that
+//! nobody else sees. Root makes one as it is, everybody else inside a user namespace, where that is allowed.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Write as _};

@@ -1,9 +1,9 @@
-//! A stand-in for ChatApp: its REST API, its authorisation endpoint and its Pusher server, with the faults such services
-//! have, on two ports of their own.
+//! A stand-in for ChatApp: its REST API, its authorisation endpoint and its Pusher server, with the faults such
+//! services have, on two ports of their own.
 //!
 //! It is for tests and, by itself, for `chatbridge simulate --chatapp`. It does what docs/upstream/chatapp.md says;
-//! where that leaves a question open, the answer is a setting ([`ChatAppSimulatorConfig`]). It knows nothing of Kafka or of the bridge, and shares no code with it. Pusher's own
-//! client and SDK talk to it in `tests/it/pusher_sdk.rs`.
+//! where that leaves a question open, the answer is a setting ([`ChatAppSimulatorConfig`]). It knows nothing of Kafka
+//! or of the bridge, and shares no code with it. Pusher's own client and SDK talk to it in `tests/it/pusher_sdk.rs`.
 //!
 //! | module | holds |
 //! | --- | --- |

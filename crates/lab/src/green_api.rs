@@ -2,7 +2,8 @@
 //! service is known to have, on a port of its own.
 //!
 //! It is for tests, for `chatbridge demo` and, by itself, for `chatbridge simulate`. It does what
-//! docs/upstream/green-api.md says; where that leaves a question open, the answer is a setting ([`SimulatorConfig`]). It knows nothing of Kafka or of the bridge.
+//! docs/upstream/green-api.md says; where that leaves a question open, the answer is a setting ([`SimulatorConfig`]).
+//! It knows nothing of Kafka or of the bridge.
 //!
 //! | module | holds |
 //! | --- | --- |

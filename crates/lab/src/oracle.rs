@@ -1,8 +1,9 @@
 //! Was the promise kept? What was queued, against what lies in the topics. Pure.
 //!
-//! Events are told apart by any text that identifies their content; whoever reads them makes that text. Two events
-//! of the same content cannot be told apart by anybody, so of those only the number counts; and since the bridge publishes
-//! an immediate repeat once, neighbours of the same content in the queue ask for one appearance together. Of each event there are a few dozen bytes here, never its body.
+//! Events are told apart by any text that identifies their content; whoever reads them makes that text. Two events of
+//! the same content cannot be told apart by anybody, so of those only the number counts; and since the bridge publishes
+//! an immediate repeat once, neighbours of the same content in the queue ask for one appearance together. Of each event
+//! there are a few dozen bytes here, never its body.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! ChatApp's events while everything goes wrong at random: the Pusher server, the bridge, Kafka, the time of day, tokens,
-//! requests, the disk. The publisher knows what it published and when; by that it is judged what came of it.
+//! ChatApp's events while everything goes wrong at random: the Pusher server, the bridge, Kafka, the time of day,
+//! tokens, requests, the disk. The publisher knows what it published and when; by that it is judged what came of it.
 //!
 //! `CHAOS_SEED=7 CHAOS_SECONDS=600` chooses another run of the long one.
 

@@ -51,7 +51,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// The bridge publishes to `topic` of `brokers`, and what is odd to `<topic>-dlq`. `None` where the machine has no node.
+    /// The bridge publishes to `topic` of `brokers`, and what is odd to `<topic>-dlq`. `None` where the machine has no
+    /// node.
     pub(crate) fn new(brokers: &str, topic: &str) -> Option<Self> {
         let soketi = or_skip(Soketi::start(json!({"eventLimits.maxPayloadInKb": 64 * 1024})))?;
         let application = or_skip(Application::start(soketi.port(), SECRET, None))?;
@@ -136,8 +137,8 @@ impl Scene {
         assert_eq!(pushes.failed, 0, "the Pusher server takes {} bytes", body.len());
     }
 
-    /// How many records and dead letters hold each of the words that begin so and end with the next hyphen; `None` where
-    /// nobody can read them.
+    /// How many records and dead letters hold each of the words that begin so and end with the next hyphen; `None`
+    /// where nobody can read them.
     pub(crate) fn words(&self, beginning: &str) -> Option<HashMap<String, usize>> {
         let mut found = HashMap::new();
         for topic in [self.topic.clone(), format!("{}-dlq", self.topic)] {

@@ -1,10 +1,10 @@
 //! ChatApp's part of the table: each fault is done to the real binary between a real Pusher server, a simulated ChatApp
 //! behind it and a real Kafka, under load.
 //!
-//! A row is a name and a script ([`row::Row`]); the script says what is done to the [`stage::Stage`] it plays on, and when
-//! it returns the fault is over. Rows play one after the other, for each may do to the Kafka of its stage what it likes.
-//! Who publishes numbers each item, and the judge goes by these numbers alone (`tests/support/chatapp.rs`): what was
-//! published is in Kafka, or it cannot be fetched and a gap that was told covers its time and names its kind.
+//! A row is a name and a script ([`row::Row`]); the script says what is done to the [`stage::Stage`] it plays on, and
+//! when it returns the fault is over. Rows play one after the other, for each may do to the Kafka of its stage what it
+//! likes. Who publishes numbers each item, and the judge goes by these numbers alone (`tests/support/chatapp.rs`): what
+//! was published is in Kafka, or it cannot be fetched and a gap that was told covers its time and names its kind.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;

@@ -45,7 +45,8 @@ impl Stage<'_> {
     /// One bad instance never slows another: of what was queued for the others since the fault struck, at least half
     /// has left while the fault still lasts.
     ///
-    /// No measure of time: whoever waits for the bad one gets there never, and whoever waits for this machine gets there.
+    /// No measure of time: whoever waits for the bad one gets there never, and whoever waits for this machine gets
+    /// there.
     fn others_flow(&self) -> bool {
         let mut queued = HashSet::new();
         let mut left = 0;

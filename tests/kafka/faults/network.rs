@@ -1,5 +1,5 @@
-//! The network between: refused, slow, silent, reset. TCP hides single packets that get lost; what shows of loss is that
-//! it is slow, silent or reset.
+//! The network between: refused, slow, silent, reset. TCP hides single packets that get lost; what shows of loss is
+//! that it is slow, silent or reset.
 
 use super::row::{Place, Row};
 use super::stage::Stage;

@@ -42,8 +42,8 @@ pub(crate) enum Hit {
     All,
 }
 
-/// What `ulimit` is told for the memory that a pod has, in KiB: all that is asked for counts, used or not. So that the stacks
-/// of threads are not much of it, they are not as large as they could be.
+/// What `ulimit` is told for the memory that a pod has, in KiB: all that is asked for counts, used or not. So that the
+/// stacks of threads are not much of it, they are not as large as they could be.
 pub(crate) const MEMORY: &[&str] = &["-s 1024", "-d 262144"];
 
 type Check = Box<dyn Fn(&Stage<'_>) + Send + Sync>;

@@ -51,8 +51,8 @@ pub enum Effect {
 ///
 /// On [`Method::Push`], where the simulator is the one who asks: `Status` and `Nginx` are what a proxy answers it,
 /// `Reset` is a connection lost, `Truncate` a connection lost so far into the event's body, `Delay` a later start,
-/// `Compressed` an event that comes compressed. Of
-/// `Status`, `Nginx` and `Reset` the webhook sees nothing or, with [`Effect::Done`], everything: its own answer is lost.
+/// `Compressed` an event that comes compressed. Of `Status`, `Nginx` and `Reset` the webhook sees nothing or, with
+/// [`Effect::Done`], everything: its own answer is lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {

@@ -1,5 +1,5 @@
-//! Who publishes, and remembers it: the generator's events, and between them bursts that come and go within a millisecond,
-//! and frames that are out of the ordinary.
+//! Who publishes, and remembers it: the generator's events, and between them bursts that come and go within a
+//! millisecond, and frames that are out of the ordinary.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! What it happens to: a simulated ChatApp with its Pusher server, a real Kafka, a bridge with a disk and a time of day of
-//! its own, which somebody starts again whenever it ends.
+//! What it happens to: a simulated ChatApp with its Pusher server, a real Kafka, a bridge with a disk and a time of day
+//! of its own, which somebody starts again whenever it ends.
 
 use std::fs;
 use std::process::Command;
@@ -200,7 +200,8 @@ impl Stage {
         self.log.push_str(&self.home.log_text());
     }
 
-    /// Nothing is wrong any more. The bridge is started anew, as an operator would, so that no wait is left from before.
+    /// Nothing is wrong any more. The bridge is started anew, as an operator would, so that no wait is left from
+    /// before.
     pub(super) fn mend(&mut self) {
         self.simulator.clear_faults();
         for act in [Act::ThawBridge, Act::FreeDisk, Act::SetClock(0), Act::StopBridge, Act::StartBridge] {

@@ -43,7 +43,8 @@ pub(crate) struct Stage<'a> {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) judgement: Judgement,
-    /// From the end of the script until every channel is subscribed, nothing is left to be fetched, and the disk is empty.
+    /// From the end of the script until every channel is subscribed, nothing is left to be fetched, and the disk is
+    /// empty.
     pub(crate) recovered: Duration,
 }
 
@@ -98,8 +99,8 @@ impl<'a> Stage<'a> {
         self.load.as_mut().expect("it flows").wait_for_further(events);
     }
 
-    /// A body beside the load, which nobody can fetch, and which makes so many events at the least. Instead of `MARK` it has
-    /// one that no other has.
+    /// A body beside the load, which nobody can fetch, and which makes so many events at the least. Instead of `MARK`
+    /// it has one that no other has.
     pub(crate) fn push(&mut self, events: usize, body: &str) {
         let mark = format!("{MARK}{}-", self.marks.len());
         self.scene.push(&body.replace("MARK", &mark));

@@ -34,6 +34,7 @@ impl Ahead {
 
     /// One more frame is durable. Returns the heard time that now counts, if any.
     pub(crate) fn durable(&mut self) -> Option<Reading> {
+        assert!(self.durable < self.read, "the disk has no frame that was not read");
         self.durable += 1;
         self.awaited.take_if(|(frames, _)| *frames <= self.durable).map(|(_, at)| at)
     }

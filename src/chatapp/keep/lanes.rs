@@ -30,7 +30,8 @@ impl<T> Lanes<T> {
 
     /// The head of the lane of `key` is finished; returns the next item to start.
     pub(crate) fn arrived(&mut self, key: &str) -> Option<T> {
-        let next = self.lanes.get_mut(key).and_then(VecDeque::pop_front);
+        let lane = self.lanes.get_mut(key).expect("an item in flight has a lane");
+        let next = lane.pop_front();
         if next.is_none() {
             self.lanes.remove(key);
         }

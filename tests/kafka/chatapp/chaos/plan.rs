@@ -111,6 +111,9 @@ fn clock(dice: &mut Rng) -> (Act, Option<Act>) {
 }
 
 /// Tokens that end, renewals and logins that fail or are refused, requests that go wrong.
+///
+/// What makes the bridge log in is rare: it keeps a distance between its logins which grows up to a quarter of an hour, and
+/// without a token it hears nothing of the rest.
 fn rest(dice: &mut Rng) -> (Act, Option<Act>) {
     let kind = match dice.u8(..6) {
         0 => FaultKind::Status { code: 500 },
@@ -122,12 +125,12 @@ fn rest(dice: &mut Rng) -> (Act, Option<Act>) {
     };
     let times = dice.u32(1..4);
     let fault = |place| (Act::Rest(Fault::new(place, kind.clone()).times(times)), None);
-    match dice.u8(..8) {
-        0 | 1 => (Act::Pusher(simulator::Act::ExpireTokens), None),
-        2 => (Act::Pusher(simulator::Act::ExpireRefreshTokens), None),
-        3 | 4 => fault(Place::Refresh),
-        5 => fault(Place::Login),
-        6 => fault(Place::Auth),
+    match dice.u8(..32) {
+        0..10 => (Act::Pusher(simulator::Act::ExpireTokens), None),
+        10 => (Act::Pusher(simulator::Act::ExpireRefreshTokens), None),
+        11..18 if kind != FaultKind::InvalidToken => fault(Place::Refresh),
+        11..20 => fault(Place::Login),
+        20..25 => fault(Place::Auth),
         _ => fault(if dice.bool() { Place::Messages } else { Place::Chats }),
     }
 }

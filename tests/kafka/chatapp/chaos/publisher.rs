@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 /// Chats of bursts; what is in one belongs to one burst.
 const BURST: &str = "burst-";
+/// What frames out of the ordinary are known by, with a number and a hyphen behind it.
+pub(super) const ODD: &str = "odd-frame-";
 /// Employees of bursts.
 const EMPLOYEES: u64 = 9_000_000;
 const BURST_LENGTH_MAX: usize = 6;
@@ -165,7 +167,7 @@ impl Desk {
 
     fn odd(&mut self) {
         let number = self.published.odd.len();
-        let mark = format!("odd-frame-{number}-");
+        let mark = format!("{ODD}{number}-");
         let channel = self.channels[self.dice.usize(..self.channels.len())].clone();
         let chat = json!({"id": format!("odd-{number}@c.us")});
         let (name, body) = match self.dice.u8(..6) {

@@ -18,7 +18,8 @@ use crate::support::broker::Broker;
 use crate::support::needs::or_skip;
 use crate::support::small_disk::SmallDisk;
 
-const PATIENCE: Duration = Duration::from_secs(600);
+/// There may be no login for a quarter of an hour after several.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
 const POLL: Duration = Duration::from_millis(50);
 /// What whoever looks after the bridge waits before it is started again.
 const RESTART: Duration = Duration::from_millis(500);

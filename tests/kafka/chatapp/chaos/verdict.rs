@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chatbridge_lab::chatapp::{JournalEntry, JournalEvent, PublicationId};
 use serde_json::Value;
 
-use super::publisher::{Burst, Published, Theme};
+use super::publisher::{Burst, ODD, Published, Theme};
 use super::stage::{Deaf, OVERLAP_SECONDS};
 use crate::support::chatapp::{Judgement, Told, judge};
 
@@ -82,10 +82,11 @@ pub(super) fn verdict(evidence: &Evidence<'_>) -> Verdict {
         ..Verdict::default()
     };
     judge_bursts(evidence, &is_told, &mut verdict);
+    let raws = evidence.records.iter().map(|told| told.value["raw"].to_string());
+    let letters = evidence.letters.iter().map(|letter| String::from_utf8_lossy(letter).into_owned());
+    let there: HashSet<String> = raws.chain(letters).filter_map(|text| mark(&text)).collect();
     for odd in &evidence.published.odd {
-        let is_there = evidence.records.iter().any(|told| told.value["raw"].to_string().contains(&odd.mark))
-            || evidence.letters.iter().any(|letter| contains(letter, odd.mark.as_bytes()));
-        if !is_there && !is_told(&odd.channel, &odd.publication) {
+        if !there.contains(&odd.mark) && !is_told(&odd.channel, &odd.publication) {
             verdict.odd_lost.push(format!("{} of {}", odd.mark, odd.channel));
         }
     }
@@ -93,8 +94,11 @@ pub(super) fn verdict(evidence: &Evidence<'_>) -> Verdict {
     verdict
 }
 
-fn contains(bytes: &[u8], mark: &[u8]) -> bool {
-    bytes.windows(mark.len()).any(|window| window == mark)
+/// The mark of an odd frame, with the hyphen that ends it.
+fn mark(text: &str) -> Option<String> {
+    let at = text.find(ODD)?;
+    let end = at + ODD.len() + text[at + ODD.len()..].find('-')?;
+    Some(text[at..=end].to_owned())
 }
 
 fn gap(value: &Value) -> Option<Gap<'_>> {

@@ -93,3 +93,30 @@ impl Background {
         tokio::time::timeout(within, self.tasks.wait()).await.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_breaks_for_good_stops_the_process_and_is_named() {
+        let stop = CancellationToken::new();
+        let background = Background::new(stop.clone());
+        background.must_run("the planted part", async { panic!("planted") });
+        stop.cancelled().await;
+        assert_eq!(background.broken(), Some("the planted part"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_was_told_to_stop_is_not_broken() {
+        let stop = CancellationToken::new();
+        let background = Background::new(stop.clone());
+        let told = background.stop.clone();
+        background.must_run("the server", async move { told.cancelled().await });
+        background.stop.cancel();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!((background.broken(), stop.is_cancelled()), (None, false));
+        stop.cancel();
+        assert!(background.end(Duration::from_secs(1)).await);
+    }
+}

@@ -38,6 +38,13 @@ const HEAD_START: Duration = Duration::from_millis(2);
 /// Warn after this many in a row.
 const REPEATS_TOLD_AT: u32 = 50;
 
+/// A request to the queue.
+#[derive(Clone, Copy)]
+enum Step {
+    Receive,
+    Delete,
+}
+
 type Answer = Result<Option<Received>, QueueError>;
 
 /// A receive on its way, or its answer.
@@ -155,7 +162,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 Ok(Some(received)) if weather.is_first_sight_of_garbage(&received.notification) => {
                     weather.rivals.own_hand_out_may_be_lost();
                     let detail = "an answer that cannot be read; it is asked for once more".to_owned();
-                    self.troubled("receive", &QueueError::Unreachable { class: "garbled", detail }, weather)
+                    self.troubled(Step::Receive, &QueueError::Unreachable { class: "garbled", detail }, weather)
                 }
                 Ok(Some(received)) => {
                     self.answered(weather);
@@ -172,7 +179,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                 Err(failure @ QueueError::NoAnswer { .. }) => {
                     weather.rivals.own_hand_out_may_be_lost();
                     if weather.is_silent_too_long(Instant::now()) {
-                        self.troubled("receive", &failure, weather);
+                        self.troubled(Step::Receive, &failure, weather);
                     } else {
                         self.telemetry.no_answer(failure.class());
                     }
@@ -184,7 +191,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                         self.telemetry.connection_closed();
                         continue;
                     }
-                    self.troubled("receive", &failure, weather)
+                    self.troubled(Step::Receive, &failure, weather)
                 }
             };
             if !slept(wait, ending).await {
@@ -254,7 +261,7 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
                     self.telemetry.connection_closed();
                     Duration::ZERO
                 } else {
-                    self.troubled("delete", &failure, weather)
+                    self.troubled(Step::Delete, &failure, weather)
                 }
             }
         };
@@ -318,8 +325,11 @@ impl<Q: NotificationQueue, P: Publisher, N: CallerNames> Poller<Q, P, N> {
     }
 
     /// Counts the failure, reports it if it is news, and returns how long to wait.
-    fn troubled(&self, step: &'static str, failure: &QueueError, weather: &mut Weather) -> Duration {
-        let trouble = if step == "delete" { &mut weather.deleting } else { &mut weather.receiving };
+    fn troubled(&self, step: Step, failure: &QueueError, weather: &mut Weather) -> Duration {
+        let (step, trouble) = match step {
+            Step::Receive => ("receive", &mut weather.receiving),
+            Step::Delete => ("delete", &mut weather.deleting),
+        };
         let wait = trouble.wait(failure, fastrand::f64());
         self.telemetry.source_failed(failure.class(), &failure.to_string(), phase(failure));
         if matches!(failure, QueueError::RateLimited { .. }) {

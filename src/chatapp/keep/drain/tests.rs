@@ -250,6 +250,48 @@ async fn a_stop_waits_for_what_is_in_hand_and_takes_nothing_more() {
     assert_eq!(scene.spool.depth().frames, 1);
 }
 
+/// More than is on the way at a time.
+const MANY: i64 = 3_000;
+
+#[tokio::test]
+async fn a_frame_with_more_than_there_is_room_for_is_taken_apart_as_kafka_takes_it_in_its_order() {
+    let scene = Scene::new();
+    scene.shut("a");
+    let items: Vec<(i64, &str)> = (1..=MANY).map(|id| (id, if id % 7 == 0 { "b" } else { "a" })).collect();
+    scene.lies(Road::Push, &items).await;
+    scene.lies(Road::Push, &[(MANY + 1, "b"), (MANY + 2, "a")]).await;
+    let running = scene.start();
+    scene.until(|scene| scene.of("b").len() > 100).await;
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(scene.of("b").len() < (MANY / 7) as usize, "the rest of the frame waits for room");
+    scene.open();
+    scene.level(0, MANY as usize + 2).await;
+    assert!(scene.of("a").is_sorted() && scene.of("b").is_sorted());
+    scene.stop.cancel();
+    running.await.expect("an orderly end");
+}
+
+#[tokio::test]
+async fn a_frame_that_was_cut_off_half_way_is_delivered_whole_with_the_same_ids() {
+    let scene = Scene::new();
+    let items: Vec<(i64, &str)> = (1..=MANY).map(|id| (id, "a")).collect();
+    scene.lies(Road::Push, &items).await;
+    *scene.kafka.is_silent_at.lock().expect("whole") = Some(MANY as usize / 2);
+    let running = scene.start();
+    scene.until(|scene| scene.kafka.is_silent_at.lock().expect("whole").is_none()).await;
+    running.abort();
+    assert!(running.await.expect_err("cut off").is_cancelled());
+    assert_eq!(scene.spool.depth().frames, 1);
+    let again = scene.start();
+    scene.level(0, MANY as usize / 2 + MANY as usize).await;
+    let ids: HashSet<String> = scene.kafka.records.lock().expect("whole").iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!(ids.len(), MANY as usize);
+    scene.stop.cancel();
+    again.await.expect("an orderly end");
+}
+
 /// What happens one after the other to one thing, some of it equal to the letter, and all of it at the same time.
 fn what_comes_back() -> Vec<(&'static str, Vec<String>)> {
     let tag = |verb: &str| format!(r#"{{"type":"{verb}","tag":{{"id":29}},"chat":{{"id":"a"}}}}"#);

@@ -104,8 +104,6 @@ pub(crate) fn rows() -> Vec<Row> {
         .under(MEMORY)
         .with("MALLOC_MMAP_THRESHOLD_", "131072")
         .with("CHATBRIDGE__WEBHOOK__BUFFERED_BYTES_MAX", "25165824")
-        // A section of the environment's makes a listener, where there is none otherwise.
-        .with("CHATBRIDGE__WEBHOOK__LISTEN", "127.0.0.1:0")
         .letters(&["not_utf8", "not_json", "not_json", "not_json", "not_json"]),
     ]
 }

@@ -163,6 +163,8 @@ impl<'a> Stage<'a> {
         };
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         environment.extend(row.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        // A section of the environment's makes a listener, on the port that it has by default.
+        environment.retain(|(name, _)| way == Way::Push || !name.starts_with("CHATBRIDGE__WEBHOOK__"));
         let tokens = instances.iter().map(|(_, token)| token.as_str()).chain([webhook.token()]);
         Self {
             pace,

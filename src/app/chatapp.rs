@@ -20,6 +20,7 @@ use crate::chatapp::hear::ledger::Ledger;
 use crate::chatapp::hear::standing::Marks;
 use crate::chatapp::keep::drain::Drain;
 use crate::chatapp::keep::spool::{self, Spool, SpoolError};
+use crate::chatapp::keep::suspects::{self, Suspects};
 use crate::chatapp::mend::backfill::Limits as FetchLimits;
 use crate::chatapp::mend::keeper::{Care, Desk, Keepers};
 use crate::chatapp::overview::Overview;
@@ -70,6 +71,7 @@ pub enum ChatAppError {
 /// One account at ChatApp.
 pub(super) struct ChatApp {
     parts: Arc<Parts>,
+    suspects: Arc<Suspects>,
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -95,7 +97,7 @@ impl ChatApp {
         let api = super::chatapp_api(config, redactor)?;
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open_state(&opening, api)).await;
-        let (spool, tokens, api) = opened.unwrap_or_else(|_panicked| {
+        let OnDisk { spool, suspects, tokens, api } = opened.unwrap_or_else(|_panicked| {
             let error = io::Error::other("opening what lies there panicked (the panic is logged above)");
             Err(ChatAppError::StateDir { path: config.state_dir.clone(), error })
         })?;
@@ -116,7 +118,7 @@ impl ChatApp {
             telemetry,
         };
         let parts = Parts { channels: config.channels.clone(), link, limits, reconnect, desk };
-        Ok(Self { parts: Arc::new(parts), tasks: JoinSet::new(), stop })
+        Ok(Self { parts: Arc::new(parts), suspects: Arc::new(suspects), tasks: JoinSet::new(), stop })
     }
 
     pub(super) fn telemetry(&self) -> Arc<ChatAppTelemetry> {
@@ -154,7 +156,8 @@ impl ChatApp {
     pub(super) fn deliver<P: Publisher + 'static>(&mut self, bridge: Arc<Bridge<P>>) {
         let Desk { spool, ledger, telemetry, .. } = &self.parts.desk;
         let (ledger, telemetry) = (Arc::clone(ledger), Arc::clone(telemetry));
-        let drain = Arc::new(Drain { spool: spool.clone(), bridge, ledger, telemetry });
+        let (spool, suspects) = (spool.clone(), Arc::clone(&self.suspects));
+        let drain = Arc::new(Drain { spool, suspects, bridge, ledger, telemetry });
         let stop = self.stop.clone();
         self.supervised("the delivery of ChatApp's events", move || {
             let (drain, stop) = (Arc::clone(&drain), stop.clone());
@@ -307,7 +310,12 @@ impl Parts {
 }
 
 /// The spool, the tokens, and the API that renews them.
-type OnDisk = (Spool, Tokens<Arc<Api>>, Arc<Api>);
+struct OnDisk {
+    spool: Spool,
+    suspects: Suspects,
+    tokens: Tokens<Arc<Api>>,
+    api: Arc<Api>,
+}
 
 /// Opens the state on disk.
 fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatAppError> {
@@ -319,8 +327,9 @@ fn open_state(config: &config::ChatApp, api: Arc<Api>) -> Result<OnDisk, ChatApp
         );
     }
     let spool = Spool::open(&config.state_dir.join(spool::FILE_NAME), config.spool_bytes_max)?;
+    let suspects = Suspects::open(&config.state_dir.join(suspects::FILE_NAME), |frame| spool.holds(frame));
     let tokens = Tokens::open(Arc::clone(&api), TokenFile::of(config), config, Reading::now)?;
-    Ok((spool, tokens, api))
+    Ok(OnDisk { spool, suspects, tokens, api })
 }
 
 /// Creates a folder that only this user can read, if it is missing.

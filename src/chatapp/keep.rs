@@ -6,4 +6,5 @@ pub(crate) mod frame;
 pub(crate) mod lanes;
 pub(crate) mod reserve;
 pub mod spool;
+pub mod suspects;
 pub(crate) mod unpack;

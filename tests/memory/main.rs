@@ -11,6 +11,7 @@ use std::time::Duration;
 use chatbridge::chatapp::hear::ledger::Ledger;
 use chatbridge::chatapp::keep::drain::Drain;
 use chatbridge::chatapp::keep::spool::{Frame, Road, Spool};
+use chatbridge::chatapp::keep::suspects::Suspects;
 use chatbridge::core::bridge::Bridge;
 use chatbridge::core::policy::Policy;
 use chatbridge::core::prepared::{prepare, prepare_event, prepare_undecodable};
@@ -169,7 +170,8 @@ fn what_waits_for_kafka_takes_little_whatever_lies_on_disk() {
         let clock = Clock::of_this_machine();
         let ledger = Arc::new(Ledger::new(clock, Reconnect::default(), Arc::clone(&telemetry)));
         let bridge = Arc::new(Bridge::new(Away, RecordFactory::default(), Policy::default()));
-        let drain = Drain { spool: spool.clone(), bridge, ledger, telemetry };
+        let suspects = Arc::new(Suspects::open(&dir.join("suspect"), |frame| spool.holds(frame)));
+        let drain = Drain { spool: spool.clone(), suspects, bridge, ledger, telemetry };
         // It takes in hand what it will in a second or two; a slow machine sees less of it, and is no reason to fail.
         let running =
             async { tokio::time::timeout(Duration::from_secs(10), drain.run(CancellationToken::new())).await };

@@ -116,12 +116,23 @@ pub enum DeadLetterReason {
     Refused,
     /// An unknown type, and `events.unknown = "dead_letter"`.
     UnknownType,
+    /// The bridge ended several times in a row at this body of ChatApp, so it was not read any more. The letter holds the
+    /// whole body.
+    Crashed,
 }
 
 impl DeadLetterReason {
     /// Every reason there is.
-    pub const ALL: [Self; 7] =
-        [Self::NotJson, Self::NotUtf8, Self::NoBody, Self::TooLong, Self::TooLarge, Self::Refused, Self::UnknownType];
+    pub const ALL: [Self; 8] = [
+        Self::NotJson,
+        Self::NotUtf8,
+        Self::NoBody,
+        Self::TooLong,
+        Self::TooLarge,
+        Self::Refused,
+        Self::UnknownType,
+        Self::Crashed,
+    ];
 
     /// The word used in headers and labels.
     #[must_use]
@@ -134,6 +145,7 @@ impl DeadLetterReason {
             Self::TooLarge => "too_large",
             Self::Refused => "refused",
             Self::UnknownType => "unknown_type",
+            Self::Crashed => "crashed",
         }
     }
 }

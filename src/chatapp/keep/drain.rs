@@ -6,8 +6,7 @@
 //! everything it lists is in Kafka. After a crash at any point the frame is still on disk: it is delivered again, with
 //! the same ids.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,31 +18,22 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::forms::{History, Remembered, Spot, Unproved, Verdict};
-use super::lanes::Lanes;
+use super::forms::{History, Remembered, Verdict};
 use super::spool::{Frame, Road, Sequence, Spool};
-use super::unpack::{Content, Item, Items, unpack};
+use super::suspects::{LIVES_MAX, Suspects};
+use super::unpack::{Content, Item, crashed, unpack};
 use crate::chatapp::hear::ledger::Ledger;
 use crate::core::bridge::Bridge;
 use crate::core::prepared::{Prepared, prepare_undecodable};
 use crate::core::publish::Publisher;
 use crate::core::settled::{Outcome, Settled};
 use crate::watch::telemetry::chatapp::{ChannelTelemetry, ChatAppTelemetry};
-use chatbridge_event::event::{Channel, Event, EventId};
-use chatbridge_event::normalize::chatapp::identity::{Form, Subject};
+use chatbridge_event::event::{Channel, Event};
+use chatbridge_event::normalize::chatapp::identity::Subject;
+use in_hand::{EVENT_BYTES, InHand, Open, Pending};
 
-/// The most frames that are begun and not yet settled.
-const FRAMES_IN_HAND_MAX: usize = 512;
-/// No frame is begun while those in hand hold this many items: something is remembered for each item.
-const ITEMS_IN_HAND_MAX: usize = 16 * 1024;
-/// The most bytes that are in flight or wait for their turn, unless a single event is larger. While they are this many,
-/// no more items are made of the open frame. Memory use is a small multiple of this.
-const BYTES_ON_THE_WAY_MAX: usize = 8 * 1024 * 1024;
-/// What an event takes in flight beside its body, however short it is.
-const EVENT_BYTES: usize = 8 * 1024;
-/// How many items of a frame are made at once, if they are short, so that one disk read covers them all.
-const ITEMS_AT_ONCE_MAX: usize = 64;
-const BYTES_AT_ONCE_MAX: usize = 256 * 1024;
+mod in_hand;
+
 /// Frames per read.
 const READ_FRAMES_MAX: usize = 64;
 const READ_BYTES_MAX: usize = 1024 * 1024;
@@ -59,6 +49,8 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
 pub struct Drain<P> {
     /// Where frames are read.
     pub spool: Spool,
+    /// Remembers the frame that is being read, and those that ended the bridge.
+    pub suspects: Arc<Suspects>,
     /// Where events are delivered.
     pub bridge: Arc<Bridge<P>>,
     /// Told about messages that were never pushed.
@@ -98,49 +90,6 @@ enum Step {
     Settled(Sequence),
 }
 
-/// Everything that was read and is not yet settled.
-#[derive(Default)]
-struct InHand {
-    /// Read, but not begun.
-    read: VecDeque<(Sequence, Frame)>,
-    /// The frame that is being unpacked.
-    open: Option<Open>,
-    frames: HashMap<Sequence, Pending>,
-    /// The histories of all subjects in `frames`, which the disk gets only on settling; with the number of frames that
-    /// use each.
-    histories: HashMap<Subject, (Arc<History>, usize)>,
-    /// Items of all `frames`.
-    items: usize,
-    /// Bytes of everything in `lanes`, waiting or in flight.
-    bytes: usize,
-    lanes: Lanes<Turn>,
-}
-
-/// A frame, and the items not yet made of it.
-struct Open {
-    sequence: Sequence,
-    road: Road,
-    received_at: Timestamp,
-    asked_behind: Option<Sequence>,
-    body_bytes: usize,
-    items: Items,
-    /// The index of the next item.
-    index: u32,
-    subjects: HashSet<Subject>,
-    /// The new forms in it.
-    new: Vec<EventId>,
-}
-
-/// A frame with items still in flight.
-#[derive(Default)]
-struct Pending {
-    items: usize,
-    left: usize,
-    proofs: Vec<Settled>,
-    /// The histories that are true once all of it is settled; `None` while it is being unpacked.
-    unproved: Option<Unproved>,
-}
-
 type Reading<'a> = Pin<Box<dyn Future<Output = Vec<(Sequence, Frame)>> + Send + 'a>>;
 
 impl<P: Publisher + 'static> Drain<P> {
@@ -171,7 +120,10 @@ impl<P: Publisher + 'static> Drain<P> {
                         let next = self.ended(&ticket, Some(proof), &mut in_hand, &mut steps);
                         self.begin(next, &mut in_hand, &mut steps);
                     }
-                    Ok(Step::Settled(frame)) => in_hand.forget(frame),
+                    Ok(Step::Settled(frame)) => {
+                        in_hand.forget(frame);
+                        self.suspects.settled(frame);
+                    }
                     // The supervisor starts the drain again, and the frame is delivered again.
                     Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
                     Err(_) => return,
@@ -207,7 +159,7 @@ impl<P: Publisher + 'static> Drain<P> {
         while in_hand.has_room_for_more() {
             let begun = in_hand.open.take().or_else(|| self.next_frame(in_hand));
             let Some(mut open) = begun else { return };
-            let items = open.some_items();
+            let items = self.suspects.watch(open.sequence, || open.some_items());
             if items.is_empty() {
                 self.close(open, in_hand, steps);
             } else {
@@ -221,7 +173,18 @@ impl<P: Publisher + 'static> Drain<P> {
         let (sequence, frame) = in_hand.read.pop_front()?;
         let body_bytes = frame.body.len();
         let (road, received_at, asked_behind) = (frame.road, frame.received_at, frame.asked_behind);
-        let unpacked = unpack(frame, self.spool.place(sequence));
+        let place = self.spool.place(sequence);
+        let unpacked = if self.suspects.is_given_up(sequence) {
+            error!(
+                channel = frame.channel,
+                bytes = body_bytes,
+                "the bridge ended {LIVES_MAX} times in a row at this body of ChatApp: it goes to the dead letters unread \
+                 (reason crashed); please report it with the log of those ends"
+            );
+            crashed(frame, place)
+        } else {
+            self.suspects.watch(sequence, || unpack(frame, place))
+        };
         if unpacked.is_wrapped {
             self.telemetry.wrapped_body();
         }
@@ -238,6 +201,10 @@ impl<P: Publisher + 'static> Drain<P> {
         let subjects = items.iter().filter_map(|item| item.form).map(|form| form.subject);
         let first_met: Vec<Subject> = subjects.filter(|subject| open.subjects.insert(*subject)).collect();
         self.learn(&first_met, in_hand).await;
+        self.suspects.watch(open.sequence, || self.start(open, items, in_hand, steps));
+    }
+
+    fn start(&self, open: &mut Open, items: Vec<Item>, in_hand: &mut InHand, steps: &mut JoinSet<Step>) {
         for item in items {
             let spot = (open.sequence, open.index);
             open.index += 1;
@@ -330,8 +297,9 @@ impl<P: Publisher + 'static> Drain<P> {
             next = match work {
                 Work::Pass => self.ended(&ticket, None, in_hand, steps),
                 Work::Deliver(prepared) => {
-                    let bridge = Arc::clone(&self.bridge);
+                    let (bridge, suspects) = (Arc::clone(&self.bridge), Arc::clone(&self.suspects));
                     steps.spawn(async move {
+                        let _blame = BlamedForPanic { suspects, frame: ticket.frame };
                         let proof = bridge.deliver(&prepared, &ticket.telemetry).await;
                         Step::Delivered(ticket, prepared.event_time(), proof)
                     });
@@ -393,73 +361,18 @@ impl<P: Publisher + 'static> Drain<P> {
     }
 }
 
-impl Open {
-    /// The next items; empty when there are no more.
-    fn some_items(&mut self) -> Vec<Item> {
-        let (mut some, mut bytes) = (Vec::new(), 0);
-        while some.len() < ITEMS_AT_ONCE_MAX && bytes < BYTES_AT_ONCE_MAX {
-            let Some(item) = self.items.next() else {
-                // Free the body now: its items may wait for a long time.
-                self.items = Items::One(None);
-                break;
-            };
-            bytes += item.bytes();
-            some.push(item);
-        }
-        some
-    }
+/// Blames the frame of a delivery that panics. While Kafka is waited for nothing is blamed: a kill then says nothing
+/// about the frame.
+struct BlamedForPanic {
+    suspects: Arc<Suspects>,
+    frame: Sequence,
 }
 
-impl InHand {
-    /// Whether another frame may be begun.
-    fn has_room(&self) -> bool {
-        self.frames.len() < FRAMES_IN_HAND_MAX && self.items < ITEMS_IN_HAND_MAX
-    }
-
-    /// Whether more items may be made of the open frame, or of the next: it may be one single event. The largest go
-    /// alone.
-    fn has_room_for_more(&self) -> bool {
-        let body_bytes = match (&self.open, self.read.front()) {
-            (Some(open), _) => open.body_bytes,
-            (None, Some((_, frame))) if self.has_room() => frame.body.len(),
-            (None, _) => return false,
-        };
-        self.bytes == 0 || self.bytes + body_bytes <= BYTES_ON_THE_WAY_MAX
-    }
-
-    /// One more item is in flight.
-    fn count(&mut self, ticket: &Ticket) {
-        self.items += 1;
-        self.bytes += ticket.bytes;
-        if let Some(pending) = self.frames.get_mut(&ticket.frame) {
-            pending.items += 1;
-            pending.left += 1;
+impl Drop for BlamedForPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.suspects.blame(self.frame);
         }
-    }
-
-    fn forget(&mut self, frame: Sequence) {
-        let Some(settled) = self.frames.remove(&frame) else { return };
-        self.items -= settled.items;
-        for subject in settled.unproved.iter().flat_map(Unproved::subjects) {
-            if let Entry::Occupied(mut held) = self.histories.entry(subject) {
-                held.get_mut().1 -= 1;
-                if held.get().1 == 0 {
-                    held.remove();
-                }
-            }
-        }
-    }
-
-    /// The histories that hold once the frame judged last is settled.
-    fn unproved(&self, subjects: HashSet<Subject>, new: Vec<EventId>) -> Unproved {
-        let known = |subject| Some((subject, Arc::clone(&self.histories.get(&subject)?.0)));
-        Unproved::new(subjects.into_iter().filter_map(known).collect(), new)
-    }
-
-    /// Judges an item, given everything before it.
-    fn judge(&mut self, form: &Form, road: Road, spot: Spot, asked_behind: Option<Sequence>) -> Verdict {
-        let (history, _) = self.histories.entry(form.subject).or_default();
-        Arc::make_mut(history).judge(form, road, spot, asked_behind)
     }
 }
 

@@ -243,6 +243,12 @@ impl Spool {
         self.shared.lying().given
     }
 
+    /// Whether that frame is in it.
+    #[must_use]
+    pub fn holds(&self, frame: Sequence) -> bool {
+        self.shared.lying().frames.contains_key(&frame)
+    }
+
     /// Whether everything up to that frame is settled.
     pub(crate) fn is_settled_up_to(&self, frame: Sequence) -> bool {
         self.shared.lying().frames.keys().next().is_none_or(|oldest| *oldest > frame)

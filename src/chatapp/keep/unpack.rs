@@ -1,9 +1,10 @@
 //! Unpacks a frame into items, one at a time, each made when it is asked for. Pure.
 
-use chatbridge_event::event::{Channel, Event, EventId, Gap, SourceId, Undecodable};
+use chatbridge_event::event::{Channel, DeadLetterReason, Event, EventId, Gap, SourceId, Undecodable};
 use chatbridge_event::record;
 
 use super::spool::{Frame, Road};
+use super::suspects::LIVES_MAX;
 use chatbridge_event::normalize::chatapp::identity::{Form, Place, of_unreadable};
 use chatbridge_event::normalize::chatapp::{self as normalize, Arrival};
 
@@ -29,6 +30,12 @@ pub(crate) struct Unpacked {
     pub(crate) items: Items,
     pub(crate) is_wrapped: bool,
     pub(crate) is_without_items: bool,
+}
+
+impl Unpacked {
+    fn of_one(item: Item) -> Self {
+        Self { items: Items::One(Some(Box::new(item))), is_wrapped: false, is_without_items: false }
+    }
 }
 
 /// The items left in a frame.
@@ -74,19 +81,26 @@ impl Item {
     }
 }
 
+/// The frame at `place`, unread: it ended the bridge too often.
+pub(crate) fn crashed(frame: Frame, place: Place) -> Unpacked {
+    let channel = frame.channel.as_deref().and_then(Channel::from_name);
+    let error = format!("reading it ended the bridge {LIVES_MAX} times in a row");
+    let undecodable = Undecodable { bytes: frame.body, reason: DeadLetterReason::Crashed, error };
+    Unpacked::of_one(Item::undecodable(channel, undecodable, place))
+}
+
 /// Unpacks the frame at `place`. Never fails, and always returns at least one item.
 pub(crate) fn unpack(frame: Frame, place: Place) -> Unpacked {
     let channel = frame.channel.as_deref().and_then(Channel::from_name);
-    let one = |item| Unpacked { items: Items::One(Some(Box::new(item))), is_wrapped: false, is_without_items: false };
     if frame.road == Road::Bridge
         && let Ok(gap) = serde_json::from_slice::<Gap>(&frame.body)
     {
         let gap = normalize::gap(channel.as_ref().unwrap_or(&Channel::Unnamed), gap, Some(place));
-        return one(Item::event(gap, None));
+        return Unpacked::of_one(Item::event(gap, None));
     }
     let body = match normalize::decode(frame.body) {
         Ok(body) => body,
-        Err(undecodable) => return one(Item::undecodable(channel, undecodable, place)),
+        Err(undecodable) => return Unpacked::of_one(Item::undecodable(channel, undecodable, place)),
     };
     let items = normalize::normalize(Arrival { channel, event: frame.event, place: Some(place) }, body);
     Unpacked {

@@ -25,8 +25,9 @@ struct Gated {
     records: Mutex<Vec<(String, serde_json::Value)>>,
     /// Takes this one, by its place among all, and says nothing of it ever.
     is_silent_at: Mutex<Option<usize>>,
-    /// Panics before it takes this one, once.
-    panics_at: Mutex<Option<i64>>,
+    /// Panics before it takes this one, so often.
+    panics_at: Mutex<Option<(i64, u32)>>,
+    letters: Mutex<Vec<Record>>,
 }
 
 impl Publisher for Gated {
@@ -38,9 +39,17 @@ impl Publisher for Gated {
             }
             opened.await;
         }
+        if &*record.topic == "chat-events-dlq" {
+            self.letters.lock().expect("whole").push(record.clone());
+            return Ok(memory::acknowledgement());
+        }
         let value: serde_json::Value = serde_json::from_slice(&record.value).expect("JSON");
         let number = value["raw"]["data"][0]["id"].as_i64().unwrap_or(-1);
-        let panics = self.panics_at.lock().expect("whole").take_if(|at| *at == number).is_some();
+        let panics = {
+            let mut planned = self.panics_at.lock().expect("whole");
+            let is_planned = planned.as_mut().filter(|(at, left)| *at == number && *left > 0);
+            is_planned.map(|(_, left)| *left -= 1).is_some()
+        };
         assert!(!panics, "planned");
         self.taken.lock().expect("whole").push((record.key.clone(), number));
         let id = value["id"].as_str().expect("an id").to_owned();
@@ -84,7 +93,9 @@ impl Scene {
         let bridge = Bridge::new(Arc::clone(&self.kafka), RecordFactory::default(), Policy::default());
         let telemetry = Arc::clone(&self.telemetry);
         let ledger = Arc::new(Ledger::new(Clock::of_this_machine(), Reconnect::default(), Arc::clone(&telemetry)));
-        let drain = Drain { spool: self.spool.clone(), bridge: Arc::new(bridge), ledger, telemetry };
+        // Opened anew, as the next process does.
+        let suspects = Arc::new(Suspects::open(&self.dir.join("suspect"), |frame| self.spool.holds(frame)));
+        let drain = Drain { spool: self.spool.clone(), suspects, bridge: Arc::new(bridge), ledger, telemetry };
         let stop = self.stop.clone();
         tokio::spawn(async move { drain.run(stop).await })
     }
@@ -223,7 +234,7 @@ async fn whoever_is_cut_off_finds_on_disk_what_was_not_delivered() {
 #[tokio::test]
 async fn a_panic_ends_it_and_the_frame_stays() {
     let scene = Scene::new();
-    *scene.kafka.panics_at.lock().expect("whole") = Some(1);
+    *scene.kafka.panics_at.lock().expect("whole") = Some((1, 1));
     scene.lies(Road::Push, &[(1, "a")]).await;
     assert!(scene.start().await.expect_err("planned").is_panic());
     assert_eq!(scene.spool.depth().frames, 1);
@@ -231,6 +242,28 @@ async fn a_panic_ends_it_and_the_frame_stays() {
     scene.level(0, 1).await;
     scene.stop.cancel();
     again.await.expect("an orderly end");
+}
+
+#[tokio::test]
+async fn a_frame_that_ends_it_three_times_in_a_row_goes_to_the_dead_letters_whole_and_the_rest_goes_on() {
+    let scene = Scene::new();
+    *scene.kafka.panics_at.lock().expect("whole") = Some((2, u32::MAX));
+    scene.lies(Road::Push, &[(1, "a")]).await;
+    scene.lies(Road::Push, &[(2, "b"), (3, "b")]).await;
+    scene.lies(Road::Push, &[(4, "c")]).await;
+    for _ in 0..LIVES_MAX {
+        assert!(scene.start().await.expect_err("planned").is_panic());
+        assert!(scene.spool.depth().frames > 0);
+    }
+    let again = scene.start();
+    scene.until(|scene| scene.spool.depth().frames == 0).await;
+    scene.stop.cancel();
+    again.await.expect("an orderly end");
+    assert_eq!((scene.of("b"), scene.of("c").last()), (vec![], Some(&4)));
+    let letters = scene.kafka.letters.lock().expect("whole");
+    let [letter] = &letters[..] else { panic!("{} letters", letters.len()) };
+    assert!(letter.value.starts_with(br#"{"data":[{"id":2,"#), "whole");
+    assert!(letter.headers.iter().any(|(_, value)| value == "crashed"), "{:?}", letter.headers);
 }
 
 #[tokio::test]

@@ -33,6 +33,8 @@ const PUBLISH_RETRY_MAX: Duration = Duration::from_secs(5);
 pub(crate) enum Left {
     /// Its bytes are not JSON, or not a body: no replay can make an event of them.
     Undecodable,
+    /// It holds a whole body of several items, and a letter has one id.
+    SeveralItems,
     /// The broker had accepted only a part of its bytes.
     Truncated,
     /// Not written by this bridge, or its instance is missing.
@@ -53,6 +55,7 @@ impl Left {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Undecodable => "undecodable",
+            Self::SeveralItems => "several_items",
             Self::Truncated => "truncated",
             Self::NotOurs => "not_ours",
             Self::StillUnknown => "still_unknown",
@@ -67,6 +70,9 @@ impl Left {
     pub(crate) fn explanation(self) -> &'static str {
         match self {
             Self::Undecodable => "no event can be made of the bytes: read them with a consumer of the topic",
+            Self::SeveralItems => {
+                "it holds a whole body of ChatApp, of several items: read it with a consumer of the topic"
+            }
             Self::Truncated => "the broker had taken only a part of the bytes: ask GREEN-API's journals for the rest",
             Self::NotOurs => "no headers of a dead letter: something else writes to this topic",
             Self::StillUnknown => "set events.unknown = \"publish\", or use a version that knows the type",
@@ -185,11 +191,11 @@ impl<P: Publisher> Replayer<P> {
     }
 
     fn plan(&self, letter: &Letter) -> Plan {
-        use DeadLetterReason::{NoBody, NotJson, NotUtf8, Refused, TooLarge, TooLong, UnknownType};
+        use DeadLetterReason::{Crashed, NoBody, NotJson, NotUtf8, Refused, TooLarge, TooLong, UnknownType};
         match letter.known_reason() {
             None => return Plan::Leave(Left::NotOurs),
             Some(NotJson | NotUtf8 | NoBody | TooLong) => return Plan::Leave(Left::Undecodable),
-            Some(TooLarge | Refused | UnknownType) => {}
+            Some(TooLarge | Refused | UnknownType | Crashed) => {}
         }
         if letter.is_gap {
             return Plan::Leave(Left::Undecodable);
@@ -208,8 +214,12 @@ impl<P: Publisher> Replayer<P> {
             }
             SourceId::ChatApp(channel) => {
                 let arrival = Arrival { channel: Some(channel.clone()), ..Arrival::default() };
-                // A letter holds one item. Its id may have been made from more than that, so the letter's id is used.
-                let Some(item) = normalize(arrival, body).next() else { return Plan::Leave(Left::Undecodable) };
+                // A letter holds one item, unless it is a whole body that nobody read. Its id may have been made from more than that, so the letter's id is used.
+                let mut items = normalize(arrival, body);
+                let Some(item) = items.next() else { return Plan::Leave(Left::Undecodable) };
+                if letter.known_reason() == Some(Crashed) && items.next().is_some() {
+                    return Plan::Leave(Left::SeveralItems);
+                }
                 let event = item.event;
                 let id = letter.id.map_or(event.id, EventId::from_uuid);
                 prepare_event(Event { id, ..event }, &self.policy, now)

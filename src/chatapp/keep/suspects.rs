@@ -16,8 +16,10 @@ use std::path::Path;
 use parking_lot::{Mutex, MutexGuard};
 use tracing::warn;
 
-use super::Sequence;
+use super::frame::Sequence;
 
+/// The name of the file, beside the spool.
+pub const FILE_NAME: &str = "spool.suspect";
 /// How many processes in a row may end with the same frame in hand.
 pub const LIVES_MAX: u32 = 3;
 /// A place, a number of lives, and separators.
@@ -45,11 +47,13 @@ struct Mark {
 }
 
 impl Suspects {
-    /// Uses the file at `path`, readable by its owner only.
-    pub(super) fn open(path: &Path) -> Self {
+    /// Uses the file at `path`, readable by its owner only. What it says of a frame that is not on disk any more, as
+    /// `is_there` knows, does not count: a new spool gives the same numbers again.
+    #[must_use]
+    pub fn open(path: &Path, is_there: impl Fn(Sequence) -> bool) -> Self {
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
         let read = opened.and_then(|file| {
-            let suspect = read(&file)?;
+            let suspect = read(&file)?.filter(|mark| is_there(mark.frame));
             Ok((file, suspect))
         });
         let (file, suspect) = match read {
@@ -62,27 +66,38 @@ impl Suspects {
         Self { file, state: Mutex::new(State { suspect, ..State::default() }) }
     }
 
-    /// `frame` is about to be read; `false` if it must not be. Blocks on the page cache.
+    /// Whether the bridge has ended so often in a row at `frame` that it must not be read any more.
     #[must_use]
-    pub fn take_up(&self, frame: Sequence) -> bool {
+    pub fn is_given_up(&self, frame: Sequence) -> bool {
         let mut state = self.state();
-        let lives = state.lives(frame);
-        if lives >= LIVES_MAX {
-            return false;
-        }
-        state.in_hand = Some(Mark { frame, lives: lives + 1 });
-        self.write(&mut state);
-        true
+        state.blame_in_hand();
+        state.lives(frame) >= LIVES_MAX
     }
 
-    /// The frame was read, and the process is still running.
-    pub fn put_down(&self) {
+    /// Does `work` with `frame`, which is remembered meanwhile: if the process ends, or `work` panics, the frame is
+    /// blamed. `work` must not wait for anything else. Blocks on the page cache.
+    pub fn watch<T>(&self, frame: Sequence, work: impl FnOnce() -> T) -> T {
+        self.take_up(frame);
+        let done = work();
+        self.put_down();
+        done
+    }
+
+    fn take_up(&self, frame: Sequence) {
+        let mut state = self.state();
+        state.blame_in_hand();
+        let lives = state.lives(frame);
+        state.in_hand = Some(Mark { frame, lives: lives + 1 });
+        self.write(&mut state);
+    }
+
+    fn put_down(&self) {
         let mut state = self.state();
         state.in_hand = None;
         self.write(&mut state);
     }
 
-    /// Reading or delivering `frame` panicked, which counts like the end of a process.
+    /// Delivering `frame` panicked, which counts like the end of a process.
     pub fn blame(&self, frame: Sequence) {
         let mut state = self.state();
         state.suspect = Some(Mark { frame, lives: state.lives(frame) + 1 });
@@ -118,6 +133,13 @@ impl Suspects {
 }
 
 impl State {
+    /// What is still in hand when the next one is looked at had panicked.
+    fn blame_in_hand(&mut self) {
+        if let Some(mark) = self.in_hand.take() {
+            self.suspect = Some(mark);
+        }
+    }
+
     fn lives(&self, frame: Sequence) -> u32 {
         self.suspect.filter(|suspect| suspect.frame == frame).map_or(0, |suspect| suspect.lives)
     }
@@ -129,7 +151,8 @@ fn read(file: &File) -> io::Result<Option<Mark>> {
     let length = file.read_at(&mut line, 0)?;
     let line = std::str::from_utf8(&line[..length]).unwrap_or_default();
     let numbers = line.strip_suffix('\n').and_then(|line| line.split_once(' '));
-    Ok(numbers.and_then(|(frame, lives)| Some(Mark { frame: Sequence(frame.parse().ok()?), lives: lives.parse().ok()? })))
+    Ok(numbers
+        .and_then(|(frame, lives)| Some(Mark { frame: Sequence(frame.parse().ok()?), lives: lives.parse().ok()? })))
 }
 
 #[cfg(test)]
@@ -146,7 +169,7 @@ mod tests {
 
         /// As a new life finds it.
         fn open(&self) -> Suspects {
-            Suspects::open(&self.0)
+            Suspects::open(&self.0, |_| true)
         }
     }
 
@@ -161,45 +184,49 @@ mod tests {
         let home = Home::new();
         for life in 1..=LIVES_MAX {
             let suspects = home.open();
-            assert!(suspects.take_up(Sequence(6)), "{life}: another one is read as ever");
-            suspects.put_down();
-            assert!(suspects.take_up(Sequence(7)), "{life}");
+            assert!(!suspects.is_given_up(Sequence(6)), "{life}: another one is read as ever");
+            suspects.watch(Sequence(6), || {});
+            assert!(!suspects.is_given_up(Sequence(7)), "{life}");
+            suspects.take_up(Sequence(7));
         }
         let suspects = home.open();
-        assert!(!suspects.take_up(Sequence(7)));
-        assert!(suspects.take_up(Sequence(8)));
-        suspects.put_down();
-        assert!(!home.open().take_up(Sequence(7)), "it is remembered while others are read");
+        assert!(suspects.is_given_up(Sequence(7)));
+        assert!(!suspects.is_given_up(Sequence(8)));
+        suspects.watch(Sequence(8), || {});
+        assert!(home.open().is_given_up(Sequence(7)), "it is remembered while others are read");
         suspects.settled(Sequence(8));
-        assert!(!home.open().take_up(Sequence(7)));
+        assert!(home.open().is_given_up(Sequence(7)));
         suspects.settled(Sequence(7));
-        assert!(home.open().take_up(Sequence(7)));
+        assert!(!home.open().is_given_up(Sequence(7)));
     }
 
     #[test]
     fn lives_count_in_a_row_and_only_where_something_was_in_hand() {
         let home = Home::new();
         for _ in 0..LIVES_MAX * 2 {
+            home.open().watch(Sequence(7), || {});
+        }
+        for frame in [7, 7, 8, 7, 7, 7] {
             let suspects = home.open();
-            assert!(suspects.take_up(Sequence(7)));
-            suspects.put_down();
+            assert!(!suspects.is_given_up(Sequence(frame)), "another one came between");
+            suspects.take_up(Sequence(frame));
         }
-        for frame in [7, 7, 8, 7, 7] {
-            assert!(home.open().take_up(Sequence(frame)), "another one came between");
-        }
-        assert!(home.open().take_up(Sequence(7)));
-        assert!(!home.open().take_up(Sequence(7)));
+        assert!(home.open().is_given_up(Sequence(7)));
     }
 
     #[test]
     fn a_panic_counts_as_the_end_of_a_life() {
         let home = Home::new();
         let suspects = home.open();
-        for _ in 0..LIVES_MAX {
-            assert!(suspects.take_up(Sequence(7)));
-            suspects.blame(Sequence(7));
+        suspects.blame(Sequence(7));
+        for _ in 1..LIVES_MAX {
+            assert!(!suspects.is_given_up(Sequence(7)));
+            let work = std::panic::AssertUnwindSafe(|| suspects.watch(Sequence(7), || panic!("planted")));
+            assert!(std::panic::catch_unwind(work).is_err());
+            // The frames before it are read again first.
+            suspects.watch(Sequence(6), || {});
         }
-        assert!(!suspects.take_up(Sequence(7)) && !home.open().take_up(Sequence(7)));
+        assert!(suspects.is_given_up(Sequence(7)) && home.open().is_given_up(Sequence(7)));
     }
 
     #[test]
@@ -207,13 +234,14 @@ mod tests {
         let home = Home::new();
         for content in ["", "\n", "7", "7 3", "x y\n", "99999999999999999999999 1\n", "\u{fffd}"] {
             std::fs::write(&home.0, content).expect("writable");
-            assert!(home.open().take_up(Sequence(7)), "{content:?}");
+            assert!(!home.open().is_given_up(Sequence(7)), "{content:?}");
         }
         std::fs::write(&home.0, "00000000000000000007 0000000003\n").expect("writable");
-        assert!(!home.open().take_up(Sequence(7)));
-        let nowhere = Suspects::open(Path::new("/proc/nowhere/spool.suspect"));
+        assert!(home.open().is_given_up(Sequence(7)));
+        assert!(!Suspects::open(&home.0, |_| false).is_given_up(Sequence(7)), "that spool is gone");
+        let nowhere = Suspects::open(Path::new("/proc/nowhere/spool.suspect"), |_| true);
         for _ in 0..=LIVES_MAX {
-            assert!(nowhere.take_up(Sequence(7)));
+            nowhere.watch(Sequence(7), || {});
         }
     }
 }

@@ -70,12 +70,12 @@ pub struct Listeners {
     pub webhook: Option<TcpListener>,
 }
 
-/// Runs the bridge until `stop`, then drains it. The admin server answers throughout. Configurations that `reloads` gives
-/// replace the one before, as far as they can without a restart.
+/// Runs the bridge until `stop`, then drains it. The admin server answers throughout. Configurations that `reloads`
+/// gives replace the one before, as far as they can without a restart.
 ///
 /// # Errors
-/// Where a part cannot be built, or a part that cannot be started again has come to its end. A broker or an instance that
-/// is away ends nothing: it is waited for.
+/// Where a part cannot be built, or a part that cannot be started again has come to its end. A broker or an instance
+/// that is away ends nothing: it is waited for.
 pub async fn run(
     config: Config,
     listeners: Listeners,

@@ -176,7 +176,10 @@ impl Live {
                 self.shown.replaced(waiting_for_restart);
             }
             Err(refused) => {
-                error!(%refused, "the new configuration is refused as a whole; the one before lives on: mend it, then reload");
+                error!(
+                    %refused,
+                    "the new configuration is refused as a whole; the one before lives on: mend it, then reload"
+                );
                 self.shown.refused(&refused);
             }
         }

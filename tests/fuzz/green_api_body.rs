@@ -1,7 +1,7 @@
 //! Whatever GREEN-API's bytes are, a receive's answer or a webhook call's body, they become a record.
 //!
-//! Ten minutes on one core, shared and at low priority, with an empty corpus beside the fixtures: 4,691,390 runs (7,805 a
-//! second), 5,669 edges covered, 36 MB at most, nothing found.
+//! Ten minutes on one core, shared and at low priority, with an empty corpus beside the fixtures: 4,691,390 runs (7,805
+//! a second), 5,669 edges covered, 36 MB at most, nothing found.
 //!
 //! What is found next becomes a row of `bodies_that_once_broke_something_become_records` in `tests/it/properties.rs`.
 

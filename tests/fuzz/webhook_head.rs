@@ -7,7 +7,8 @@
 //! runtime's own: where everybody waits it goes on to the next deadline.
 //!
 //! Ten minutes on one core, shared and at low priority, with an empty corpus beside the heads: 783,816 runs (1,304 a
-//! second, each of four connections), 6,652 edges covered, 62 MB at most, nothing found. A dictionary makes no difference.
+//! second, each of four connections), 6,652 edges covered, 62 MB at most, nothing found. A dictionary makes no
+//! difference.
 
 #![no_main]
 

@@ -116,8 +116,8 @@ pub enum DeadLetterReason {
     Refused,
     /// An unknown type, and `events.unknown = "dead_letter"`.
     UnknownType,
-    /// The bridge ended several times in a row at this body of ChatApp, so it was not read any more. The letter holds the
-    /// whole body.
+    /// The bridge ended several times in a row at this body of ChatApp, so it was not read any more. The letter holds
+    /// the whole body.
     Crashed,
 }
 

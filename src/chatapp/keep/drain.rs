@@ -178,8 +178,8 @@ impl<P: Publisher + 'static> Drain<P> {
             error!(
                 channel = frame.channel,
                 bytes = body_bytes,
-                "the bridge ended {LIVES_MAX} times in a row at this body of ChatApp: it goes to the dead letters unread \
-                 (reason crashed); please report it with the log of those ends"
+                "the bridge ended {LIVES_MAX} times in a row at this body of ChatApp: it goes to the dead letters \
+                 unread (reason crashed); please report it with the log of those ends"
             );
             crashed(frame, place)
         } else {

@@ -59,7 +59,7 @@ impl Suspects {
         let (file, suspect) = match read {
             Ok((file, suspect)) => (Some(file), suspect),
             Err(error) => {
-                warn!(path = %path.display(), %error, "a body that ends the bridge will not be known at the next start");
+                warn!(path = %path.display(), %error, "a body that ends the bridge is not known at the next start");
                 (None, None)
             }
         };
@@ -123,7 +123,7 @@ impl Suspects {
         if let Err(error) = file.write_all_at(line.as_bytes(), 0)
             && !std::mem::replace(&mut state.has_complained, true)
         {
-            warn!(%error, "a body that ends the bridge will not be known at the next start");
+            warn!(%error, "a body that ends the bridge is not known at the next start");
         }
     }
 

@@ -160,7 +160,8 @@ impl FaultKind {
 }
 
 /// Why the kind, an answer of the HTTP queue's, cannot happen to a push.
-const NOT_OF_PUSHES: &str = "a push cannot go wrong like this: use status, nginx, reset, delay, truncate, compressed, trickle, overlap or twice";
+const NOT_OF_PUSHES: &str = "a push cannot go wrong like this: use status, nginx, reset, delay, truncate, compressed, \
+                             trickle, overlap or twice";
 /// Why the kind, which is about the sender of a push, cannot happen to a request.
 const ONLY_OF_PUSHES: &str = "only a push can go wrong like this: set `method` to `push`";
 

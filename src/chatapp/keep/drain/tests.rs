@@ -117,8 +117,8 @@ impl Scene {
         self.spool.append(&frame).await.expect("open");
     }
 
-    /// Runs until this many records were taken, is cut off there before the last is acknowledged, and so on until all of
-    /// `count` are. The ids and items of what was published, without repeats, which have the same id.
+    /// Runs until this many records were taken, is cut off there before the last is acknowledged, and so on until all
+    /// of `count` are. The ids and items of what was published, without repeats, which have the same id.
     async fn cut_off_at_every_record(&self, count: usize) -> Vec<(String, serde_json::Value)> {
         let mut taken = 0;
         for _ in 0..count {
@@ -395,7 +395,8 @@ async fn what_one_road_brought_in_any_order_of_forms_the_other_brings_for_nothin
         }
         let running = scene.start();
         scene.until(|scene| scene.spool.depth().frames == 0).await;
-        // The third time all but the first form are returns, as far as anybody can tell: the first is the last published.
+        // The third time all but the first form are returns, as far as anybody can tell: the first is the last
+        // published.
         assert_eq!(scene.taken().len(), 2 * items.len() - 1, "{event}");
         scene.stop.cancel();
         running.await.expect("an orderly end");

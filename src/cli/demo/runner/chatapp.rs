@@ -88,8 +88,8 @@ impl ChatApp {
 
 impl Trial for ChatApp {
     const FROM: &'static str = "ChatApp's push";
-    const KEPT: &'static str = "the Pusher server was killed half way: every message arrived, pushed or fetched, in order per chat as \
-         pushed, and of everything that cannot be fetched a gap event tells";
+    const KEPT: &'static str = "the Pusher server was killed half way: every message arrived, pushed or fetched, in order per chat \
+         as pushed, and of everything that cannot be fetched a gap event tells";
     const BROKEN: &'static str =
         "NOT everything is accounted for: see the figures above; RUST_LOG=info shows what the bridge met";
     /// Pushed, reporting a gap, fetched.

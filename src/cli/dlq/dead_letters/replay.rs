@@ -214,7 +214,8 @@ impl<P: Publisher> Replayer<P> {
             }
             SourceId::ChatApp(channel) => {
                 let arrival = Arrival { channel: Some(channel.clone()), ..Arrival::default() };
-                // A letter holds one item, unless it is a whole body that nobody read. Its id may have been made from more than that, so the letter's id is used.
+                // A letter holds one item, unless it is a whole body that nobody read. Its id may have been made from
+                // more than that, so the letter's id is used.
                 let mut items = normalize(arrival, body);
                 let Some(item) = items.next() else { return Plan::Leave(Left::Undecodable) };
                 if letter.known_reason() == Some(Crashed) && items.next().is_some() {

@@ -112,8 +112,8 @@ fn clock(dice: &mut Rng) -> (Act, Option<Act>) {
 
 /// Tokens that end, renewals and logins that fail or are refused, requests that go wrong.
 ///
-/// What makes the bridge log in is rare: it keeps a distance between its logins which grows up to a quarter of an hour, and
-/// without a token it hears nothing of the rest.
+/// What makes the bridge log in is rare: it keeps a distance between its logins which grows up to a quarter of an hour,
+/// and without a token it hears nothing of the rest.
 fn rest(dice: &mut Rng) -> (Act, Option<Act>) {
     let kind = match dice.u8(..6) {
         0 => FaultKind::Status { code: 500 },

@@ -1,4 +1,5 @@
-//! Whatever the time of day is set to, and whenever: what was not heard is told, and fetched, by the right time in the end.
+//! Whatever the time of day is set to, and whenever: what was not heard is told, and fetched, by the right time in the
+//! end.
 
 use proptest::prelude::*;
 
@@ -23,8 +24,8 @@ enum Step {
     FetchEnds,
     /// The process dies and another begins.
     Restart,
-    /// The machine stands still for so long, as a virtual one does that is stopped: one clock with it, and whoever had a
-    /// connection to it has given it up.
+    /// The machine stands still for so long, as a virtual one does that is stopped: one clock with it, and whoever had
+    /// a connection to it has given it up.
     Stand(i64),
     /// The machine is started anew.
     Reboot,
@@ -252,8 +253,8 @@ proptest! {
         run(&steps);
     }
 
-    /// A start of the machine takes away the other clock. A wrong time of day that has become a possible one cannot be known
-    /// then; one that is out of the question is.
+    /// A start of the machine takes away the other clock. A wrong time of day that has become a possible one cannot be
+    /// known then; one that is out of the question is.
     #[test]
     fn also_where_the_machine_is_started_anew(steps in steps(vec![0, 0, 0, 300 * 24 * HOUR, YEAR_1970], true)) {
         run(&steps);
